@@ -1,0 +1,74 @@
+"""The errors people see. Each says what happened, where, whose fault it is and what to do next, in Chinese or English.
+
+Tree:
+
+    SeamlineError
+      ConfigError        one or many `Problem`s of a site file, reported together
+      StoreError         the durable store on this gateway (disk full, damaged file)
+      DeviceError        one PLC or OPC UA server
+      SinkError          one database; never loses data, only says why it waits
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+def language() -> str:
+    """The language of people's texts: "zh" unless SEAMLINE_LANG or the locale asks for English ("en")."""
+    chosen = os.environ.get("SEAMLINE_LANG") or os.environ.get("LC_ALL") or os.environ.get("LANG") or "zh"
+    return "en" if chosen.lower().startswith(("en", "c.", "c", "posix")) and not chosen.lower().startswith("zh") else "zh"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One sentence in both languages."""
+
+    zh: str
+    en: str
+
+    def __str__(self) -> str:
+        """In the language of the person at the terminal."""
+        return self.zh if language() == "zh" else self.en
+
+
+class SeamlineError(Exception):
+    """Root of the errors meant for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a configuration file."""
+
+    file: str
+    line: int  # 1-based; 0 = the file as a whole
+    path: str  # key path, e.g. "machines[2].tags.total.address"
+    what: Text  # what is wrong and what was expected
+    hint: Text | None = None  # nearest valid name, or what to do
+
+    def __str__(self) -> str:
+        """`file:line: path: what` and the hint."""
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.path}: {self.what}" + (f"\n    → {self.hint}" if self.hint else "")
+
+
+class ConfigError(SeamlineError):
+    """All problems of a configuration, in file order."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class StoreError(SeamlineError):
+    """The store on this gateway cannot do what was asked."""
+
+
+class DeviceError(SeamlineError):
+    """A device refused, vanished or answered nonsense."""
+
+
+class SinkError(SeamlineError):
+    """A database did not take the data; it stays in the store."""

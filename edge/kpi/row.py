@@ -1,0 +1,83 @@
+"""One row of the ledger: integers only, additive. Hours, shifts, lines and nations are sums of rows, then one division."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Self
+
+from ext.buckets import N_BUCKETS, Flag
+
+
+@dataclass(slots=True)
+class Sums:
+    """Everything that adds up. Units: ns and pieces. `stop_ns[b]` is indexed by `Bucket`, RUN included; their sum is `all_ns`."""
+
+    all_ns: int = 0
+    ppt_ns: int = 0
+    rt_ns: int = 0
+    nrt_ns: int = 0
+    fpt_ns: int = 0
+    unknown_ns: int = 0
+    stop_ns: list[int] = field(default_factory=lambda: [0] * N_BUCKETS)
+    tc: int = 0
+    gc: int = 0
+    sc: int = 0
+    unscheduled_tc: int = 0
+    unscheduled_gc: int = 0
+    unscheduled_sc: int = 0
+    unscheduled_run_ns: int = 0
+    unscheduled_fpt_ns: int = 0
+    slow_ns: int = 0
+    small_ns: int = 0
+    conflict_ns: int = 0
+    recovered: int = 0
+    estimated: int = 0
+    resets: int = 0
+    rollovers: int = 0
+    glitches: int = 0
+    lost_max: int = 0
+    flags: int = 0  # union, not sum
+
+    def add(self, other: Sums) -> Self:
+        """Add `other` in place: sums, and the union of flags."""
+        for name in _ADDITIVE:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        mine = self.stop_ns
+        for index, ns in enumerate(other.stop_ns):
+            mine[index] += ns
+        self.flags |= other.flags
+        return self
+
+
+_ADDITIVE = tuple(f.name for f in fields(Sums) if f.name not in ("stop_ns", "flags"))
+SUM_COLUMNS = _ADDITIVE
+
+
+@dataclass(frozen=True, slots=True)
+class RowKey:
+    """What a row is about. Unique in the ledger."""
+
+    machine: str
+    window: str  # "1m"; sums of them are "1h", "shift"
+    start_ns: int
+    product: str
+    shift: str  # name of the shift, "" outside shifts
+    shift_date: str  # ISO date the shift started on, "" outside shifts
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One window of one machine, product and shift."""
+
+    key: RowKey
+    end_ns: int
+    sums: Sums
+    revision: int
+    final: bool
+    config_version: str
+    tier: int
+
+    @property
+    def doubts(self) -> Flag:
+        """The flags, named."""
+        return Flag(self.sums.flags)

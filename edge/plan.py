@@ -1,0 +1,243 @@
+"""The compiled plan: everything that was decided at start, frozen. The hot path only follows it; `seamline check` prints it.
+
+Flow: YAML ─ edge.config ─► SitePlan ─► poll, machines, ledger, outbox, sinks, web. Nothing below this module reads YAML.
+Pure data: no loop, socket, database or clock is imported here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, time
+
+from ext.buckets import Bucket, Counter
+from protocols.modbus.plan import Request
+from protocols.modbus.tags import Limits, ModbusEndpoint, ModbusTag
+from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What people call a thing, in both languages."""
+
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the gateway stands. These become the tags of every point."""
+
+    id: str
+    enterprise: str
+    province: str
+    city: str
+    timezone: str  # IANA name
+    name: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A planned stop inside a shift, local time."""
+
+    start: time
+    end: time
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """One shift of the week. `end <= start` means it ends on the next day; its date is the date it starts on."""
+
+    name: str
+    start: time
+    end: time
+    weekdays: frozenset[int]  # 0 = Monday
+    breaks: tuple[Break, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """When a machine is meant to produce. Uncovered time is NOT_SCHEDULED, explicitly."""
+
+    id: str
+    timezone: str
+    shifts: tuple[Shift, ...]  # empty = scheduled around the clock, one nameless shift a day
+    holidays: frozenset[date] = frozenset()  # no shift starts on these dates
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusDevice:
+    """One PLC behind Modbus TCP: its tags in image order and the requests that cover them exactly once."""
+
+    index: int
+    id: str
+    brand: str  # PLC template, e.g. "inovance-h5u"
+    endpoint: ModbusEndpoint
+    limits: Limits
+    tags: tuple[ModbusTag, ...]  # image order: tags of one request are adjacent
+    requests: tuple[Request, ...]
+    protocol: str = "modbus"
+
+
+@dataclass(frozen=True, slots=True)
+class OpcuaDevice:
+    """One OPC UA server: its nodes in image order."""
+
+    index: int
+    id: str
+    brand: str
+    endpoint: OpcuaEndpoint
+    tags: tuple[OpcuaTag, ...]
+    protocol: str = "opcua"
+
+
+Device = ModbusDevice | OpcuaDevice
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A machine signal (`run`, `fault_code`, `total`, …) and the tag it is read from."""
+
+    name: str
+    device: int
+    tag: int  # index in the device image
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """True where the signal's integer value is (or, negated, is not) one of `values`."""
+
+    signal: int  # index into MachinePlan.signals
+    values: frozenset[int]
+    negate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StateRule:
+    """First rule whose conditions all hold gives the bucket. Signals of bad quality make their conditions false."""
+
+    when: tuple[Condition, ...]
+    bucket: Bucket
+    state: str  # the word people see: "execute", "fault", "starved", …
+
+
+@dataclass(frozen=True, slots=True)
+class CounterRule:
+    """How one counter of the PLC behaves."""
+
+    counter: Counter
+    signal: int
+    modulus: int  # the counter runs 0 … modulus-1
+    max_rate_per_s: float  # pieces per second that are physically possible, multiplier included
+    multiplier: int = 1  # pieces per count
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A recipe: how long one piece takes at best, and where slow, small stop and stop begin (ns between pieces)."""
+
+    id: str
+    name: Name
+    ideal_cycle_ns: int
+    slow_ns: int  # t1
+    small_stop_ns: int  # t2
+    stop_ns: int  # t3
+    code: int | None = None  # value of the PLC's recipe register that selects it
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessValue:
+    """An analogue tag worth keeping: temperature, pressure, tension, power."""
+
+    name: str
+    device: int
+    tag: int
+    unit: str
+    deadband: float
+    interval_ns: int
+    label: Name
+
+
+@dataclass(frozen=True, slots=True)
+class FaultText:
+    """A fault code of this machine kind, for people."""
+
+    code: int
+    text: Name
+    bucket: Bucket | None = None  # overrides the bucket of the state rule, e.g. starved
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine: where its signals come from and what they mean."""
+
+    index: int
+    id: str
+    kind: str  # machine template, e.g. "tape-sealer"
+    line: str
+    name: Name
+    tier: int  # 0..4, from the signals it has
+    calendar: str
+    hold_ns: int  # a state is believed this long after its last reading, then the time is UNKNOWN
+    poll_ns: int  # slowest interval among the state and counter signals
+    signals: tuple[Signal, ...]
+    states: tuple[StateRule, ...]
+    state_default: StateRule  # when no rule fits
+    counters: tuple[CounterRule, ...]
+    products: tuple[Product, ...]
+    product_signal: int | None
+    product_default: int  # index into products
+    fault_code_signal: int | None
+    faults: tuple[FaultText, ...]
+    process_values: tuple[ProcessValue, ...]
+    capacity_note: str = ""  # counting point: made, sterilised, released …
+
+
+@dataclass(frozen=True, slots=True)
+class InfluxSink:
+    """One InfluxDB. Secrets are resolved values and are kept out of repr."""
+
+    id: str
+    version: int  # 1 or 2
+    url: str
+    database: str = ""  # version 1
+    retention_policy: str = ""
+    user: str = ""
+    password: str = ""
+    org: str = ""  # version 2
+    bucket: str = ""
+    token: str = ""
+    deadline_ns: int = 10_000_000_000
+    batch_bytes: int = 1_000_000
+
+    def __repr__(self) -> str:
+        """Everything but the secrets."""
+        return f"InfluxSink(id={self.id!r}, version={self.version}, url={self.url!r}, target={self.database or self.bucket!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """The agent itself."""
+
+    store_path: str
+    store_max_bytes: int
+    store_max_age_ns: int
+    commit_ns: int  # group commit interval = loss window on power cut, at most 1 s
+    live_ns: int  # interval of `live` points
+    page_host: str
+    page_port: int
+    log_format: str  # "json" | "text"
+    language: str  # "zh" | "en": default language of the page
+
+
+@dataclass(frozen=True, slots=True)
+class SitePlan:
+    """Everything the agent follows."""
+
+    source: str  # path of the site file
+    config_version: str  # 12 hex digits of the hash of everything that can move a figure
+    site: Site
+    calendars: tuple[Calendar, ...]
+    devices: tuple[Device, ...]
+    machines: tuple[Machine, ...]
+    sinks: tuple[InfluxSink, ...]
+    agent: AgentSettings

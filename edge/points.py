@@ -1,0 +1,205 @@
+"""The one dictionary of everything written to a database: measurements, tags, fields, types, units, meanings.
+
+Contracts. Field types are fixed for ever (InfluxDB refuses a second type for a field). Tags are bounded: ids from the site file,
+never values from a PLC. Time stamps are deterministic (window start, event start), so writing a point again overwrites it and
+at-least-once delivery looks exactly-once. Durations are integer nanoseconds, pieces are integers; ratios are never stored, because
+a dashboard that divides sums can never average a percentage. A field that is undefined is absent, never 0 and never NaN.
+
+`docs/points.md` is generated from this table, and a test checks every dashboard query against it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from ext.buckets import Bucket
+
+
+class Kind(StrEnum):
+    """InfluxDB field types."""
+
+    INTEGER = "integer"
+    FLOAT = "float"
+    STRING = "string"
+    BOOLEAN = "boolean"
+
+
+class RecordClass(IntEnum):
+    """What is evicted first when the store is full: lowest first. Stored; never renumber."""
+
+    TAG = 10
+    LIVE = 20
+    LEDGER = 30
+    EVENT = 40  # stops, gaps, device and agent facts
+    EVIDENCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDef:
+    """One field."""
+
+    name: str
+    kind: Kind
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measurement: its tags in line-protocol order, its fields, what its time stamp is."""
+
+    name: str
+    record_class: RecordClass
+    tags: tuple[str, ...]
+    fields: tuple[FieldDef, ...]
+    time: str
+
+
+SITE_TAGS = ("enterprise", "province", "city", "site")
+MACHINE_TAGS = (*SITE_TAGS, "line", "machine", "kind")
+
+_I, _F, _S, _B = Kind.INTEGER, Kind.FLOAT, Kind.STRING, Kind.BOOLEAN
+
+_SUMS = (
+    FieldDef("all_ns", _I, "ns", "calendar time of the window booked so far; equals the sum of all bucket fields"),
+    FieldDef("ppt_ns", _I, "ns", "planned production time: scheduled time, less breaks in which nothing was produced"),
+    FieldDef("rt_ns", _I, "ns", "run time inside planned production time (APT of ISO 22400)"),
+    FieldDef("nrt_ns", _I, "ns", "net run time: ideal cycle x total count, product by product"),
+    FieldDef("fpt_ns", _I, "ns", "fully productive time: ideal cycle x good count, product by product"),
+    FieldDef("unknown_ns", _I, "ns", "planned production time that nobody observed; coverage = 1 - unknown_ns / ppt_ns"),
+)
+_COUNTS = (
+    FieldDef("tc", _I, "pieces", "total count inside planned production time"),
+    FieldDef("gc", _I, "pieces", "good count inside planned production time"),
+    FieldDef("sc", _I, "pieces", "scrap (reject) count inside planned production time"),
+)
+_UNSCHEDULED = (
+    FieldDef("unscheduled_tc", _I, "pieces", "total count outside the schedule: output and capacity, not OEE"),
+    FieldDef("unscheduled_gc", _I, "pieces", "good count outside the schedule"),
+    FieldDef("unscheduled_sc", _I, "pieces", "scrap count outside the schedule"),
+    FieldDef("unscheduled_run_ns", _I, "ns", "run time outside the schedule"),
+    FieldDef("unscheduled_fpt_ns", _I, "ns", "ideal cycle x good count outside the schedule (for TEEP)"),
+)
+_EVIDENCE = (
+    FieldDef("slow_ns", _I, "ns", "run time lost to slow cycles"),
+    FieldDef("small_ns", _I, "ns", "run time lost to small stops"),
+    FieldDef("conflict_ns", _I, "ns", "run time proved by counts although the state said stopped"),
+    FieldDef("recovered", _I, "pieces", "of tc: counted across a time nobody observed"),
+    FieldDef("estimated", _I, "pieces", "of recovered: spread over several windows pro rata"),
+    FieldDef("resets", _I, "1", "counter resets met"),
+    FieldDef("rollovers", _I, "1", "counter rollovers met"),
+    FieldDef("glitches", _I, "1", "counter samples dropped as glitches"),
+    FieldDef("lost_max", _I, "pieces", "upper bound of pieces a reset may have hidden"),
+    FieldDef("flags", _I, "bit set", "doubts and corrections, see the table of flags"),
+    FieldDef("tier", _I, "0-4", "signal tier of the machine: what its signals allow to be inferred"),
+    FieldDef("revision", _I, "1", "how often the closed window was opened again by later facts"),
+    FieldDef("final", _B, "", "false while the window is still open"),
+    FieldDef("config_version", _S, "", "hash of everything that can move a figure"),
+)
+BUCKET_FIELDS = tuple(f"{bucket.name.lower()}_ns" for bucket in Bucket)
+
+LEDGER = Measurement(
+    "ledger",
+    RecordClass.LEDGER,
+    (*MACHINE_TAGS, "product", "shift", "window"),
+    (
+        *_SUMS,
+        *(FieldDef(name, _I, "ns", f"time in bucket {name[:-3]}") for name in BUCKET_FIELDS),
+        *_COUNTS,
+        *_UNSCHEDULED,
+        *_EVIDENCE,
+    ),
+    "start of the window (minute, hour, or start of the shift); windows are cut at shift and product changes",
+)
+LIVE = Measurement(
+    "live",
+    RecordClass.LIVE,
+    (*MACHINE_TAGS,),
+    (
+        FieldDef("bucket", _I, "bucket", "what the machine is doing: number of the time bucket"),
+        FieldDef("state", _S, "", "the same in a word, as the machine template names it"),
+        FieldDef("fault_code", _I, "", "first-out fault code, 0 = none"),
+        FieldDef("rate_per_min", _F, "pieces/min", "output of the last minute; absent when unknown"),
+        FieldDef("product", _S, "", "id of the product being made"),
+        FieldDef("shift", _S, "", "name of the shift, empty outside shifts"),
+        FieldDef("shift_tc", _I, "pieces", "total count, shift to date"),
+        FieldDef("shift_gc", _I, "pieces", "good count, shift to date"),
+        FieldDef("shift_sc", _I, "pieces", "scrap count, shift to date"),
+        FieldDef("shift_ppt_ns", _I, "ns", "planned production time, shift to date"),
+        FieldDef("shift_rt_ns", _I, "ns", "run time, shift to date"),
+        FieldDef("shift_nrt_ns", _I, "ns", "net run time, shift to date"),
+        FieldDef("shift_fpt_ns", _I, "ns", "fully productive time, shift to date"),
+        FieldDef("shift_unknown_ns", _I, "ns", "unobserved planned production time, shift to date"),
+        FieldDef("age_ms", _I, "ms", "age of the last reading"),
+        FieldDef("observed", _B, "", "false: nobody sees the machine now (comm lost, stale); its state is unknown, not stopped"),
+    ),
+    "time of the view, cut to the live interval",
+)
+STOP = Measurement(
+    "stop",
+    RecordClass.EVENT,
+    (*MACHINE_TAGS,),
+    (
+        FieldDef("bucket", _I, "bucket", "stop class: number of the time bucket"),
+        FieldDef("reason", _S, "", "stop class in a word"),
+        FieldDef("fault_code", _I, "", "first-out fault code when the stop began, 0 = none"),
+        FieldDef("duration_ns", _I, "ns", "length so far"),
+        FieldDef("open", _B, "", "true while it lasts"),
+        FieldDef("config_version", _S, "", "hash of everything that can move a figure"),
+    ),
+    "start of the stop",
+)
+TAG = Measurement(
+    "tag",
+    RecordClass.TAG,
+    (*MACHINE_TAGS, "name"),
+    (
+        FieldDef("value", _F, "see unit", "process value in engineering units; absent when the quality is not good"),
+        FieldDef("quality", _I, "quality", "0 good, 1 uncertain, 2 bad, 3 stale, 4 comm lost, 5 not configured"),
+        FieldDef("unit", _S, "", "engineering unit"),
+    ),
+    "time of the reading",
+)
+DEVICE = Measurement(
+    "device",
+    RecordClass.EVENT,
+    (*SITE_TAGS, "device", "brand", "protocol"),
+    (
+        FieldDef("up", _B, "", "the device answers"),
+        FieldDef("reason", _S, "", "short cause of the last change"),
+        FieldDef("latency_ms", _F, "ms", "mean time from request to reply in the interval; absent when there was none"),
+        FieldDef("requests", _I, "1", "requests in the interval"),
+        FieldDef("exceptions", _I, "1", "exception replies in the interval"),
+        FieldDef("timeouts", _I, "1", "deadlines missed in the interval"),
+        FieldDef("reconnects", _I, "1", "connections made in the interval"),
+    ),
+    "time of the change, or end of the interval",
+)
+GAP = Measurement(
+    "gap",
+    RecordClass.EVENT,
+    (*SITE_TAGS, "cause", "object"),
+    (
+        FieldDef("duration_ns", _I, "ns", "how long no trustworthy data were had"),
+        FieldDef("records", _I, "1", "records evicted, for cause evicted"),
+        FieldDef("detail", _S, "", "what went missing and what it may hide"),
+        FieldDef("open", _B, "", "true while it lasts"),
+    ),
+    "start of the gap",
+)
+AGENT = Measurement(
+    "agent",
+    RecordClass.EVENT,
+    (*SITE_TAGS,),
+    (
+        FieldDef("event", _S, "", "start, stop, reload, clock-step"),
+        FieldDef("detail", _S, "", "for people"),
+        FieldDef("version", _S, "", "version of the agent"),
+        FieldDef("config_version", _S, "", "hash of everything that can move a figure"),
+        FieldDef("clock_step_ns", _I, "ns", "for clock-step: how far the wall clock moved"),
+    ),
+    "time of the event",
+)
+
+MEASUREMENTS = (LEDGER, LIVE, STOP, TAG, DEVICE, GAP, AGENT)

@@ -1,0 +1,50 @@
+"""Databases. A sink takes bytes of line protocol and says delivered, wait, or these points are bad. It holds no queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The server said 204: the points are its responsibility now."""
+
+    server_date_ns: int | None = None  # the server's Date header, to measure the clock offset
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing is known to be stored; the very same bytes must be sent again later."""
+
+    reason: str  # machine-readable: "refused", "timeout", "unauthorized", "not-found", "overloaded", "server-error", …
+    detail: str  # for people: what, where, whose fault, what to do
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """413: split and send again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The server refuses something in this batch (400, 422, partial write): bisect down to the bad point."""
+
+    words: str  # the server's own words
+
+
+Outcome = Delivered | Wait | TooLarge | Rejected
+
+
+class Sink(Protocol):
+    """One database. One call at a time; never raises for anything the network or the server does."""
+
+    id: str
+    url: str
+
+    async def write(self, lines: bytes) -> Outcome:
+        """Send newline-separated line protocol, nanosecond precision."""
+
+    async def close(self) -> None:
+        """Let go of connections."""

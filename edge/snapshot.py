@@ -1,0 +1,134 @@
+"""Read-only views for people and scrapers: the page, /metrics, the demo's verdict. Never on the way of a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.plan import Name
+from ext.buckets import Bucket, Flag
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Sums over one period of one machine, and the ratios as numerator/denominator are divided. None = undefined, not zero."""
+
+    start_ns: int
+    end_ns: int
+    all_ns: int
+    ppt_ns: int
+    rt_ns: int
+    nrt_ns: int
+    fpt_ns: int
+    unknown_ns: int
+    stop_ns: tuple[int, ...]  # by Bucket value, RUN included
+    total: int
+    good: int
+    reject: int
+    flags: Flag
+    oee: float | None
+    availability: float | None
+    performance: float | None
+    quality: float | None
+    coverage: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StateSpan:
+    """A stretch of one bucket on the timeline."""
+
+    start_ns: int
+    end_ns: int
+    bucket: Bucket
+    fault_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class MachineView:
+    """One machine as it is now."""
+
+    id: str
+    name: Name
+    kind: str
+    line: str
+    product: str
+    product_name: Name
+    bucket: Bucket
+    state: str
+    state_since_ns: int
+    fault_code: int
+    fault_text: Name | None
+    rate_per_min: float | None  # pieces per minute over the last minute observed
+    ideal_rate_per_min: float
+    age_ms: int | None  # since the last reading; None = never read
+    baseline: bool  # the counters have their first sample: from here on every piece is counted
+    counted: int  # pieces counted since this store began
+    shift: Figures | None  # shift to date; None outside shifts
+    shift_name: str
+    shift_target: int | None  # good pieces the plan expects by now
+    hour: Figures | None
+    timeline: tuple[StateSpan, ...]  # the last hour
+    process_values: tuple[tuple[str, Name, float | None, str], ...]  # name, label, value, unit
+    corrections: tuple[int, int, int, int]  # rollovers, resets, glitches, ambiguous
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """One PLC or server."""
+
+    id: str
+    brand: str
+    protocol: str
+    address: str
+    up: bool
+    since_ns: int
+    latency_ms: float | None
+    requests: int
+    exceptions: int
+    timeouts: int
+    reconnects: int
+    lateness_p99_ms: float | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreView:
+    """The durable store."""
+
+    path: str
+    size_bytes: int
+    records: int
+    loss_window_ms: int
+    commit_p99_ms: float | None
+    last_commit_age_ms: int | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SinkView:
+    """One database."""
+
+    id: str
+    url: str
+    state: str  # "delivering" | "waiting" | "idle"
+    backlog_records: int
+    oldest_unsent_age_s: float | None
+    delivered_points: int
+    quarantined_points: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole agent at one moment."""
+
+    now_ns: int
+    started_ns: int
+    site: str
+    site_name: Name
+    enterprise: str
+    timezone: str
+    config_version: str
+    machines: tuple[MachineView, ...]
+    devices: tuple[DeviceView, ...]
+    store: StoreView
+    sinks: tuple[SinkView, ...]

@@ -1,0 +1,1 @@
+"""Speaks to PLCs. Knows tags and wires, never factories; holds no clock."""
