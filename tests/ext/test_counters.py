@@ -1,0 +1,165 @@
+"""The counter decoder: golden cases, laws, and agreement with its plain-Python twin."""
+
+from __future__ import annotations
+
+from array import array
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twins.counters import CounterTwin
+
+from ext.buckets import Correction, Flag
+from ext.counters import CounterDecoder
+
+S = 1_000_000_000
+BOTH = pytest.mark.parametrize("decoder", [CounterDecoder, CounterTwin], ids=["compiled", "twin"])
+
+
+def feed(decoder, values, *, modulus=65536, rate=20.0, dt_ns=S):
+    """Push values one a second; return every outcome."""
+    counter = decoder(modulus, rate)
+    return [counter.push(i * dt_ns, v) for i, v in enumerate(values)]
+
+
+def pieces(outcomes):
+    return sum(o[0] for o in outcomes)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("values", "modulus", "rate", "made"),
+    [
+        ([65530, 5], 65536, 20.0, 11),
+        ([100, 101, 0, 103], 65536, 1.0, 3),
+        ([65535, 131071, 65537], 2**32, 20.0, 2),
+        ([9990, 4], 10000, 20.0, 14),
+        ([998, 1], 1000, 20.0, 3),
+        ([7, 7, 7], 65536, 20.0, 0),
+    ],
+    ids=["wrap-16-bit", "glitch", "torn-32-bit", "wrap-10000", "wrap-1000", "still"],
+)
+def test_pieces_of_known_series(decoder, values, modulus, rate, made):
+    """Wraps of any modulus are counted through; single lies are dropped without losing what was made meanwhile."""
+    assert pieces(feed(decoder, values, modulus=modulus, rate=rate)) == made
+
+
+@BOTH
+def test_reset_credits_what_shows_and_bounds_what_does_not(decoder):
+    """A cleared counter credits its new value; what it counted unseen before the clearing is bounded by physics."""
+    *_, last = feed(decoder, [40000, 3, 3], rate=18.0)
+    assert last == (3, Correction.RESET, 17, 0, Flag.RESET)
+
+
+@BOTH
+def test_rebase_credits_nothing_for_the_jump(decoder):
+    """A preset or replaced counter is no production: only counts after the jump are credited, the jump is reported."""
+    *_, last = feed(decoder, [100, 30000, 30002])
+    assert last[:2] == (2, Correction.REBASE)
+    assert last[3] == 29900
+
+
+@BOTH
+def test_stuck_at_zero_is_taken_back(decoder):
+    """A blank communication buffer looks like a reset; when the old count returns, every piece is restored."""
+    outcomes = feed(decoder, [100, 101, 0, 0, 103, 104], rate=1.0)
+    assert pieces(outcomes) == 4
+    assert sum(o[2] for o in outcomes) == 0, "the bound of the mistaken reset is taken back with it"
+    assert Correction.REVERSAL in {o[1] for o in outcomes}
+
+
+@BOTH
+def test_low_counts_take_the_smaller_credit(decoder):
+    """10, 0, 12 may be a glitch (+2) or a reset (+12): the smaller is credited and the doubt is said."""
+    assert feed(decoder, [10, 0, 12])[-1] == (2, Correction.AMBIGUOUS, 10, 0, Flag.AMBIGUOUS)
+
+
+@BOTH
+def test_gap_longer_than_the_wrap_time_is_a_lower_bound(decoder):
+    """Where the counter may have wrapped entirely, the change is credited as a lower bound and said to be one."""
+    counter = decoder(1000, 10.0)
+    counter.push(0, 5)
+    assert counter.push(200 * S, 25)[:2] == (20, Correction.AMBIGUOUS)
+
+
+@BOTH
+def test_plc_restart_is_a_reset_not_a_rollover(decoder):
+    """Where the PLC itself says it restarted, a smaller value near the wrap is no rollover."""
+    counter = decoder(65536, 20.0)
+    counter.push(0, 65530)
+    assert counter.push(S, 5, True)[:3] == (5, Correction.RESET, 17)
+
+
+@BOTH
+def test_noise_raises_a_counter_fault_and_counting_resumes(decoder):
+    """Nonsense is never counted; after five held samples it is reported; two samples that agree end it."""
+    outcomes = feed(decoder, [10, 9000, 18000, 27000, 36000, 45000, 54000, 54003])
+    assert Correction.COUNTER_FAULT in {o[1] for o in outcomes}
+    assert pieces(outcomes) == 3
+
+
+@BOTH
+def test_first_sample_is_a_baseline(decoder):
+    """What the counter showed before we came is not our production."""
+    assert feed(decoder, [54321])[0] == (0, Correction.BASELINE, 0, 0, 0)
+
+
+samples = st.lists(
+    st.tuples(st.integers(0, 5 * S), st.integers(-2, 1100), st.booleans()), max_size=60
+)
+
+
+@given(samples, st.sampled_from([1000, 1050]), st.sampled_from([0.5, 20.0, 400.0]), st.integers(1, 3))
+def test_twins_agree_on_anything(series, modulus, rate, multiplier):
+    """Compiled and plain decoder give the same answer to any series, however wild."""
+    compiled, plain = CounterDecoder(modulus, rate, multiplier), CounterTwin(modulus, rate, multiplier)
+    t_ns = 0
+    for dt_ns, value, epoch in series:
+        t_ns += dt_ns
+        assert compiled.push(t_ns, value, epoch) == plain.push(t_ns, value, epoch)
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=200), st.sampled_from([64, 1000, 65536, 2**31]), st.integers(0, 63))
+def test_every_piece_of_a_healthy_counter_is_counted(increments, modulus, start):
+    """Whatever the modulus, a counter read faster than it wraps gives exactly the pieces made."""
+    value, t_ns = start, 0
+    counter = CounterDecoder(modulus, 20.0)
+    counter.push(t_ns, value)
+    counted = 0
+    for made in increments:
+        t_ns += S
+        value = (value + made) % modulus
+        counted += counter.push(t_ns, value)[0]
+    assert counted == sum(increments)
+
+
+@given(samples)
+def test_credit_is_never_negative(series):
+    """No sample, however wrong, takes pieces away."""
+    counter, t_ns = CounterDecoder(1000, 20.0), 0
+    for dt_ns, value, epoch in series:
+        t_ns += dt_ns
+        assert counter.push(t_ns, value, epoch)[0] >= 0
+
+
+def test_batch_equals_stream():
+    """`run` over arrays is the same code path as `push`."""
+    values = [65500 + i * 7 if 65500 + i * 7 < 65536 else (65500 + i * 7) % 65536 for i in range(300)]
+    t_ns = array("q", range(0, 300 * S, S))
+    stream = CounterDecoder(65536, 20.0)
+    assert CounterDecoder(65536, 20.0).run(t_ns, array("q", values)) == sum(
+        stream.push(t, v)[0] for t, v in zip(t_ns, values, strict=True)
+    )
+
+
+def test_unequal_arrays_are_refused():
+    """A short buffer is an error, never a silent zero."""
+    with pytest.raises(ValueError, match="2 times for 3 values"):
+        CounterDecoder(100, 1.0).run(array("q", [0, 1]), array("q", [0, 1, 2]))
+
+
+@pytest.mark.parametrize(("modulus", "rate", "multiplier"), [(1, 1.0, 1), (10, 0.0, 1), (10, 1.0, 0)])
+def test_impossible_rules_are_refused(modulus, rate, multiplier):
+    """A rule that cannot describe a counter is an error at start."""
+    with pytest.raises(ValueError, match="must be"):
+        CounterDecoder(modulus, rate, multiplier)
