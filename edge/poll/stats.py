@@ -1,8 +1,8 @@
 """What a poller counts about its device: cheap integers on the hot path, read by metrics and the page.
 
-Counters only ever grow; whoever wants a rate or a mean over an interval takes two copies and subtracts. Lateness (how long
-after its due time a request really started) is kept in a fixed histogram, because a mean hides exactly the stalls one looks
-for, and a histogram needs neither memory nor sorting.
+Counters only ever grow; whoever wants a rate or a mean over an interval takes two copies and subtracts. Lateness (how
+long after its due time a request really started) is kept in a fixed histogram, because a mean hides exactly the stalls
+one looks for, and a histogram needs neither memory nor sorting.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from array import array
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-# Upper bounds of the buckets, ns: 1-2-5 steps from 100 us to 100 s. What is later falls into one last, open bucket.
-BOUNDS_NS = tuple(step * 10**power for power in range(5, 11) for step in (1, 2, 5)) + (10**11,)
+# Upper bounds of the buckets, ns: 1-2-5 steps from 100 us to 50 s. What is later falls into one last, open bucket.
+BOUNDS_NS: tuple[int, ...] = tuple(step * 10**power for power in range(5, 11) for step in (1, 2, 5))
 
 
 @dataclass(slots=True)
