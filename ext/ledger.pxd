@@ -1,0 +1,130 @@
+# The ledger of one machine: every nanosecond in one bucket, every piece in one window. Table of contents; theory in ledger.pyx.
+
+from libc.stdint cimport int32_t, int64_t
+
+from ext.counters cimport CounterState
+
+cdef enum:
+    N_BUCKET = 14
+    N_COUNTER = 3
+    MAX_PRODUCTS = 32
+    CHECKPOINT_VERSION = 1
+
+cdef enum:                      # buckets, as in ext.buckets.Bucket
+    B_NONE = -1                 # the machine says nothing of its state: counts alone decide
+    B_RUN = 0
+    B_PLANNED_STOP = 8
+    B_MAINTENANCE = 9
+    B_MANUAL = 10
+    B_UNASSIGNED = 11
+    B_UNKNOWN = 12
+    B_NOT_SCHEDULED = 13
+
+cdef enum:                      # calendar, as in ext.buckets.Schedule
+    S_SCHEDULED = 0
+    S_BREAK = 1
+    S_NOT_SCHEDULED = 2
+
+cdef enum:                      # one sample, as a row of int64
+    I_T = 0
+    I_ELAPSED = 1               # monotonic ns since the last sample; negative = not known, wall time is used
+    I_BUCKET = 2
+    I_FAULT = 3
+    I_PRODUCT = 4
+    I_MASK = 5                  # bit c: counter c was read well; bit 3: the PLC restarted since the last sample
+    I_COUNTER = 6               # total, good, reject
+    N_SAMPLE = 9
+
+cdef enum:                      # one cell, as a row of int64; names in CELL_FIELDS of ledger.pyx
+    K_MINUTE = 0
+    K_SHIFT = 1
+    K_PRODUCT = 2
+    K_BUCKET = 3                # fourteen of them
+    K_PPT = 17
+    K_RT = 18
+    K_NRT = 19
+    K_FPT = 20
+    K_UNKNOWN = 21
+    K_TC = 22
+    K_GC = 23
+    K_SC = 24
+    K_UTC = 25
+    K_UGC = 26
+    K_USC = 27
+    K_URUN = 28
+    K_UFPT = 29
+    K_SLOW = 30
+    K_SMALL = 31
+    K_CONFLICT = 32
+    K_RECOVERED = 33
+    K_ESTIMATED = 34
+    K_RESETS = 35
+    K_ROLLOVERS = 36
+    K_GLITCHES = 37
+    K_LOST_MAX = 38
+    K_FLAGS = 39
+    N_CELL = 40
+
+cdef struct Rule:               # from the plan; never in a checkpoint
+    int64_t hold_ns
+    int32_t counters            # mask of the counters the machine has
+    int32_t n_products
+    int64_t ideal_ns[MAX_PRODUCTS]
+    int64_t slow_ns[MAX_PRODUCTS]
+    int64_t small_ns[MAX_PRODUCTS]
+    int64_t stop_ns[MAX_PRODUCTS]
+
+cdef struct State:              # all that is remembered; a checkpoint is a copy of it
+    int64_t version
+    int64_t started
+    int64_t t_ns                # last sample
+    int64_t virtual_ns          # monotonic time of the counters
+    int64_t booked_ns           # everything before is in cells; from here to t_ns nothing is decided yet
+    int64_t anchor_ns           # last count, or when the state began: where the present gap started
+    int64_t anchored_by_count
+    int64_t stalled             # the gap passed t3: it is a stop
+    int64_t bucket              # what the machine said at t_ns
+    int64_t fault
+    int64_t product
+    int64_t deficit             # rejects (or goods) counted ahead of their total
+    int64_t made[N_COUNTER]     # pieces counted since the ledger began: total, good, reject
+    int64_t open_bucket         # the stretch being lived: for stop events
+    int64_t open_since_ns
+    int64_t open_fault
+    int64_t has_cell
+    int64_t cell[N_CELL]
+    CounterState counters[N_COUNTER]
+
+cdef struct Rows:               # growing output of int64 rows
+    int64_t* data
+    Py_ssize_t count
+    Py_ssize_t room
+    Py_ssize_t width
+    int failed
+
+cdef struct Calendar:           # contiguous slices of the plan's calendar
+    const int64_t* start
+    const int64_t* end
+    const int64_t* kind
+    const int64_t* shift
+    Py_ssize_t count
+    Py_ssize_t at               # last slice used: time moves on, so look-ups are O(1)
+
+cdef struct Credits:            # what the counters of one sample came to
+    int64_t pieces[N_COUNTER]
+    int64_t evidence            # pieces that prove production (rejects alone do not)
+    int64_t resets
+    int64_t rollovers
+    int64_t glitches
+    int64_t lost_max
+    int64_t flags
+
+cdef struct Ledger:
+    Rule rule
+    State s
+    Calendar calendar
+    Rows cells
+    Rows stops
+    Rows corrections
+    int quiet                   # a peek: no stops, no corrections
+    int uncovered               # the calendar did not reach
