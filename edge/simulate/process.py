@@ -33,7 +33,7 @@ _TAIL = 0.6  # sigma of the log-normal length of a stop
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """When the shifts change, machine ns; `offset_ns` counts from `go`. Counters are cleared `before_ns` after the stop."""
+    """When the shifts change, machine ns; `offset_ns` counts from `go`. The clear comes `before_ns` after the stop."""
 
     offset_ns: int
     period_ns: int
