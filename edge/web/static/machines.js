@@ -1,0 +1,124 @@
+// The machine cards, grouped by line.
+//
+// Rules. A machine nobody sees is "unknown": its own shape, hatching and word, never "stopped". A figure that is undefined is a
+// dash with the reason beside it, never 0. Nothing is capped: performance above 100 % is shown and its doubt is named.
+
+import { attr, instance, keyed, text, translate } from "./dom.js";
+import * as format from "./format.js";
+import { describeStrip, drawStrip } from "./strip.js";
+import { has, named, t } from "./texts.js";
+
+/** "run", "stopped", "unknown" or "off": the four groups people count in. */
+export function group(machine) {
+  if (machine.bucket === "unknown" || machine.age_ms === null) return "unknown";
+  if (machine.bucket === "run") return "run";
+  return machine.bucket === "not_scheduled" ? "off" : "stopped";
+}
+
+export function renderLines(parent, machines, nowMs, force) {
+  const lines = new Map();
+  for (const machine of machines) {
+    if (!lines.has(machine.line)) lines.set(machine.line, []);
+    lines.get(machine.line).push(machine);
+  }
+  keyed(parent, lines, ([id]) => id, () => instance("line"), (view, [id, members]) => {
+    const running = members.filter((machine) => group(machine) === "run").length;
+    text(view.parts.name, t("line", { id }));
+    text(view.parts.note, t("line-note", { running, all: members.length }));
+    keyed(view.parts.cards, members, (machine) => machine.id, () => instance("machine"), (card, machine) =>
+      renderCard(card, machine, nowMs, force));
+  });
+}
+
+function renderCard({ root, parts }, machine, nowMs, force) {
+  if (force) translate(root);
+  const bucket = group(machine) === "unknown" ? "unknown" : machine.bucket;
+  attr(root, "data-bucket", bucket);
+  attr(root, "data-machine", machine.id);
+  text(parts.name, named(machine.name));
+  attr(parts.name, "title", machine.id);
+  attr(parts.icon, "href", `#i-${bucket}`);
+  text(parts.state, t(bucket));
+  attr(parts.state, "title", machine.state);
+  text(parts.since, format.duration(nowMs - machine.state_since_ms));
+  text(parts.product, named(machine.product_name));
+  text(parts.fault, fault(machine));
+  renderOee(parts, machine);
+  renderOutput(parts, machine, bucket);
+  text(parts.process, machine.process_values.map(processValue).join("   "));
+  renderNotes(parts.notes, machine.shift);
+  drawStrip(parts.strip, machine.timeline, nowMs, force);
+  attr(parts.strip, "aria-label", describeStrip(machine.timeline));
+  attr(parts.strip, "title", describeStrip(machine.timeline));
+  text(parts["hour-ago"], t("hour-ago"));
+  text(parts.age, machine.age_ms === null ? t("age-never") : t("age", { age: format.duration(machine.age_ms) }));
+}
+
+function fault({ fault_code: code, fault_text: words }) {
+  if (!code) return "";
+  return words ? t("fault", { code, text: named(words) }) : t("fault-bare", { code });
+}
+
+const processValue = ({ label, value, unit }) => `${named(label)} ${value === null ? t("dash") : `${trim(value)} ${unit}`}`;
+const trim = (value) => format.number(value, Number.isInteger(value) ? 0 : Math.abs(value) < 1 ? 3 : 1);
+
+/** Nobody saw the machine in this shift and no count bridged the gap: the zeros in its figures were never measured. */
+const unseen = (shift) => shift.coverage === 0 && shift.total === 0;
+
+/** Why there is no OEE, or "" where there is one. */
+function whyNoOee(machine) {
+  const { shift } = machine;
+  if (!shift) return t("why-off");
+  if (unseen(shift)) return t(machine.baseline ? "why-unseen" : "why-baseline");
+  if (shift.oee !== null) return "";
+  return t(shift.ppt_ns ? "why-counter" : "why-unplanned");
+}
+
+function renderOee(parts, machine) {
+  const { shift } = machine;
+  const why = whyNoOee(machine);
+  text(parts.oee, why ? t("dash") : format.percent(shift.oee));
+  const partly = !why && shift.coverage !== null && shift.coverage < 0.9995;
+  text(parts.why, why || (partly ? t("coverage", { p: format.percent(shift.coverage) }) : ""));
+  const of = (name) => (!shift || unseen(shift) ? null : shift[name]);
+  renderRatio(parts.a, of("availability"), "");
+  renderRatio(parts.p, of("performance"), shift && !shift.rt_ns ? t("why-norun") : "");
+  renderRatio(parts.q, of("quality"), shift && !shift.nrt_ns ? t("why-nocount") : "");
+}
+
+function renderRatio(node, ratio, why) {
+  const [, value, bar] = node.children;
+  text(value, format.percent(ratio));
+  attr(node, "title", ratio === null ? why : "");
+  fill(bar, ratio);
+}
+
+function fill(bar, ratio) {
+  const width = `${Math.min(100, Math.max(0, (ratio ?? 0) * 100)).toFixed(1)}%`;
+  const inner = bar.firstElementChild;
+  if (inner.style.width !== width) inner.style.width = width;
+  bar.classList.toggle("none", ratio === null);
+}
+
+function renderOutput(parts, machine, bucket) {
+  const { shift, shift_target: target } = machine;
+  const known = shift && !unseen(shift);
+  const attained = known && target ? shift.good / target : null;
+  text(parts.good, known ? format.number(shift.good) : t("dash"));
+  text(parts.target, target === null ? t("no-target") : t("target", { n: format.number(target) }));
+  text(parts.attainment, attained === null ? "" : t("attainment", { p: format.percent(attained, 0) }));
+  fill(parts.progress, attained);
+  attr(parts.progress, "aria-label", t("good"));
+  if (attained === null) parts.progress.removeAttribute("aria-valuenow");
+  else attr(parts.progress, "aria-valuenow", String(Math.round(attained * 100)));
+  const counts = { reject: format.number(known ? shift.reject : null), total: format.number(known ? shift.total : null) };
+  text(parts.reject, t("reject", counts));
+  const now = format.rate(bucket === "unknown" ? null : machine.rate_per_min);
+  text(parts.rate, t("rate", { now, ideal: format.rate(machine.ideal_rate_per_min), unit: t("per-minute") }));
+}
+
+/** Doubts about the shift's figures, in words. Low coverage is written beside the OEE; a rollover is everyday and exact. */
+function renderNotes(node, shift) {
+  const notes = (shift?.flags ?? []).map((flag) => `flag-${flag}`).filter(has);
+  text(node, notes.map((key) => t(key)).join(" · "));
+}

@@ -1,0 +1,69 @@
+// What the gateway talks to: devices below, databases above, the store between.
+
+import { attr, element, icon, keyed, text } from "./dom.js";
+import * as format from "./format.js";
+import { t } from "./texts.js";
+
+/** A row whose cells are refreshed in place: column classes, and where the state stands. */
+function row(classes) {
+  const cells = classes.map((name) => element("td", name));
+  const [mark, word] = [element("span", "mark"), element("span")];
+  cells[1].append(mark, word);
+  return { root: element("tr", "", ...cells), cells, mark, word };
+}
+
+function renderState(view, good, words) {
+  if (view.good !== good) {
+    view.good = good;
+    view.mark.replaceChildren(icon(good ? "ok" : "bad"));
+    attr(view.root, "data-good", String(good));
+  }
+  text(view.word, words);
+}
+
+const DEVICE = ["strong", "state", "mono", "n", "n", "n", "n", "n", "n", "words"];
+const SINK = ["strong", "state", "mono", "n", "n", "n", "n", "words"];
+
+export function renderDevices(body, devices, nowMs) {
+  keyed(body, devices, (device) => device.id, () => row(DEVICE), (view, device) => {
+    const { cells } = view;
+    renderState(view, device.up, `${t(device.up ? "up" : "down")} ${t("for", { age: format.duration(nowMs - device.since_ms) })}`);
+    text(cells[0], device.id);
+    attr(cells[0], "title", `${device.brand} · ${device.protocol}`);
+    text(cells[2], device.address);
+    text(cells[3], format.milliseconds(device.latency_ms));
+    text(cells[4], format.milliseconds(device.lateness_p99_ms));
+    text(cells[5], format.number(device.requests));
+    text(cells[6], format.number(device.exceptions));
+    text(cells[7], format.number(device.timeouts));
+    text(cells[8], format.number(device.reconnects));
+    text(cells[9], device.detail);
+  });
+}
+
+const SINK_WORDS = { delivering: "delivering", waiting: "waiting-sink", idle: "idle" };
+
+export function renderSinks(body, sinks) {
+  keyed(body, sinks, (sink) => sink.id, () => row(SINK), (view, sink) => {
+    const { cells } = view;
+    renderState(view, sink.state !== "waiting", t(SINK_WORDS[sink.state] ?? sink.state));
+    text(cells[0], sink.id);
+    text(cells[2], sink.url);
+    text(cells[3], format.number(sink.backlog_records));
+    text(cells[4], format.duration(sink.oldest_unsent_age_s === null ? null : sink.oldest_unsent_age_s * 1000));
+    text(cells[5], format.number(sink.delivered_points));
+    text(cells[6], format.number(sink.quarantined_points));
+    text(cells[7], sink.error);
+  });
+}
+
+export function renderStore(node, store) {
+  attr(node, "data-good", String(!store.error));
+  text(node, store.error ? t("store-error", { error: store.error }) : t("store", {
+    path: store.path,
+    size: format.bytes(store.size_bytes),
+    records: format.number(store.records),
+    age: format.duration(store.last_commit_age_ms),
+    p99: format.milliseconds(store.commit_p99_ms),
+  }));
+}
