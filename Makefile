@@ -1,9 +1,81 @@
-# One command each: setup, demo, test, lint, bench. Every target works on a fresh Debian 12 machine.
+# Every target works on a fresh Debian 12 machine with nothing else done: what it needs, it sets up first.
+#
+#   make demo      simulated machines, agent, store and live page on loopback, until Ctrl-C
+#   make test      lint, types, layers, and the whole suite against a checked and a release build of the kernels
+#   make lint      the gates that need no server
+#   make bench     benchmarks, one JSON line each; ONLY=name for one
+#   make setup     .venv with everything for development
+#   make ext       rebuild the kernels after editing a .pyx
+
+SHELL := /bin/bash
+PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
-export PIP_DISABLE_PIP_VERSION_CHECK = 1
+TEST_VENV := build/test-venv
+TEST_PY := $(TEST_VENV)/bin/python
+PIP := -m pip --disable-pip-version-check --no-input
+ONLY ?=
+TESTS ?= tests
 
-.PHONY: ext
-# Rebuild the kernels after editing a .pyx (editable install, release build). The lock lets two shells share one tree.
-ext:
-	flock $(VENV)/.build.lock $(PY) -m pip install -q --no-build-isolation --no-deps -e .
+export PYTHONDONTWRITEBYTECODE ?=
+
+.PHONY: setup demo test lint bench ext check-native peers clean
+
+setup: $(VENV)/.ready
+
+# The stamp depends on pyproject.toml only: a changed .pyx needs `make ext`, changed Python nothing (editable install).
+$(VENV)/.ready: pyproject.toml ext/CMakeLists.txt
+	@.ci/need base
+	$(PYTHON) -m venv $(VENV)
+	$(PY) $(PIP) install -q "scikit-build-core==1.1.2" "cython==3.3.1" "cython-cmake==0.3.0" ninja cmake
+	$(PY) $(PIP) install -q --no-build-isolation -e ".[dev]"
+	touch $@
+
+ext: $(VENV)/.ready
+	@flock $(VENV)/.build.lock $(PY) $(PIP) install -q --no-build-isolation --no-deps -e .
+
+demo: $(VENV)/.ready
+	@$(VENV)/bin/seamline demo $(DEMO)
+
+lint: $(VENV)/.ready
+	$(VENV)/bin/ruff check edge protocols ext tests benchmarks
+	$(VENV)/bin/ruff format --check edge protocols ext tests benchmarks
+	$(VENV)/bin/cython-lint ext
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+# Foreign peers of the tests that come from npm.
+peers: tests/peers/opcua/node_modules/.ready
+
+tests/peers/opcua/node_modules/.ready: tests/peers/opcua/package-lock.json
+	@.ci/need node
+	cd tests/peers/opcua && npm ci --omit=optional --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(TEST_VENV)/.ready: pyproject.toml
+	@.ci/need base
+	$(PYTHON) -m venv $(TEST_VENV)
+	$(TEST_PY) $(PIP) install -q "scikit-build-core==1.1.2" "cython==3.3.1" "cython-cmake==0.3.0" ninja cmake
+	$(TEST_PY) $(PIP) install -q --no-build-isolation ".[dev]"
+	touch $@
+
+# What is shipped is what is tested: each build is made as a wheel, installed, and the suite runs isolated (-I) so that the source
+# tree cannot shadow it. First the kernels with bounds and overflow checks, then the release build.
+test: lint peers $(TEST_VENV)/.ready
+	@.ci/need test
+	@set -e; for build in checked release; do \
+	  echo "== suite against the $$build build =="; \
+	  rm -rf build/wheel-$$build; \
+	  checked=$$([ $$build = checked ] && echo ON || echo OFF); \
+	  $(TEST_PY) $(PIP) wheel -q . --no-build-isolation --no-deps -w build/wheel-$$build \
+	    -Cbuild-dir=build/cmake-$$build -Ccmake.define.SEAMLINE_CHECKED=$$checked; \
+	  $(TEST_PY) $(PIP) install -q --no-deps --force-reinstall build/wheel-$$build/*.whl; \
+	  SEAMLINE_EXPECT_BUILD=$$build $(TEST_PY) -Im pytest $(TESTS) -p no:cacheprovider $(PYTEST); \
+	done
+
+bench: $(VENV)/.ready
+	@.ci/need test
+	@$(PY) -m benchmarks $(ONLY)
+
+clean:
+	rm -rf build dist $(VENV) tests/peers/*/node_modules

@@ -1,0 +1,202 @@
+"""The command `seamline`. Parses arguments and hands over; every command lives in its own room and is imported only when called."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edge import __version__
+from edge.errors import ConfigError, SeamlineError, Text
+
+EXIT_DISAGREES = 1  # the command ran and found something wrong
+EXIT_USAGE = 2  # bad arguments or a bad site file: nothing was started
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 found wrong, 2 not started."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _choose_language(arguments)
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    command: Command | None = getattr(options, "command", None)
+    if command is None:
+        parser.print_help()
+        return EXIT_USAGE
+    try:
+        return command(options)
+    except ConfigError as error:
+        _complain(error)
+        return EXIT_USAGE
+    except SeamlineError as error:
+        print(error, file=sys.stderr)
+        return EXIT_DISAGREES
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `seamline check | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _choose_language(arguments: Sequence[str]) -> None:
+    """`--lang` must act before the help texts are made."""
+    for index, argument in enumerate(arguments):
+        if argument.startswith("--lang="):
+            os.environ["SEAMLINE_LANG"] = argument.partition("=")[2]
+        elif argument == "--lang" and index + 1 < len(arguments):
+            os.environ["SEAMLINE_LANG"] = arguments[index + 1]
+
+
+def _complain(error: ConfigError) -> None:
+    print(error, file=sys.stderr)
+    count = len(error.problems)
+    print(
+        Text(
+            f"共 {count} 处错误；未启动任何东西，正在运行的配置不受影响。",
+            f"{count} problem{'s' if count != 1 else ''}; nothing was started, and nothing that runs was changed.",
+        ),
+        file=sys.stderr,
+    )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every command with its help, in the reader's language."""
+    parser = argparse.ArgumentParser(
+        prog="seamline",
+        description=str(
+            Text(
+                "Seamline：医用防护用品产线的边缘采集代理。读 PLC（只读）、如实计数、先存后发。",
+                "Seamline: edge agent for lines that make medical protective goods. Reads PLCs (read-only), counts truthfully, "
+                "stores before it forwards.",
+            )
+        ),
+        epilog=str(
+            Text(
+                "第一次使用：seamline demo（模拟产线），然后 seamline init 生成带注释的配置样例。",
+                "First time here: seamline demo (simulated line), then seamline init for annotated samples.",
+            )
+        ),
+    )
+    parser.add_argument("--version", action="version", version=f"seamline {__version__}")
+    parser.add_argument("--lang", choices=("zh", "en"), help=str(Text("界面语言", "language of texts")))
+    commands = parser.add_subparsers(title=str(Text("命令", "commands")), metavar="")
+
+    run = _add(commands, "run", _run, Text("运行采集代理（守护进程）", "run the agent (daemon)"))
+    _site_file(run)
+    run.add_argument(
+        "--log-format", choices=("json", "text"), help=str(Text("覆盖配置里的日志格式", "overrides the site file"))
+    )
+
+    once = _add(
+        commands, "once", _once, Text("所有点位读一次并打印，不存不发", "read every tag once and print it; stores and sends nothing")
+    )
+    _site_file(once)
+    once.add_argument("--device", metavar="ID", help=str(Text("只读这一台设备", "only this device")))
+    once.add_argument("--json", action="store_true", help=str(Text("以 JSON 输出", "print JSON")))
+
+    check = _add(
+        commands, "check", _check, Text("检查配置并打印编译后的计划，不碰网络", "check a site file and print the compiled plan; no network")
+    )
+    _site_file(check)
+
+    init = _add(commands, "init", _init, Text("写出带注释的配置样例", "write annotated sample files"))
+    init.add_argument("folder", nargs="?", default=".", help=str(Text("目标目录，默认当前目录", "target folder, default here")))
+
+    _add(commands, "schema", _schema, Text("打印配置的 JSON Schema，供编辑器使用", "print the JSON Schema of site files, for editors"))
+
+    simulate = _add(
+        commands, "simulate", _simulate, Text("只启动模拟机台（真实 Modbus TCP / OPC UA 服务）", "serve simulated machines alone (real Modbus TCP and OPC UA)")
+    )
+    _add_simulate_arguments(simulate, arguments_for="simulate")
+    demo = _add(
+        commands,
+        "demo",
+        _demo,
+        Text("一条命令看全貌：模拟机台 + 代理 + 页面，结束时对账", "everything at once: simulated machines, agent, page; checks the books at the end"),
+    )
+    _add_simulate_arguments(demo, arguments_for="demo")
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Command, text: Text
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=str(text), description=str(text))
+    parser.add_argument("--lang", choices=("zh", "en"), help=argparse.SUPPRESS)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _site_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-c", "--config", metavar="FILE", required=True, type=Path, help=str(Text("站点配置文件（YAML）", "site file (YAML)"))
+    )
+
+
+def _add_simulate_arguments(parser: argparse.ArgumentParser, arguments_for: str) -> None:
+    """The simulator's own options, asked for only when they are needed: the agent must not import it."""
+    if len(sys.argv) > 1 and arguments_for not in sys.argv:
+        return
+    if arguments_for == "simulate":
+        from edge.simulate.serve import add_arguments
+    else:
+        from edge.simulate.demo import add_arguments
+    add_arguments(parser)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from edge.agent import run
+
+    return run(options.config, log_format=options.log_format)
+
+
+def _once(options: argparse.Namespace) -> int:
+    from edge.once import run
+
+    return run(options.config, device=options.device, as_json=options.json)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from edge.clock import SystemClock
+    from edge.config import load
+    from edge.config.check import render
+
+    print(render(load(options.config, os.environ), SystemClock().now_ns()))
+    return 0
+
+
+def _init(options: argparse.Namespace) -> int:
+    from edge.config.init import write_samples
+
+    for path in write_samples(Path(options.folder)):
+        print(path)
+    return 0
+
+
+def _schema(_options: argparse.Namespace) -> int:
+    import json
+
+    from edge.config.schema import json_schema
+
+    print(json.dumps(json_schema(), ensure_ascii=False, indent=2))
+    return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from edge.simulate.serve import main as simulate
+
+    return simulate(options)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from edge.simulate.demo import main as demo
+
+    return demo(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
