@@ -67,7 +67,9 @@ _SUMS = (
     FieldDef("rt_ns", _I, "ns", "run time inside planned production time (APT of ISO 22400)"),
     FieldDef("nrt_ns", _I, "ns", "net run time: ideal cycle x total count, product by product"),
     FieldDef("fpt_ns", _I, "ns", "fully productive time: ideal cycle x good count, product by product"),
-    FieldDef("unknown_ns", _I, "ns", "planned production time that nobody observed; coverage = 1 - unknown_ns / ppt_ns"),
+    FieldDef(
+        "unknown_ns", _I, "ns", "planned production time that nobody observed; coverage = 1 - unknown_ns / ppt_ns"
+    ),
 )
 _COUNTS = (
     FieldDef("tc", _I, "pieces", "total count inside planned production time"),
@@ -97,7 +99,8 @@ _EVIDENCE = (
     FieldDef("final", _B, "", "false while the window is still open"),
     FieldDef("config_version", _S, "", "hash of everything that can move a figure"),
 )
-BUCKET_FIELDS = tuple(f"{bucket.name.lower()}_ns" for bucket in Bucket)
+# The bucket UNKNOWN has a field name of its own: `unknown_ns` is only the part of it inside planned production time.
+BUCKET_FIELDS = tuple("unobserved_ns" if bucket is Bucket.UNKNOWN else f"{bucket.name.lower()}_ns" for bucket in Bucket)
 
 LEDGER = Measurement(
     "ledger",
@@ -105,7 +108,10 @@ LEDGER = Measurement(
     (*MACHINE_TAGS, "product", "shift", "window"),
     (
         *_SUMS,
-        *(FieldDef(name, _I, "ns", f"time in bucket {name[:-3]}") for name in BUCKET_FIELDS),
+        *(
+            FieldDef(name, _I, "ns", f"time in bucket {bucket.name}")
+            for name, bucket in zip(BUCKET_FIELDS, Bucket, strict=True)
+        ),
         *_COUNTS,
         *_UNSCHEDULED,
         *_EVIDENCE,
@@ -132,7 +138,12 @@ LIVE = Measurement(
         FieldDef("shift_fpt_ns", _I, "ns", "fully productive time, shift to date"),
         FieldDef("shift_unknown_ns", _I, "ns", "unobserved planned production time, shift to date"),
         FieldDef("age_ms", _I, "ms", "age of the last reading"),
-        FieldDef("observed", _B, "", "false: nobody sees the machine now (comm lost, stale); its state is unknown, not stopped"),
+        FieldDef(
+            "observed",
+            _B,
+            "",
+            "false: nobody sees the machine now (comm lost, stale); its state is unknown, not stopped",
+        ),
     ),
     "time of the view, cut to the live interval",
 )

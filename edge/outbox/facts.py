@@ -1,0 +1,169 @@
+"""What the store tells the rest of the agent. Plain values; no SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.errors import Text
+from edge.points import RecordClass
+
+FORGET_NEVER_NS = 0
+MIN_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where the store is and how large it may grow."""
+
+    path: Path
+    max_bytes: int  # of all its files together, write-ahead log included
+    max_age_ns: int = FORGET_NEVER_NS  # delivered records and ledger rows older than this are forgotten; 0 = never
+    sinks: tuple[str, ...] = ()  # ids of the databases that must have a record before it counts as delivered
+    loss_window_ns: int = 1_000_000_000  # commit interval: what a power cut may cost, shown to the user
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a bound too small to hold the log of one commit."""
+        if self.max_bytes < MIN_BYTES:
+            raise ValueError(f"store_max_bytes is {self.max_bytes}; the smallest useful store has {MIN_BYTES} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record as it came back from the disk, its checksum verified."""
+
+    id: int  # ascending in order of commit
+    record_class: RecordClass
+    lines: bytes
+    points: int
+    t_ns: int  # time of the batch it was committed with
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """Records of one class that left the store because it was full, before every database had them."""
+
+    record_class: RecordClass
+    start_ns: int  # commit time of the oldest and the newest of them
+    end_ns: int
+    records: int
+    points: int
+    size_bytes: int
+    sinks: tuple[str, ...]  # who never got them
+
+    @property
+    def detail(self) -> str:
+        """For people."""
+        return str(
+            Text(
+                f"存储已满，删除了 {self.points} 个 {self.record_class.name} 点，"
+                f"以下数据库未收到：{'、'.join(self.sinks)}；请恢复上行链路或增大 store_max_bytes",
+                f"store full: {self.points} {self.record_class.name} points dropped before these databases had them: "
+                f"{', '.join(self.sinks)}; restore the uplink or raise store_max_bytes",
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReport:
+    """What `open` found."""
+
+    created: bool  # a fresh store: the counters start from a new baseline
+    set_aside: Path | None = None  # where a damaged file was moved to
+    detail: str = ""  # for people, when something was wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What one database has not got yet."""
+
+    sink: str
+    records: int  # above 20,000: an upper bound
+    oldest_ns: int | None  # commit time of the oldest of them; None = nothing waits
+    quarantined: int  # points it refused for good
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """The store at one moment."""
+
+    size_bytes: int  # real files, write-ahead log included
+    records: int
+    points: int
+    last_id: int
+    commit_p99_ms: float | None  # of the last commits; None before the first
+    last_commit_ns: int | None  # UTC
+    error: str  # of the last failed commit; "" once one succeeded again
+    backlogs: tuple[Backlog, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A line that a database refused for good, with its words."""
+
+    sink: str
+    t_ns: int
+    words: str
+    line: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Pieces of one machine over the whole life of the store, scheduled or not."""
+
+    total: int = 0
+    good: int = 0
+    reject: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How much of one class is stored."""
+
+    records: int = 0
+    points: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far one database has got.
+
+    Everything up to `cursor` was delivered, except ids in (replay_from, replay_to]: a backlog that is sent when
+    nothing new waits.
+    """
+
+    cursor: int = 0
+    replay_from: int = 0
+    replay_to: int = 0
+
+    @property
+    def replaying(self) -> bool:
+        """A backlog is open behind the cursor."""
+        return self.replay_from < self.replay_to
+
+    @property
+    def delivered_up_to(self) -> int:
+        """Every record up to this id was delivered."""
+        return self.replay_from if self.replaying else self.cursor
+
+    def has(self, record_id: int) -> bool:
+        """The record was delivered."""
+        return record_id <= self.cursor and not self.replay_from < record_id <= self.replay_to
+
+    def advanced(self, record_id: int) -> Position:
+        """After everything up to `record_id`, in the stretch it belongs to, was delivered."""
+        if record_id > self.cursor:
+            return Position(record_id, self.replay_from, self.replay_to)
+        if not self.replay_from < record_id <= self.replay_to:
+            return self
+        return (
+            Position(self.cursor) if record_id == self.replay_to else Position(self.cursor, record_id, self.replay_to)
+        )
+
+    def leapt(self, last_id: int) -> Position:
+        """Go on with what comes after `last_id`; the rest becomes the backlog.
+
+        Records between two backlogs are sent twice.
+        """
+        return Position(last_id, self.delivered_up_to, last_id)

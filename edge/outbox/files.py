@@ -1,0 +1,182 @@
+"""The store's files: lock, opening with a check, setting a damaged file aside.
+
+A damaged file never prevents a start.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edge.errors import StoreError, Text
+from edge.outbox import schema
+from edge.outbox.facts import OpenReport
+
+# A file that was closed cleanly (no log beside it) is checked in full up to this size only; a larger one is trusted to
+# its checksums, because reading all of it would delay the start on a slow card.
+CHECK_CLEAN_UP_TO_BYTES = 256 << 20
+
+# Only what says that bytes cannot be read back. Other I/O errors also come from a full disk, which heals.
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNREADABLE = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
+
+
+class DamagedError(Exception):
+    """The file is ours but cannot be trusted."""
+
+
+def result_code(error: sqlite3.Error) -> int:
+    """SQLite's extended result code; 0 where the error did not come from SQLite itself."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return code or 0
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """The file itself is broken, as opposed to a full disk, a missing right or a lock."""
+    code = result_code(error)
+    return code & 0xFF in _DAMAGE or code in _UNREADABLE
+
+
+def wal_of(path: Path) -> Path:
+    """The write-ahead log."""
+    return path.with_name(path.name + "-wal")
+
+
+def size_bytes(path: Path) -> int:
+    """All files of the store together."""
+    names = (path, wal_of(path), path.with_name(path.name + "-shm"))
+    return sum(file.stat().st_size for file in names if file.exists())
+
+
+class StoreLock:
+    """One agent per store: two writers would count into one another. The kernel lets go of it when the process dies."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + ".lock")
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        """Raises StoreError where another process holds the store."""
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            raise StoreError(
+                Text(
+                    f"{self._path}：另一个 seamline 进程正在使用该存储；请先停止它，或为本进程指定另一个 store_path",
+                    f"{self._path}: another seamline process holds this store; stop it, or give this one another "
+                    "store_path",
+                )
+            ) from None
+        self._file = file
+
+    def release(self) -> None:
+        """Let go."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def open_store(path: Path, now_ns: int) -> tuple[sqlite3.Connection, OpenReport]:
+    """Open, check and if need be create the store. `now_ns` (UTC) names a file that is set aside.
+
+    Raises StoreError where it cannot be opened for a reason that is not damage: rights, disk full, a newer version.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.stat().st_size == 0:
+            return _fresh(path), OpenReport(created=True)
+        try:
+            return _existing(path), OpenReport(created=False)
+        except DamagedError as damage:
+            aside = set_aside(path, now_ns)
+            detail = Text(
+                f"存储文件 {path} 已损坏（{damage}），已改名为 {aside}，并新建存储；计数从新的基线开始",
+                f"store {path} is damaged ({damage}); moved to {aside} and a new one begun: counting starts "
+                "from a new baseline",
+            )
+            return _fresh(path), OpenReport(created=True, set_aside=aside, detail=str(detail))
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(
+            Text(
+                f"无法打开存储 {path}：{error}；请检查目录权限和磁盘剩余空间",
+                f"cannot open the store {path}: {error}; check the rights of the directory and the free disk space",
+            )
+        ) from error
+
+
+def set_aside(path: Path, now_ns: int) -> Path:
+    """Rename the file and its log, keeping them for an expert; the shared-memory index is worthless and goes."""
+    stamp = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    serial = 1
+    while aside.exists():
+        serial += 1
+        aside = path.with_name(f"{path.name}.damaged-{stamp}-{serial}")
+    path.rename(aside)
+    if wal_of(path).exists():
+        wal_of(path).rename(wal_of(aside))
+    path.with_name(path.name + "-shm").unlink(missing_ok=True)
+    return aside
+
+
+def _fresh(path: Path) -> sqlite3.Connection:
+    connection = schema.connect(path)
+    try:
+        schema.create(connection)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _existing(path: Path) -> sqlite3.Connection:
+    """An open, checked connection. Raises DamagedError, or StoreError for a file that is not ours to touch."""
+    clean = not wal_of(path).exists() or wal_of(path).stat().st_size == 0
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = schema.connect(path)
+        _refuse_foreign(connection, path)
+        if not clean or path.stat().st_size <= CHECK_CLEAN_UP_TO_BYTES:
+            _check(connection)
+        schema.add_missing_columns(connection)
+    except (sqlite3.Error, DamagedError, StoreError) as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, sqlite3.Error) and is_damage(error):
+            raise DamagedError(str(error)) from error
+        raise
+    return connection
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """A file of another program or of a later release is left alone."""
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema WHERE type='table'").fetchone()[0]
+    if tables and schema.pragma(connection, "application_id") != schema.APPLICATION_ID:
+        raise StoreError(
+            Text(
+                f"{path} 是其他程序的 SQLite 文件；请把 store_path 指到别处",
+                f"{path} is another program's SQLite file; point store_path elsewhere",
+            )
+        )
+    version = schema.pragma(connection, "user_version")
+    if version > schema.SCHEMA_VERSION:
+        raise StoreError(
+            Text(
+                f"{path} 由更新版本的 seamline 写入（格式 {version}，本版本支持到 {schema.SCHEMA_VERSION}）；请升级",
+                f"{path} was written by a later seamline (format {version}; this one knows "
+                f"{schema.SCHEMA_VERSION}); upgrade",
+            )
+        )
+    if version < schema.SCHEMA_VERSION:
+        raise DamagedError("no schema inside")
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise DamagedError(str(verdict).splitlines()[-1])

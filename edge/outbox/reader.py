@@ -1,0 +1,183 @@
+"""The reading side, synchronous: a read-only connection beside the writer (WAL readers neither block nor are blocked).
+
+The outbox keeps one in its reader thread. Offline tools open one themselves while an agent runs or after it stopped;
+they should read in short steps, because the log cannot be folded into the file behind a reader that stays.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+from edge.errors import StoreError, Text
+from edge.kpi.row import Row
+from edge.outbox import files, ledger, schema
+from edge.outbox.facts import Backlog, Counts, Position, Quarantined, StoredRecord, Tally
+from edge.points import RecordClass
+
+_COUNTED_EXACTLY = 20_000
+
+_AFTER = "SELECT id, class, lines, points, t_ns, crc FROM record WHERE id > ? AND id <= ? ORDER BY id"
+_NO_LIMIT = (1 << 63) - 1
+
+
+class Reader:
+    """Read-only. Use from one thread. Every method raises StoreError where the file cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Connect."""
+        mode = "mode=ro"
+        if not files.wal_of(self._path).exists() and not os.access(self._path.parent, os.W_OK):
+            mode += "&immutable=1"  # a copy on read-only media: there is no log and none can be made
+        try:
+            self._connection = sqlite3.connect(
+                f"file:{quote(str(self._path.absolute()))}?{mode}",
+                uri=True,
+                timeout=schema.BUSY_TIMEOUT_S,
+                isolation_level=None,
+            )
+            self._connection.execute("SELECT count(*) FROM checkpoint").fetchone()
+        except sqlite3.Error as error:
+            self.close()
+            raise self._unreadable(error) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def read(self, position: Position, max_bytes: int) -> tuple[tuple[StoredRecord, ...], tuple[int, ...]]:
+        """The next records for a database at `position`: what is new, and where nothing is, its backlog.
+
+        At least one record where there is any, then as many as fit `max_bytes`. Second: ids of records in this stretch
+        whose checksum fails; they are left out.
+        """
+        found = self._stretch(position.cursor, _NO_LIMIT, max_bytes)
+        if found == ((), ()) and position.replaying:
+            found = self._stretch(position.replay_from, position.replay_to, max_bytes)
+        return found
+
+    def last_id(self) -> int:
+        """Id of the newest record ever committed."""
+        with self._explained() as connection:
+            row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'record'").fetchone()
+        return int(row[0]) if row else 0
+
+    def positions(self) -> dict[str, Position]:
+        """How far each database has got, those of earlier configurations included."""
+        with self._explained() as connection:
+            rows = connection.execute("SELECT id, cursor, replay_from, replay_to FROM sink").fetchall()
+        return {sink: Position(*numbers) for sink, *numbers in rows}
+
+    def checkpoints(self) -> dict[str, bytes]:
+        """The newest checkpoint of every key."""
+        with self._explained() as connection:
+            return dict(connection.execute("SELECT key, blob FROM checkpoint").fetchall())
+
+    def meta(self) -> dict[str, str]:
+        """Facts about the store itself, as batches wrote them."""
+        with self._explained() as connection:
+            return dict(connection.execute("SELECT key, text FROM meta").fetchall())
+
+    def ledger_rows(self, machine: str, window: str, start_ns: int, end_ns: int) -> tuple[Row, ...]:
+        """Rows of one machine whose windows start in [start_ns, end_ns), by start."""
+        with self._explained() as connection:
+            return tuple(ledger.select(connection, machine, window, start_ns, end_ns))
+
+    def total_counts(self) -> dict[str, Counts]:
+        """Pieces per machine since the store began: the sum of its one-minute rows, forgotten ones included."""
+        with self._explained() as connection:
+            return ledger.totals(connection)
+
+    def quarantined(self) -> tuple[Quarantined, ...]:
+        """What databases refused for good, oldest first."""
+        with self._explained() as connection:
+            rows = connection.execute("SELECT sink, t_ns, words, line FROM quarantine ORDER BY t_ns").fetchall()
+        return tuple(Quarantined(*row) for row in rows)
+
+    def tallies(self) -> dict[RecordClass, Tally]:
+        """How much of each class is stored."""
+        with self._explained() as connection:
+            rows = connection.execute("SELECT class, records, points, bytes FROM tally").fetchall()
+        return {RecordClass(record_class): Tally(*numbers) for record_class, *numbers in rows}
+
+    def backlogs(self, positions: Mapping[str, Position]) -> tuple[Backlog, ...]:
+        """What each of these databases has not got yet."""
+        with self._explained() as connection:
+            return tuple(_backlog(connection, sink, position) for sink, position in positions.items())
+
+    def _stretch(self, after: int, up_to: int, max_bytes: int) -> tuple[tuple[StoredRecord, ...], tuple[int, ...]]:
+        records: list[StoredRecord] = []
+        damaged: list[int] = []
+        size = 0
+        with self._explained() as connection:
+            for record_id, record_class, lines, points, t_ns, crc in connection.execute(_AFTER, (after, up_to)):
+                if zlib.crc32(lines) != crc:
+                    damaged.append(record_id)
+                    continue
+                size += len(lines) + 1
+                if records and size > max_bytes:
+                    break
+                records.append(StoredRecord(record_id, RecordClass(record_class), lines, points, t_ns))
+        return tuple(records), tuple(damaged)
+
+    @contextmanager
+    def _explained(self) -> Iterator[sqlite3.Connection]:
+        """The connection; SQLite's errors become StoreError."""
+        if self._connection is None:
+            raise self._unreadable("not open")
+        try:
+            yield self._connection
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, why: object) -> StoreError:
+        return StoreError(
+            Text(
+                f"无法读取存储 {self._path}：{why}；请检查路径和权限",
+                f"cannot read the store {self._path}: {why}; check the path and the rights",
+            )
+        )
+
+
+def _backlog(connection: sqlite3.Connection, sink: str, position: Position) -> Backlog:
+    stretches = [(position.cursor, _NO_LIMIT)]
+    if position.replaying:
+        stretches.append((position.replay_from, position.replay_to))
+    first = "SELECT t_ns FROM record WHERE id > ? AND id <= ? ORDER BY id LIMIT 1"
+    oldest = [row[0] for stretch in stretches if (row := connection.execute(first, stretch).fetchone())]
+    refused = connection.execute("SELECT quarantined FROM sink WHERE id = ?", (sink,)).fetchone()
+    return Backlog(
+        sink=sink,
+        records=sum(_count(connection, after, up_to) for after, up_to in stretches),
+        oldest_ns=min(oldest, default=None),
+        quarantined=refused[0] if refused else 0,
+    )
+
+
+def _count(connection: sqlite3.Connection, after: int, up_to: int) -> int:
+    """Records in (after, up_to]: exact up to a limit, then the number of ids, to stay cheap on a long backlog."""
+    counted = "SELECT count(*) FROM (SELECT 1 FROM record WHERE id > ? AND id <= ? LIMIT ?)"
+    exact = int(connection.execute(counted, (after, up_to, _COUNTED_EXACTLY)).fetchone()[0])
+    if exact < _COUNTED_EXACTLY:
+        return exact
+    last = connection.execute("SELECT max(id) FROM record WHERE id <= ?", (up_to,)).fetchone()[0]
+    return max(exact, int(last) - after)

@@ -1,0 +1,100 @@
+"""The whole file in one place: tables, pragmas, version. Nothing else in the product contains SQL that creates
+anything.
+
+Theory. One record is one commit's lines of one class, as one blob: a row per point would cost more than the disk does.
+The ledger's columns are generated from `edge.kpi.row.Sums`, so a new sum is a new column, added at the next open.
+
+Durability. WAL with synchronous=FULL: a commit that returned is on the disk (SQLite, "PRAGMA synchronous"); what a
+power cut may cost is the time since the last commit. auto_vacuum=INCREMENTAL lets the file shrink when its bound is
+lowered.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from edge.kpi.row import SUM_COLUMNS
+from edge.points import BUCKET_FIELDS
+
+APPLICATION_ID = 0x5EA311AE  # tells our file from any other SQLite file
+SCHEMA_VERSION = 1
+PAGE_BYTES = 4_096
+BUSY_TIMEOUT_S = 5.0
+
+NUMBER_COLUMNS = (*SUM_COLUMNS, "flags", *BUCKET_FIELDS)
+
+_TABLES = f"""
+CREATE TABLE record (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice, so a cursor can never skip a later record
+    class   INTEGER NOT NULL,                   -- edge.points.RecordClass
+    t_ns    INTEGER NOT NULL,                   -- time of the batch
+    points  INTEGER NOT NULL,
+    crc     INTEGER NOT NULL,                   -- crc32 of lines
+    lines   BLOB    NOT NULL                    -- line protocol
+);
+CREATE INDEX record_by_class ON record (class);
+CREATE TABLE tally (                            -- what `record` holds, so that nobody has to count it
+    class INTEGER PRIMARY KEY, records INTEGER NOT NULL, points INTEGER NOT NULL, bytes INTEGER NOT NULL
+);
+CREATE TABLE sink (
+    id TEXT PRIMARY KEY, cursor INTEGER NOT NULL, replay_from INTEGER NOT NULL, replay_to INTEGER NOT NULL,
+    quarantined INTEGER NOT NULL DEFAULT 0      -- points refused since the store began
+);
+CREATE TABLE quarantine (
+    digest BLOB NOT NULL, sink TEXT NOT NULL, t_ns INTEGER NOT NULL, words TEXT NOT NULL, line BLOB NOT NULL,
+    PRIMARY KEY (sink, digest)
+);
+CREATE INDEX quarantine_by_age ON quarantine (t_ns);
+CREATE TABLE checkpoint (key TEXT PRIMARY KEY, blob BLOB NOT NULL);
+CREATE TABLE meta (key TEXT PRIMARY KEY, text TEXT NOT NULL);
+CREATE TABLE ledger (
+    machine TEXT NOT NULL, "window" TEXT NOT NULL, start_ns INTEGER NOT NULL,
+    product TEXT NOT NULL, shift TEXT NOT NULL, shift_date TEXT NOT NULL,
+    end_ns INTEGER NOT NULL, revision INTEGER NOT NULL, final INTEGER NOT NULL,
+    config_version TEXT NOT NULL, tier INTEGER NOT NULL,
+    {", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in NUMBER_COLUMNS)},
+    PRIMARY KEY (machine, "window", start_ns, product, shift, shift_date)
+) WITHOUT ROWID;
+CREATE INDEX ledger_by_start ON ledger (start_ns);
+CREATE TABLE folded (                           -- pieces of ledger rows that were forgotten: totals outlive their rows
+    machine TEXT PRIMARY KEY, total INTEGER NOT NULL, good INTEGER NOT NULL, reject INTEGER NOT NULL
+);
+"""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """The one read-write connection, in autocommit mode (transactions are opened by hand). Creates the file."""
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # both take effect before the first table only
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        connection.execute("PRAGMA cache_size=-2048")  # KiB; the gateway's memory is small and writes are appends
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Lay out an empty file, in one transaction."""
+    connection.executescript(
+        f"BEGIN IMMEDIATE;{_TABLES}PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
+    )
+
+
+def add_missing_columns(connection: sqlite3.Connection) -> None:
+    """A release that knows more sums than the file: add them, zero for the rows that are there."""
+    present = {row[1] for row in connection.execute("PRAGMA table_info(ledger)")}
+    for name in NUMBER_COLUMNS:
+        if name not in present:
+            connection.execute(f"ALTER TABLE ledger ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")
+
+
+def pragma(connection: sqlite3.Connection, name: str) -> int:
+    """An integer pragma."""
+    value = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return int(value)

@@ -1,0 +1,179 @@
+"""The outbox as the agent sees it: asynchronous, durable, bounded.
+
+Theory. The log comes first, always: whatever is to be published is committed here, together with the checkpoint it
+matches, and delivery reads it back from here. SQLite never runs on the event loop: one thread writes, one reads.
+Cursors move in memory and reach the disk with the next commit (or at close): after a crash a database gets the last
+second twice, which overwrites, and the card is spared a second flush for every delivery.
+
+Loss window: what a power cut may cost is the time since the last commit, so the commit interval is shown to the user.
+A kill of the process alone costs no more either, and never tears a batch: `commit` is one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from edge.clock import Clock
+from edge.errors import StoreError
+from edge.kpi.row import Row
+from edge.outbox import files
+from edge.outbox.batch import Batch
+from edge.outbox.facts import Counts, OpenReport, Position, StoredRecord, StoreSettings, StoreStats
+from edge.outbox.reader import Reader
+from edge.outbox.writer import EvictionRecord, Writer
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_COMMITS_TIMED = 512
+
+
+class Outbox:
+    """One store.
+
+    `eviction_record` writes the point that tells what a full store dropped (called in the writer thread).
+    """
+
+    def __init__(self, settings: StoreSettings, clock: Clock, eviction_record: EvictionRecord) -> None:
+        self.settings = settings
+        self._clock = clock
+        self._writer = Writer(settings, eviction_record)
+        self._reader = Reader(settings.path)
+        self._writing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox-writer")
+        self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox-reader")
+        self._positions: dict[str, Position] = {}
+        self._last_id = 0
+        self._news = asyncio.Event()
+        self._commit_ns: deque[int] = deque(maxlen=_COMMITS_TIMED)
+        self._last_commit_ns: int | None = None
+        self._error = ""
+
+    @property
+    def last_id(self) -> int:
+        """Id of the newest committed record."""
+        return self._last_id
+
+    async def open(self) -> OpenReport:
+        """Open or create the file; a damaged one is set aside. Raises StoreError where nothing can be opened."""
+        report = await self._in_writer(self._writer.open, self._clock.now_ns())
+        await self._in_reader(self._reader.open)
+        stored = await self._in_reader(self._reader.positions)
+        self._positions = {sink: stored.get(sink, Position()) for sink in self.settings.sinks}
+        self._last_id = await self._in_reader(self._reader.last_id)
+        return report
+
+    async def close(self) -> None:
+        """Make the cursors durable and let go of the file. Safe to call after a failed open."""
+        try:
+            if self._positions:
+                await self._in_writer(self._writer.save_positions, dict(self._positions))
+        finally:
+            await self._in_reader(self._reader.close)
+            await self._in_writer(self._writer.close)
+            self._reading.shutdown(wait=False)
+            self._writing.shutdown(wait=False)
+
+    async def commit(self, batch: Batch) -> None:
+        """Make a batch durable, all of it or nothing.
+
+        Raises StoreError (disk full, I/O error); the caller keeps the batch and commits it again, merged with later
+        ones.
+        """
+        started_ns = self._clock.monotonic_ns()
+        try:
+            last_id = await self._in_writer(self._writer.commit, batch, dict(self._positions))
+        except StoreError as error:
+            self._error = str(error)
+            raise
+        self._commit_ns.append(self._clock.monotonic_ns() - started_ns)
+        self._last_commit_ns = self._clock.now_ns()
+        self._error = ""
+        if last_id > self._last_id:
+            self._last_id = last_id
+            self._news.set()
+            self._news = asyncio.Event()
+
+    async def newer_than(self, record_id: int) -> None:
+        """Wait until a record after `record_id` is committed."""
+        while self._last_id <= record_id:
+            await self._news.wait()
+
+    async def read(self, sink: str, max_bytes: int) -> tuple[StoredRecord, ...]:
+        """The next records for a database: what is new first, then its backlog. Empty = it has everything.
+
+        At least one record where there is any, then as many as fit `max_bytes`. Damaged records are moved to the
+        quarantine.
+        """
+        position = self._positions[sink]
+        records, damaged = await self._in_reader(self._reader.read, position, max_bytes)
+        if damaged:
+            await self._in_writer(self._writer.set_damaged_aside, damaged, self._clock.now_ns())
+            return records or await self.read(sink, max_bytes)
+        if not records and position.replaying:  # the rest of the backlog was evicted
+            self._positions[sink] = Position(self._positions[sink].cursor)
+        return records
+
+    async def advance(self, sink: str, record_id: int) -> None:
+        """A database has everything up to `record_id` of the stretch it was reading. Durable with the next commit."""
+        self._positions[sink] = self._positions[sink].advanced(record_id)
+
+    def position(self, sink: str) -> Position:
+        """How far a database has got."""
+        return self._positions[sink]
+
+    def leap(self, sink: str) -> None:
+        """Let new records pass the backlog: it is sent from now on when nothing new waits."""
+        self._positions[sink] = self._positions[sink].leapt(self._last_id)
+
+    async def quarantine(self, sink: str, refused: Sequence[tuple[bytes, str]]) -> None:
+        """Keep lines that a database refused for good, each with its words. Durable on return. Raises StoreError."""
+        await self._in_writer(self._writer.quarantine, sink, self._clock.now_ns(), refused)
+
+    async def load_checkpoints(self) -> dict[str, bytes]:
+        """The newest checkpoint of every key."""
+        return await self._in_reader(self._reader.checkpoints)
+
+    async def load_meta(self) -> dict[str, str]:
+        """Facts about the store itself, as batches wrote them."""
+        return await self._in_reader(self._reader.meta)
+
+    async def ledger_rows(self, machine: str, window: str, start_ns: int, end_ns: int) -> tuple[Row, ...]:
+        """Rows of one machine whose windows start in [start_ns, end_ns), by start."""
+        return await self._in_reader(self._reader.ledger_rows, machine, window, start_ns, end_ns)
+
+    async def total_counts(self) -> dict[str, Counts]:
+        """Pieces per machine since the store began: the sum of its one-minute rows, forgotten ones included."""
+        return await self._in_reader(self._reader.total_counts)
+
+    async def stats(self) -> StoreStats:
+        """The store at this moment."""
+        positions = dict(self._positions)
+        return await self._in_reader(self._stats, positions)
+
+    def _stats(self, positions: dict[str, Position]) -> StoreStats:
+        tallies = self._reader.tallies().values()
+        timed = sorted(self._commit_ns)
+        return StoreStats(
+            size_bytes=files.size_bytes(self.settings.path),
+            records=sum(tally.records for tally in tallies),
+            points=sum(tally.points for tally in tallies),
+            last_id=self._last_id,
+            commit_p99_ms=timed[len(timed) * 99 // 100] / 1e6 if timed else None,
+            last_commit_ns=self._last_commit_ns,
+            error=self._error,
+            backlogs=self._reader.backlogs(positions),
+        )
+
+    async def _in_writer(self, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await _run(self._writing, job, *args, **kwargs)
+
+    async def _in_reader(self, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await _run(self._reading, job, *args, **kwargs)
+
+
+async def _run(pool: ThreadPoolExecutor, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    return await asyncio.wrap_future(pool.submit(job, *args, **kwargs))

@@ -1,0 +1,210 @@
+"""The writing side, synchronous: it lives in the outbox's one writer thread and owns the one read-write connection.
+
+Rules. One batch is one transaction: records, ledger rows, checkpoints, meta, cursors and evictions are on the disk
+together, or none of them is. After an error the transaction is rolled back and the connection is opened anew before
+the next job, so that no state of a failed write is carried on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from edge.errors import StoreError, Text
+from edge.outbox import eviction, files, ledger, schema
+from edge.outbox.batch import Batch, Record
+from edge.outbox.facts import Eviction, OpenReport, Position, StoreSettings
+
+QUARANTINE_LINES = 10_000  # the newest are kept; the count per database goes on
+_MAX_WORDS = 1_000
+_WAL_SHARE = 8  # the write-ahead log may take this part of the bound …
+_WAL_MAX_BYTES = 4 << 20  # … and never more than this
+_HEADROOM_SHARE = 32  # eviction frees this part of the bound at once, so that it happens seldom …
+_HEADROOM_MAX_BYTES = 4 << 20  # … and never so much that one commit takes long
+_ROW_BYTES = 512  # a ledger row and its share of two b-trees
+_SLACK_BYTES = 64 << 10  # b-tree overhead and small tables
+
+_TRIM_QUARANTINE = """
+DELETE FROM quarantine WHERE rowid IN (SELECT rowid FROM quarantine ORDER BY t_ns DESC LIMIT -1 OFFSET ?)
+"""
+
+EvictionRecord = Callable[[Eviction], Record]
+
+
+class Writer:
+    """Not thread-safe; every call comes from the writer thread."""
+
+    def __init__(self, settings: StoreSettings, eviction_record: EvictionRecord) -> None:
+        self._settings = settings
+        self._eviction_record = eviction_record
+        self._lock = files.StoreLock(settings.path)
+        self._connection: sqlite3.Connection | None = None
+        self._wal_bytes = min(_WAL_MAX_BYTES, settings.max_bytes // _WAL_SHARE)
+        # The log, its index (32 KiB per 4096 frames) and the main file share the bound.
+        self._file_bytes = settings.max_bytes - self._wal_bytes - (64 << 10)
+
+    def open(self, now_ns: int) -> OpenReport:
+        """Lock, open, check. Raises StoreError."""
+        self._settings.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire()
+        try:
+            self._connection, report = files.open_store(self._settings.path, now_ns)
+            self._tune(self._connection)
+        except (StoreError, sqlite3.Error):
+            self.close()
+            raise
+        return report
+
+    def close(self) -> None:
+        """Fold the log into the file and let go of it."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._lock.release()
+
+    def commit(self, batch: Batch, positions: Mapping[str, Position]) -> int:
+        """Make `batch` and the cursors durable. Returns the id of the newest record. Raises StoreError."""
+        with self._transaction() as connection:
+            self._make_room(connection, batch, positions)
+            for record in batch.records:
+                _insert(connection, record, batch.t_ns)
+            ledger.upsert(connection, batch.rows)
+            connection.executemany("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", batch.checkpoints)
+            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", batch.meta)
+            _save_positions(connection, positions)
+            return _last_id(connection)
+
+    def quarantine(self, sink: str, t_ns: int, refused: Sequence[tuple[bytes, str]]) -> None:
+        """Keep lines a database refused for good, each with its words. The same line twice is kept once."""
+        rows = [(hashlib.sha256(line).digest(), sink, t_ns, words[:_MAX_WORDS], line) for line, words in refused]
+        with self._transaction() as connection:
+            before = connection.execute("SELECT count(*) FROM quarantine WHERE sink = ?", (sink,)).fetchone()[0]
+            connection.executemany("INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)", rows)
+            after = connection.execute("SELECT count(*) FROM quarantine WHERE sink = ?", (sink,)).fetchone()[0]
+            connection.execute("INSERT OR IGNORE INTO sink VALUES (?, 0, 0, 0, 0)", (sink,))
+            connection.execute("UPDATE sink SET quarantined = quarantined + ? WHERE id = ?", (after - before, sink))
+            connection.execute(_TRIM_QUARANTINE, (QUARANTINE_LINES,))
+
+    def set_damaged_aside(self, ids: Iterable[int], t_ns: int) -> None:
+        """Records whose checksum fails: out of the way of delivery, into the quarantine of the store itself."""
+        damaged = list(ids)
+        with self._transaction() as connection:
+            for record_id in damaged:
+                connection.execute(
+                    "INSERT OR REPLACE INTO quarantine "
+                    "SELECT CAST(id AS BLOB), '', ?, 'checksum of the stored record does not match', lines "
+                    "FROM record WHERE id = ?",
+                    (t_ns, record_id),
+                )
+            eviction.drop(connection, damaged)
+
+    def save_positions(self, positions: Mapping[str, Position]) -> None:
+        """Make cursors durable without a batch."""
+        with self._transaction() as connection:
+            _save_positions(connection, positions)
+
+    def _tune(self, connection: sqlite3.Connection) -> None:
+        pages = self._wal_bytes // 2 // schema.PAGE_BYTES
+        connection.execute(f"PRAGMA wal_autocheckpoint={max(pages, 16)}")
+        connection.execute(f"PRAGMA journal_size_limit={self._wal_bytes}")
+
+    def _make_room(self, connection: sqlite3.Connection, batch: Batch, positions: Mapping[str, Position]) -> None:
+        """Keep the files inside their bound, and drop what is too old."""
+        if self._settings.max_age_ns:
+            eviction.forget_old(connection, positions, batch.t_ns - self._settings.max_age_ns)
+        room = self._file_bytes - _needed_bytes(batch)
+        if eviction.used_bytes(connection) > room:
+            goal = room - min(self._file_bytes // _HEADROOM_SHARE, _HEADROOM_MAX_BYTES)
+            for gone in eviction.make_room(connection, goal, positions, batch.t_ns):
+                _insert(connection, self._eviction_record(gone), batch.t_ns)
+        excess = schema.pragma(connection, "page_count") - self._file_bytes // schema.PAGE_BYTES
+        if excess > 0:  # the bound was lowered: give pages back
+            connection.execute(f"PRAGMA incremental_vacuum({excess})").fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing. SQLite's errors become StoreError, and the connection is opened anew for the next job."""
+        try:
+            connection = self._connected()
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._abandon()
+            raise self._explain(error) from error
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = schema.connect(self._settings.path)
+            self._tune(self._connection)
+        return self._connection
+
+    def _abandon(self) -> None:
+        """Close rolls back; an error while doing so changes nothing."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _explain(self, error: sqlite3.Error) -> StoreError:
+        path = self._settings.path
+        code = files.result_code(error) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return StoreError(
+                Text(
+                    f"磁盘已满，无法写入存储 {path}；数据暂留内存并会重试。请清理该分区或减小 store_max_bytes",
+                    f"the disk is full, nothing can be written to {path}; the data stay in memory and are tried again. "
+                    "Free space on this partition or lower store_max_bytes",
+                )
+            )
+        if files.is_damage(error):
+            return StoreError(
+                Text(
+                    f"存储 {path} 已损坏（{error}）；重启 seamline 后会把它另存并新建存储",
+                    f"store {path} is damaged ({error}); a restart of seamline sets it aside and begins a new one",
+                )
+            )
+        return StoreError(
+            Text(
+                f"无法写入存储 {path}：{error}；数据暂留内存并会重试。请检查存储卡、挂载状态和权限",
+                f"cannot write to {path}: {error}; the data stay in memory and are tried again. Check the card, its "
+                "mount and the rights",
+            )
+        )
+
+
+def _insert(connection: sqlite3.Connection, record: Record, t_ns: int) -> None:
+    connection.execute(
+        "INSERT INTO record (class, t_ns, points, crc, lines) VALUES (?, ?, ?, ?, ?)",
+        (record.record_class, t_ns, record.points, zlib.crc32(record.lines), record.lines),
+    )
+    connection.execute(
+        "INSERT INTO tally VALUES (?, 1, ?, ?) ON CONFLICT (class) DO UPDATE SET records = records + 1, "
+        "points = points + excluded.points, bytes = bytes + excluded.bytes",
+        (record.record_class, record.points, len(record.lines)),
+    )
+
+
+def _save_positions(connection: sqlite3.Connection, positions: Mapping[str, Position]) -> None:
+    connection.executemany(
+        "INSERT INTO sink (id, cursor, replay_from, replay_to) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "cursor = excluded.cursor, replay_from = excluded.replay_from, replay_to = excluded.replay_to",
+        ((sink, p.cursor, p.replay_from, p.replay_to) for sink, p in positions.items()),
+    )
+
+
+def _last_id(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'record'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _needed_bytes(batch: Batch) -> int:
+    """An upper estimate of what the batch adds to the main file."""
+    lines = sum(len(record.lines) for record in batch.records)
+    blobs = sum(len(blob) for _, blob in batch.checkpoints)
+    return lines + lines // 4 + blobs + len(batch.rows) * _ROW_BYTES + _SLACK_BYTES
