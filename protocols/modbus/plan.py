@@ -2,7 +2,7 @@
 
 Theory. A request costs far more than a register: on Ethernet a PLC answers once per scan (some 10 ms), and a register
 on the wire costs 160 ns; on a 9600 baud line a request costs some 20 ms and a register 2.3 ms. So blocks are joined
-across holes while that is cheaper than asking twice. Tags of one table and one interval are sorted by address; a request
+across holes while that is cheaper than asking twice. Tags of one table and one interval are sorted by address; a block
 is a run of neighbours in that order, and dynamic programming finds the cheapest legal way to cut the row into runs (at
 equal cost the one with fewer requests).
 
@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from protocols.modbus.tags import Limits, ModbusTag, Table
+from protocols.modbus.tags import DataType, Limits, ModbusTag, Table
 
 SPEC_MAX_REGISTERS = 125
 SPEC_MAX_BITS = 2000
@@ -145,6 +145,10 @@ class _Span:
         start, end = tag.address, tag.address + tag.registers
         if tag.registers < 1 or start < 0 or end > 65_536:
             raise PlanError(tag, "超出 Modbus 地址范围 0…65535", "lies outside the Modbus addresses 0 … 65535")
+        if tag.type is DataType.BOOL and tag.bit is None and not tag.table.is_bits:
+            raise PlanError(
+                tag, "寄存器中的 bool 须写明位，例如 D100.0", "a bool in a register needs its bit, e.g. D100.0"
+            )
         if tag.registers > rules.max_quantity:
             raise PlanError(
                 tag,
