@@ -23,7 +23,7 @@ class OpcuaEndpoint:
     """One session to one server. Security `None` is only ever used where the site file says so."""
 
     url: str  # opc.tcp://host:port/path
-    security: str = "auto"  # "auto" = strongest offered; or "None" | "Basic256Sha256" | "Aes128_Sha256_RsaOaep" | "Aes256_Sha256_RsaPss"
+    security: str = "auto"  # strongest offered; or "None", or one of protocols.opcua.security.POLICIES
     mode: str = "SignAndEncrypt"  # "Sign" | "SignAndEncrypt" ("None" goes with security None)
     user: str | None = None
     password: str | None = None  # already resolved secret; repr must never show it
