@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 found wrong, 2 not started."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _choose_language(arguments)
-    parser = build_parser()
+    parser = build_parser(next((a for a in arguments if not a.startswith("-")), ""))
     options = parser.parse_args(arguments)
     command: Command | None = getattr(options, "command", None)
     if command is None:
@@ -63,8 +63,8 @@ def _complain(error: ConfigError) -> None:
     )
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Every command with its help, in the reader's language."""
+def build_parser(chosen: str = "") -> argparse.ArgumentParser:
+    """Every command with its help, in the reader's language. The simulator's own options are imported only for `chosen`."""
     parser = argparse.ArgumentParser(
         prog="seamline",
         description=str(
@@ -111,14 +111,20 @@ def build_parser() -> argparse.ArgumentParser:
     simulate = _add(
         commands, "simulate", _simulate, Text("只启动模拟机台（真实 Modbus TCP / OPC UA 服务）", "serve simulated machines alone (real Modbus TCP and OPC UA)")
     )
-    _add_simulate_arguments(simulate, arguments_for="simulate")
+    if chosen == "simulate":
+        from edge.simulate.serve import add_arguments as add_simulate_arguments
+
+        add_simulate_arguments(simulate)
     demo = _add(
         commands,
         "demo",
         _demo,
         Text("一条命令看全貌：模拟机台 + 代理 + 页面，结束时对账", "everything at once: simulated machines, agent, page; checks the books at the end"),
     )
-    _add_simulate_arguments(demo, arguments_for="demo")
+    if chosen == "demo":
+        from edge.simulate.demo import add_arguments as add_demo_arguments
+
+        add_demo_arguments(demo)
     return parser
 
 
@@ -135,17 +141,6 @@ def _site_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-c", "--config", metavar="FILE", required=True, type=Path, help=str(Text("站点配置文件（YAML）", "site file (YAML)"))
     )
-
-
-def _add_simulate_arguments(parser: argparse.ArgumentParser, arguments_for: str) -> None:
-    """The simulator's own options, asked for only when they are needed: the agent must not import it."""
-    if len(sys.argv) > 1 and arguments_for not in sys.argv:
-        return
-    if arguments_for == "simulate":
-        from edge.simulate.serve import add_arguments
-    else:
-        from edge.simulate.demo import add_arguments
-    add_arguments(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
