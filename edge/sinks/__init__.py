@@ -1,4 +1,7 @@
-"""Databases. A sink takes bytes of line protocol and says delivered, wait, or these points are bad. It holds no queue."""
+"""Databases.
+
+A sink takes bytes of line protocol and says delivered, wait, or these points are bad. It holds no queue.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,191 @@
+"""What a server's answer, or its silence, means for the data: one table for InfluxDB 1.x and 2.x.
+
+Rules.
+* Only 204 is success. A 200 is a portal or proxy page that has swallowed the request.
+* A 400 or 422 condemns points only where InfluxDB itself speaks about points (a JSON error with its known words).
+  Any other 4xx is about the request or comes from something in between: the data wait.
+* Everything else waits: data are never dropped because of a network, a right, or a server in trouble.
+
+Sources: InfluxDB 1.x HTTP API reference, "/write"; InfluxDB v2 API, "POST /api/v2/write"; RFC 9110 §10.2.3
+(Retry-After).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+
+from edge.errors import Text
+from edge.sinks import Delivered, Outcome, Rejected, TooLarge, Wait
+
+# How InfluxDB 1.x, 2.x and 3.x begin to speak of points it refuses.
+_ABOUT_POINTS = (
+    "partial write",
+    "unable to parse",
+    "field type conflict",
+    "points beyond retention policy",
+    "invalid field format",
+    "input field",
+    "max-values-per-tag",
+    "max key length exceeded",
+    "write buffer error: parse error",
+)
+_WORDS_KEPT = 1_000
+
+
+def judge_reply(target: str, status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
+    """The outcome of a complete reply. `target` names the database for people."""
+    words = _words(body)
+    match status:
+        case 204:
+            return Delivered(_date_ns(headers))
+        case 413:
+            return TooLarge()
+        case 400 | 422 if _is_about_points(words):
+            return Rejected(words)
+        case 401 | 403:
+            return _unauthorized(target, status, words)
+        case 404:
+            return _not_found(target, words)
+        case 429 | 503:
+            return _overloaded(target, status, words, _retry_after_s(headers))
+        case _ if status >= 500:
+            return _server_error(target, status, words)
+        case _:
+            return _unexpected(target, status, words)
+
+
+def judge_failure(target: str, error: aiohttp.ClientError | asyncio.TimeoutError | OSError) -> Wait:
+    """No complete reply. Whether the server stored anything is unknown; sending again overwrites."""
+    if isinstance(error, TimeoutError):
+        reason, zh, en = "timeout", "在期限内没有回答", "did not answer in time"
+    elif isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+        reason, zh, en = (
+            "tls",
+            "证书不被信任，请检查证书和网关时钟",
+            "is not trusted: check its certificate and the clock",
+        )
+    elif isinstance(error, aiohttp.ClientConnectorDNSError):
+        reason, zh, en = "dns", "的名字无法解析，请检查 DNS", "cannot be resolved: check the name and the DNS server"
+    elif isinstance(error, ConnectionRefusedError) or _is_refused(error):
+        reason, zh, en = (
+            "refused",
+            "拒绝连接，请检查数据库是否在运行",
+            "refuses connections: check that the database runs",
+        )
+    elif isinstance(error, aiohttp.ServerConnectionError | aiohttp.ClientOSError | ConnectionError):
+        reason, zh, en = "reset", "中断了连接", "cut the connection"
+    else:
+        reason, zh, en = "unreachable", "无法到达，请检查网络", "cannot be reached: check the network"
+    cause = str(error) or type(error).__name__
+    detail = Text(
+        f"{target} {zh}（{cause}）；数据保留在存储中，会自动重试",
+        f"{target} {en} ({cause}); the data stay in the store and are sent again",
+    )
+    return Wait(reason, str(detail))
+
+
+def _is_refused(error: BaseException) -> bool:
+    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError)
+
+
+def _unauthorized(target: str, status: int, words: str) -> Wait:
+    return Wait(
+        "unauthorized",
+        str(
+            Text(
+                f"{target} 拒绝了凭据（{status}：{words}）；请数据库管理员授予写权限，或改正配置中的用户、密码或 token",
+                f"{target} refuses the credentials ({status}: {words}); its administrator must grant write access, or "
+                "correct user, password or token in the site file",
+            )
+        ),
+    )
+
+
+def _not_found(target: str, words: str) -> Wait:
+    return Wait(
+        "not-found",
+        str(
+            Text(
+                f"{target} 不存在（404：{words}）；请数据库管理员创建它，或改正配置中的名称；创建后数据会自动补传",
+                f"{target} does not exist (404: {words}); its administrator must create it, or correct the name in "
+                "the site file; the data follow by themselves",
+            )
+        ),
+    )
+
+
+def _overloaded(target: str, status: int, words: str, retry_after_s: float | None) -> Wait:
+    detail = Text(
+        f"{target} 过载（{status}：{words}）；稍后自动重试",
+        f"{target} is overloaded ({status}: {words}); sent again later",
+    )
+    return Wait("overloaded", str(detail), retry_after_s)
+
+
+def _server_error(target: str, status: int, words: str) -> Wait:
+    return Wait(
+        "server-error",
+        str(
+            Text(
+                f"{target} 内部错误（{status}：{words}）；请查看数据库日志，数据会自动重试",
+                f"{target} failed ({status}: {words}); look at the database's log, the data are sent again",
+            )
+        ),
+    )
+
+
+def _unexpected(target: str, status: int, words: str) -> Wait:
+    return Wait(
+        "unexpected",
+        str(
+            Text(
+                f"{target} 给出意外回答（{status}：{words}），可能是代理或登录页；请检查 url 以及中间的设备",
+                f"{target} gave an unexpected answer ({status}: {words}), perhaps a proxy or a login page; check the "
+                "url and what stands in between",
+            )
+        ),
+    )
+
+
+def _words(body: bytes) -> str:
+    """The server's own words: 1.x has {"error": …}, 2.x {"code": …, "message": …}; else the beginning of the page."""
+    text = body[: 4 * _WORDS_KEPT].decode("utf-8", "replace").strip()
+    try:
+        reply = json.loads(body)
+    except ValueError:
+        return " ".join(text.split())[:200]
+    if isinstance(reply, dict):
+        text = str(reply.get("message") or reply.get("error") or text)
+    return text[:_WORDS_KEPT]
+
+
+def _is_about_points(words: str) -> bool:
+    return any(sign in words for sign in _ABOUT_POINTS)
+
+
+def _date_ns(headers: Mapping[str, str]) -> int | None:
+    """The server's clock (RFC 9110 §6.6.1), whole seconds."""
+    date = _http_date(headers.get("Date"))
+    return None if date is None else int(date.timestamp()) * 1_000_000_000
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds, or a date that is measured against the server's own Date so that no clock of ours is needed."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    until, now = _http_date(text), _http_date(headers.get("Date"))
+    return None if until is None or now is None else max(0.0, (until - now).total_seconds())
+
+
+def _http_date(text: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text) if text else None
+    except ValueError:
+        return None
