@@ -21,7 +21,7 @@ class Feed:
         self.failures = 0  # events that could not be made: a bug in `produce`, logged and survived
         self._produce = produce
         self._period_s = period_s
-        self._latest = b""
+        self._latest: bytes | None = None
         self._ticked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._listeners = 0
@@ -36,9 +36,9 @@ class Feed:
         """The newest event at once if there is one, then each next one; ends when the feed is closed."""
         self._join()
         try:
-            seen = b""
+            seen: bytes | None = None
             while not self._closed:
-                if self._latest is seen:
+                if self._latest is None or self._latest is seen:
                     await self._ticked.wait()
                     continue
                 seen = self._latest
@@ -66,7 +66,7 @@ class Feed:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        self._latest = b""  # whoever listens next must not be shown an old event first
+        self._latest = None  # whoever listens next must not be shown an old event first
 
     async def _run(self) -> None:
         while True:

@@ -4,7 +4,7 @@
 import { attr, byId, element, icon, keyed, text } from "./dom.js";
 import * as format from "./format.js";
 import { group } from "./machines.js";
-import { named, t } from "./texts.js";
+import { has, named, t } from "./texts.js";
 
 const GROUPS = [["run", "run"], ["stopped", "unassigned"], ["unknown", "unknown"], ["off", "not_scheduled"]];
 const MOST_PRODUCTS = 4;
@@ -43,18 +43,22 @@ function renderOutputs(machines) {
   for (const machine of machines) {
     if (!machine.shift || !machine.product) continue;
     const key = `${machine.kind} ${machine.product}`;
-    const sum = sums.get(key) ?? { key, name: machine.product_name, good: 0 };
+    const sum = sums.get(key) ?? { key, kind: machine.kind, product: machine.product, name: machine.product_name, good: 0 };
     sum.good += machine.shift.good;
     sums.set(key, sum);
   }
   const most = [...sums.values()].sort((a, b) => b.good - a.good).slice(0, MOST_PRODUCTS);
   const shown = most.length ? most : [{ key: "", name: null, good: null }];
-  keyed(byId("outputs"), shown, ({ key }) => key, makeOutput, (view, { name, good }) => {
+  const twice = ({ product }) => most.filter((other) => other.product === product).length > 1;
+  keyed(byId("outputs"), shown, ({ key }) => key, makeOutput, (view, sum) => {
+    const { name, good } = sum;
     text(view.good, good === null ? t("dash") : format.number(good));
     text(view.unit, good === null ? "" : t("pieces"));
-    text(view.name, name ? named(name) : t("no-output"));
+    text(view.name, name ? named(name) + (twice(sum) ? ` · ${kind(sum.kind)}` : "") : t("no-output"));
   });
 }
+
+const kind = (id) => (has(`kind-${id}`) ? t(`kind-${id}`) : id);
 
 function makeOutput() {
   const [good, unit, name] = [element("b"), element("small"), element("span")];

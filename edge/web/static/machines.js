@@ -21,6 +21,8 @@ export function renderLines(parent, machines, nowMs, force) {
     if (!lines.has(machine.line)) lines.set(machine.line, []);
     lines.get(machine.line).push(machine);
   }
+  const most = String(Math.max(...[...lines.values()].map((members) => members.length)));
+  if (parent.style.getPropertyValue("--most") !== most) parent.style.setProperty("--most", most); // cards as wide as fits
   keyed(parent, lines, ([id]) => id, () => instance("line"), (view, [id, members]) => {
     const running = members.filter((machine) => group(machine) === "run").length;
     text(view.parts.name, t("line", { id }));
@@ -40,17 +42,16 @@ function renderCard({ root, parts }, machine, nowMs, force) {
   attr(parts.icon, "href", `#i-${bucket}`);
   text(parts.state, t(bucket));
   attr(parts.state, "title", machine.state);
-  text(parts.since, format.duration(nowMs - machine.state_since_ms));
+  text(parts.since, t("since", { age: format.duration(nowMs - machine.state_since_ms) }));
   text(parts.product, named(machine.product_name));
   text(parts.fault, fault(machine));
   renderOee(parts, machine);
   renderOutput(parts, machine, bucket);
-  text(parts.process, machine.process_values.map(processValue).join("   "));
+  text(parts.process, machine.process_values.map(processValue).join("  "));
   renderNotes(parts.notes, machine.shift);
   drawStrip(parts.strip, machine.timeline, nowMs, force);
   attr(parts.strip, "aria-label", describeStrip(machine.timeline));
   attr(parts.strip, "title", describeStrip(machine.timeline));
-  text(parts["hour-ago"], t("hour-ago"));
   text(parts.age, machine.age_ms === null ? t("age-never") : t("age", { age: format.duration(machine.age_ms) }));
 }
 
@@ -106,15 +107,17 @@ function renderOutput(parts, machine, bucket) {
   const attained = known && target ? shift.good / target : null;
   text(parts.good, known ? format.number(shift.good) : t("dash"));
   text(parts.target, target === null ? t("no-target") : t("target", { n: format.number(target) }));
-  text(parts.attainment, attained === null ? "" : t("attainment", { p: format.percent(attained, 0) }));
+  text(parts.attainment, attained === null ? "" : format.percent(attained, 0));
   fill(parts.progress, attained);
-  attr(parts.progress, "aria-label", t("good"));
+  attr(parts.attainment, "title", t("attainment"));
+  attr(parts.progress, "aria-label", t("attainment"));
   if (attained === null) parts.progress.removeAttribute("aria-valuenow");
   else attr(parts.progress, "aria-valuenow", String(Math.round(attained * 100)));
   const counts = { reject: format.number(known ? shift.reject : null), total: format.number(known ? shift.total : null) };
   text(parts.reject, t("reject", counts));
   const now = format.rate(bucket === "unknown" ? null : machine.rate_per_min);
   text(parts.rate, t("rate", { now, ideal: format.rate(machine.ideal_rate_per_min), unit: t("per-minute") }));
+  attr(parts.rate, "title", t("rate-title"));
 }
 
 /** Doubts about the shift's figures, in words. Low coverage is written beside the OEE; a rollover is everyday and exact. */

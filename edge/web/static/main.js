@@ -40,7 +40,6 @@ function renderWords() {
   translate(document);
   text(byId("language"), t("switch"));
   attr(byId("language"), "aria-label", t("switch-label"));
-  attr(byId("legend"), "aria-label", t("legend"));
   keyed(byId("legend"), BUCKETS, (bucket) => bucket, makeLegend, (view, bucket) => text(view.word, t(bucket)));
   renderLink();
   render(true);

@@ -1,6 +1,6 @@
 // Every word of the page, Chinese and English side by side. {x} is filled in; docs/page.md explains the figures behind the words.
 
-const TABLE = {
+export const TABLE = {
   // buckets: what a machine is doing
   "run": ["运行", "Running"],
   "breakdown": ["故障", "Breakdown"],
@@ -13,9 +13,9 @@ const TABLE = {
   "planned_stop": ["计划停机", "Planned stop"],
   "maintenance": ["检修保养", "Maintenance"],
   "manual": ["手动", "Manual"],
-  "unassigned": ["停机待查", "Stopped, no reason"],
+  "unassigned": ["停机待查", "Stopped"],
   "unknown": ["状态未知", "Unknown"],
-  "not_scheduled": ["非排产时段", "Not scheduled"],
+  "not_scheduled": ["非排产时段", "Off shift"],
 
   // head of the page
   "summary-run": ["运行", "running"],
@@ -46,22 +46,32 @@ const TABLE = {
   "switch": ["English", "中文"],
   "switch-label": ["Switch to English", "切换到中文"],
 
+  // machine kinds, where one product is made by several; kinds of the site's own keep their id
+  "kind-flat-mask-1+1": ["一拖一", "1+1"],
+  "kind-flat-mask-1+2": ["一拖二", "1+2"],
+  "kind-kn95": ["折叠机", "folded"],
+  "kind-mask-line": ["口罩线", "mask line"],
+  "kind-tape-sealer": ["压条", "taped"],
+  "kind-suit-station": ["工位", "station"],
+  "kind-eo-steriliser": ["灭菌", "sterilised"],
+
   // machine card
+  "since": ["已 {age}", "for {age}"],
   "oee": ["设备综合效率 OEE", "OEE"],
   "availability": ["时间开动率", "Availability"],
   "performance": ["性能开动率", "Performance"],
   "quality": ["合格品率", "Quality"],
   "good": ["合格产量", "Good output"],
-  "target": ["/ 目标 {n}", "of {n} planned"],
+  "target": ["/ 目标 {n}", "of {n}"],
   "no-target": ["无计划目标", "no target"],
-  "attainment": ["达成 {p}", "{p} of plan"],
+  "attainment": ["计划达成率", "Share of the target reached"],
   "reject": ["不良 {reject} · 总数 {total}", "Reject {reject} · total {total}"],
-  "rate": ["速度 {now} / 理想 {ideal} {unit}", "Rate {now} / ideal {ideal} {unit}"],
+  "rate": ["速度 {now} / {ideal} {unit}", "Rate {now} / {ideal} {unit}"],
+  "rate-title": ["最近一分钟的速度 / 理想速度", "Rate of the last minute / ideal rate"],
   "fault": ["{code} {text}", "{code} {text}"],
   "fault-bare": ["故障代码 {code}", "Fault code {code}"],
   "age": ["数据 {age}前", "read {age} ago"],
   "age-never": ["从未读到数据", "never read"],
-  "hour-ago": ["近 60 分钟", "last 60 min"],
   "strip": ["最近一小时：{parts}", "Last hour: {parts}"],
   "strip-none": ["最近一小时没有记录", "No record of the last hour"],
   "why-off": ["非排产时段，不计 OEE", "outside shifts: no OEE"],
@@ -110,7 +120,7 @@ const TABLE = {
   "store": ["本机存储 {path}：{size}，{records} 条记录，上次提交 {age}前，提交耗时 p99 {p99}。",
     "Store {path}: {size}, {records} records, last commit {age} ago, commit p99 {p99}."],
   "store-error": ["本机存储异常：{error}", "Store: {error}"],
-  "legend": ["图例", "Legend"],
+  "legend": ["时间条：最近 60 分钟", "Strip: the last 60 minutes"],
 
   // units
   "ms": ["{n} 毫秒", "{n} ms"],

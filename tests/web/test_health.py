@@ -1,0 +1,39 @@
+"""The agent is healthy while it can put what it learns on disk, whatever the plant does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge.snapshot import Snapshot
+from edge.web.health import COMMIT_LIMIT_MS, START_GRACE_NS, judge
+from fixtures.plant import snapshot
+
+
+def with_store(**changes: object) -> Snapshot:
+    whole = snapshot()
+    return replace(whole, store=replace(whole.store, **changes))
+
+
+def test_a_plant_that_stands_still_is_no_illness() -> None:
+    """All PLCs down, every sink waiting: the agent reports it and is healthy."""
+    whole = snapshot()
+    dark = replace(whole, devices=tuple(replace(device, up=False) for device in whole.devices))
+    assert judge(dark) == ()
+
+
+@pytest.mark.parametrize(("age_ms", "codes"), [(0, []), (COMMIT_LIMIT_MS, []), (COMMIT_LIMIT_MS + 1, ["no-commit"])])
+def test_no_commit_for_long_is_unhealthy(age_ms: int, codes: list[str]) -> None:
+    assert [reason.code for reason in judge(with_store(last_commit_age_ms=age_ms))] == codes
+
+
+def test_a_start_is_given_time_for_its_first_commit() -> None:
+    never = with_store(last_commit_age_ms=None)
+    assert [reason.code for reason in judge(never)] == ["no-commit"]
+    assert judge(replace(never, started_ns=never.now_ns - START_GRACE_NS)) == ()
+
+
+def test_a_store_error_is_told_in_its_own_words() -> None:
+    (reason,) = judge(with_store(error="disk full: /var/lib/seamline"))
+    assert (reason.code, reason.detail) == ("store-error", "disk full: /var/lib/seamline")
