@@ -1,0 +1,265 @@
+"""The agent: joins the parts, holds no rules.
+
+    pollers ─► hub ─► machine lives ─► recorder ─► outbox ─► deliveries ─► databases
+                          └► viewer ─► page, /metrics
+
+A `Runtime` is all of that for one site plan. SIGHUP builds the next one from the file; only if that succeeds does the old one hand over
+its machines' checkpoints and end. SIGTERM ends within five seconds: readings stop, open windows are committed, what the databases do not
+take in two seconds stays in the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from edge import __version__, logs
+from edge.clock import STEP_LIMIT_NS, SystemClock
+from edge.config import load
+from edge.delivery import Delivery
+from edge.encode import Encoder
+from edge.errors import ConfigError, StoreError, Text
+from edge.hub import Hub
+from edge.logs import facts
+from edge.machines.life import MachineLife
+from edge.machines.values import ProcessValues
+from edge.metrics import Metrics
+from edge.notify import Notifier
+from edge.outbox.facts import StoreSettings
+from edge.outbox.store import Outbox
+from edge.plan import SitePlan
+from edge.poll.factory import make_poller
+from edge.recorder import META_ALIVE, Recorder
+from edge.sinks.factory import make_sink
+from edge.supervise import supervise
+from edge.view import Viewer
+from edge.web.server import Page
+from protocols.reading import TagImage
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 2.0  # at a clean stop: how long the databases may still take data
+STATS_S = 1.0
+RETRY_S = 5.0
+GAP_NS = 5_000_000_000  # a stop of the agent shorter than this is no gap worth a record
+
+
+class Runtime:
+    """Everything that runs for one plan."""
+
+    def __init__(self, plan: SitePlan, clock: SystemClock, started_ns: int) -> None:
+        calendars = {calendar.id: calendar for calendar in plan.calendars}
+        self.plan = plan
+        self._clock = clock
+        images = [TagImage(len(device.tags)) for device in plan.devices]
+        self._lives = [MachineLife(m, calendars[m.calendar], images, plan.config_version) for m in plan.machines]
+        values = ProcessValues(plan.machines, images)
+        self._hub = Hub(plan.devices, self._lives, values, clock)
+        self._pollers = [
+            make_poller(device, image, self._hub, clock) for device, image in zip(plan.devices, images, strict=True)
+        ]
+        self._outbox = Outbox(_store_settings(plan), clock, Encoder(plan.site).eviction)
+        self._sinks = [make_sink(sink) for sink in plan.sinks]
+        self._deliveries = [
+            Delivery(self._outbox, sink, clock, batch_bytes=settings.batch_bytes)
+            for sink, settings in zip(self._sinks, plan.sinks, strict=True)
+        ]
+        self._recorder = Recorder(plan, self._lives, self._hub, values, self._pollers, self._outbox, clock)
+        self._viewer = Viewer(plan, self._lives, self._hub, self._pollers, self._deliveries, clock, started_ns)
+        metrics = Metrics(self._viewer.snapshot, clock)
+        agent = plan.agent
+        self._page = Page(self._viewer.snapshot, metrics.render, agent.page_host, agent.page_port, agent.language)
+        self._reading: list[asyncio.Task[None]] = []
+        self._serving: list[asyncio.Task[None]] = []
+
+    async def start(self, event: str) -> None:
+        """Open the store, remember, run. Raises StoreError where the store cannot be opened at all."""
+        report = await self._outbox.open()
+        if report.detail:
+            log.error("store", extra=facts(detail=report.detail))
+        await self._remember()
+        self._recorder.event(event, report.detail)
+        for device, poller in zip(self.plan.devices, self._pollers, strict=True):
+            self._reading.append(_task(f"poll {device.id}", poller.run))
+        self._serving = [
+            _task("recorder", self._recorder.run),
+            _task("store figures", self._refresh_store),
+            _task("page", self._serve_page),
+            *(_task(f"delivery {s.id}", d.run) for s, d in zip(self.plan.sinks, self._deliveries, strict=True)),
+        ]
+
+    async def _remember(self) -> None:
+        now_ns = self._clock.now_ns()
+        checkpoints = await self._outbox.load_checkpoints()
+        for life in self._lives:
+            life.restore(checkpoints.get(f"machine:{life.machine.id}"), now_ns)
+        alive = (await self._outbox.load_meta()).get(META_ALIVE)
+        if alive is not None and now_ns - int(alive) > GAP_NS:
+            detail = str(Text("代理未运行；期间件数在 PLC 计数器中，恢复后补记", "the agent was not running; pieces were kept by the PLCs"))
+            self._recorder.gap(int(alive), now_ns, "agent-stopped", self.plan.site.id, detail)
+
+    async def _refresh_store(self) -> None:
+        while True:
+            try:
+                self._viewer.store = await self._outbox.stats()
+            except StoreError as error:
+                log.error("store figures", extra=facts(detail=str(error)))  # noqa: TRY400 - the text says it all
+            await asyncio.sleep(STATS_S)
+
+    async def _serve_page(self) -> None:
+        while True:
+            try:
+                await self._page.start()
+            except OSError as error:
+                where = f"{self.plan.agent.page_host}:{self.plan.agent.page_port}"
+                text = Text(
+                    f"页面无法监听 {where}（{error.strerror}）：端口被占用或地址不属于本机，请改 agent.page；采集不受影响",
+                    f"the page cannot listen on {where} ({error.strerror}): the port is taken or the address is not this machine's; "
+                    "change agent.page; readings go on",
+                )
+                log.error("page", extra=facts(detail=str(text)))  # noqa: TRY400 - the text says it all
+                await asyncio.sleep(RETRY_S)
+                continue
+            log.info("page", extra=facts(url=self._page.url))
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await self._page.stop()
+
+    def clock_stepped(self, step_ns: int) -> None:
+        """The wall clock moved under us."""
+        self._recorder.event("clock-step", f"{step_ns / 1e9:+.3f} s", clock_step_ns=step_ns)
+        log.warning("clock stepped", extra=facts(step_s=round(step_ns / 1e9, 3)))
+
+    def status(self) -> str:
+        """One line for systemd."""
+        up = sum(state.up for state in self._hub.states)
+        return f"{up}/{len(self._hub.states)} devices up, {len(self._lives)} machines"
+
+    async def stop(self, event: str) -> None:
+        """Readings first, then what is open, then the databases for a moment, then the store."""
+        await _cancel(self._reading)
+        self._recorder.event(event, "")
+        stored = await self._recorder.flush()
+        if stored and self._deliveries:
+            await asyncio.gather(*(delivery.drained(DRAIN_S) for delivery in self._deliveries))
+        await _cancel(self._serving)
+        for sink in self._sinks:
+            await sink.close()
+        await self._outbox.close()
+
+
+class Agent:
+    """One process: a runtime, the clock, the signals."""
+
+    def __init__(self, config: Path, plan: SitePlan) -> None:
+        self._config = config
+        self._clock = SystemClock()
+        self._started_ns = self._clock.now_ns()
+        self._runtime = Runtime(plan, self._clock, self._started_ns)
+        self._notifier = Notifier()
+        self._wishes: asyncio.Queue[signal.Signals] = asyncio.Queue(maxsize=16)
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self._wish, number)
+        await self._runtime.start("start")
+        log.info("started", extra=facts(version=__version__, config_version=self._runtime.plan.config_version))
+        self._notifier.ready(self._runtime.status())
+        _tidy_memory()
+        pulse = _task("pulse", self._pulse)
+        try:
+            while (wish := await self._wishes.get()) is signal.SIGHUP:
+                await self._reload()
+        finally:
+            self._notifier.stopping()
+            await _cancel([pulse])
+            await self._runtime.stop("stop")
+            log.info("stopped")
+
+    def _wish(self, number: signal.Signals) -> None:
+        with contextlib.suppress(asyncio.QueueFull):  # somebody leans on the key
+            self._wishes.put_nowait(number)
+
+    async def _reload(self) -> None:
+        self._notifier.reloading(self._clock.monotonic_ns())
+        try:
+            plan = await asyncio.to_thread(load, self._config, os.environ)
+        except ConfigError as error:
+            text = Text("配置有误，继续按原配置运行", "the site file has errors; the old configuration goes on")
+            log.error("reload refused", extra=facts(detail=str(text), problems=[str(p) for p in error.problems]))  # noqa: TRY400
+            self._notifier.ready(self._runtime.status())
+            return
+        if plan == self._runtime.plan:
+            log.info("reload: nothing changed")
+        else:
+            fresh = Runtime(plan, self._clock, self._started_ns)
+            await self._runtime.stop("reload")
+            self._runtime = fresh
+            await fresh.start("reload")
+            log.info("reloaded", extra=facts(config_version=plan.config_version))
+        self._notifier.ready(self._runtime.status())
+
+    async def _pulse(self) -> None:
+        """Once a second: is the wall clock where we think it is; tell systemd that the loop turns."""
+        while True:
+            await asyncio.sleep(1.0)
+            step_ns = self._clock.step_ns()
+            if abs(step_ns) > STEP_LIMIT_NS:
+                self._clock.reanchor()
+                self._runtime.clock_stepped(step_ns)
+            self._notifier.alive(self._runtime.status())
+
+
+def run(config: Path, *, log_format: str | None = None) -> int:
+    """`seamline run`. Exit status 0 after a clean stop, 1 where the store cannot be opened."""
+    plan = load(config, os.environ)
+    logs.configure(log_format or plan.agent.log_format)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(Agent(config, plan).run())
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Uvloop where it exists: about half the CPU per request."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return None
+    return new_event_loop
+
+
+def _store_settings(plan: SitePlan) -> StoreSettings:
+    agent = plan.agent
+    return StoreSettings(
+        path=Path(agent.store_path),
+        max_bytes=agent.store_max_bytes,
+        max_age_ns=agent.store_max_age_ns,
+        sinks=tuple(sink.id for sink in plan.sinks),
+        loss_window_ns=agent.commit_ns,
+    )
+
+
+def _task(name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    return asyncio.create_task(supervise(name, work), name=name)
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    tasks.clear()
+
+
+def _tidy_memory() -> None:
+    """What was made while the plan was compiled is either garbage or kept for ever: collect the one, stop scanning the other."""
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,270 @@
+"""Once a commit interval: everything the agent learned, as one transaction.
+
+Theory. `gather` runs in one step of the event loop, so what it takes is one instant of the whole agent: finished ledger rows, stops, device
+facts, process values, and the checkpoint that explains them. A batch that the disk refused is kept and merged with the next; its checkpoint
+stays with it, so a kill in that state costs time, never truth. Nothing here is on the way of a reading: while the disk is stuck, machines
+are sampled and counted as ever.
+
+Rules. Live views are written at multiples of the live interval, open stops and window sums once a minute: the same point again, so it
+overwrites. At a clean stop the open windows are written as they stand (final = false) and written again when they close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from edge import __version__
+from edge.clock import Clock
+from edge.encode import Encoder
+from edge.errors import StoreError
+from edge.hub import Hub
+from edge.logs import facts
+from edge.machines.life import MachineLife
+from edge.machines.values import ProcessValues
+from edge.outbox.batch import Batch, Record, merge, shed
+from edge.outbox.store import Outbox
+from edge.plan import SitePlan
+from edge.points import RecordClass
+from edge.poll.factory import Poller
+from ext.buckets import Bucket
+
+log = logging.getLogger(__name__)
+
+MINUTE_NS = 60_000_000_000
+UNCOMMITTED_LIMIT_BYTES = 16_000_000  # raw values and live views beyond it are shed, oldest first; rows and checkpoints never
+STOP_SHOWN_NS = 10_000_000_000  # an open stop is published once it lasted this long
+META_ALIVE = "alive_ns"  # when the last batch was gathered: what lies between it and the next start is a gap
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Points of one batch, by class."""
+
+    by_class: dict[RecordClass, list[bytes]] = field(default_factory=dict)
+
+    def add(self, record_class: RecordClass, line: bytes) -> None:
+        if line:
+            self.by_class.setdefault(record_class, []).append(line)
+
+    def records(self) -> tuple[Record, ...]:
+        """Highest class first: it is the last to be evicted."""
+        return tuple(Record.of(c, self.by_class[c]) for c in sorted(self.by_class, reverse=True))
+
+
+class Recorder:
+    """Gathers and commits. `run` is the task; `flush` writes what is open and ends."""
+
+    def __init__(
+        self,
+        plan: SitePlan,
+        lives: Sequence[MachineLife],
+        hub: Hub,
+        values: ProcessValues,
+        pollers: Sequence[Poller],
+        outbox: Outbox,
+        clock: Clock,
+    ) -> None:
+        self._plan = plan
+        self._lives = lives
+        self._hub = hub
+        self._values = values
+        self._pollers = pollers
+        self._outbox = outbox
+        self._clock = clock
+        self._encoder = Encoder(plan.site)
+        self._uncommitted: Batch | None = None
+        self._events: deque[bytes] = deque(maxlen=10_000)
+        self._live_due_ns = 0
+        self._minute_due_ns = 0
+        self._last_stats = [(0, 0, 0, 0, 0, 0)] * len(pollers)
+        self._down_since: dict[int, int] = {}
+
+    def event(self, event: str, detail: str, clock_step_ns: int | None = None) -> None:
+        """Something happened to the agent itself."""
+        now_ns = self._clock.now_ns()
+        self._events.append(
+            self._encoder.agent(
+                now_ns,
+                event=event,
+                detail=detail,
+                version=__version__,
+                config_version=self._plan.config_version,
+                clock_step_ns=clock_step_ns,
+            )
+        )
+
+    def gap(self, start_ns: int, end_ns: int, cause: str, subject: str, detail: str) -> None:
+        """Time without trustworthy data, ended."""
+        self._events.append(
+            self._encoder.gap(
+                start_ns, cause=cause, subject=subject, duration_ns=end_ns - start_ns, detail=detail, is_open=False
+            )
+        )
+
+    async def run(self) -> None:
+        """Commit every interval, for ever. Only a bug ends it."""
+        interval_s = self._plan.agent.commit_ns / 1e9
+        while True:
+            await asyncio.sleep(interval_s)
+            await self.commit()
+
+    async def commit(self) -> bool:
+        """Gather and make durable. False where the disk refused: the batch is kept and tried again with the next."""
+        return await self._store(self.gather())
+
+    async def flush(self) -> bool:
+        """The last commit: open windows as they stand."""
+        return await self._store(self.gather(closing=True))
+
+    async def _store(self, batch: Batch) -> bool:
+        if self._uncommitted is not None:
+            batch = merge((self._uncommitted, batch))
+            batch, dropped = shed(batch, UNCOMMITTED_LIMIT_BYTES)
+            for loss in dropped:
+                log.error("shed from memory", extra=facts(record_class=loss.record_class.name, points=loss.points))
+        self._uncommitted = batch
+        try:
+            await self._outbox.commit(batch)
+        except StoreError as error:
+            log.error("store refused", extra=facts(detail=str(error)))  # noqa: TRY400 - the text says it all
+            return False
+        self._uncommitted = None
+        return True
+
+    def gather(self, *, closing: bool = False) -> Batch:
+        """One instant of the whole agent."""
+        now_ns = self._clock.now_ns()
+        lines, rows, checkpoints = _Lines(), [], []
+        minute = now_ns >= self._minute_due_ns
+        live = now_ns >= self._live_due_ns or closing
+        for life in self._lives:
+            harvest = life.harvest(now_ns, open_windows=closing, minute=minute or closing)
+            rows += harvest.rows
+            for row in (*harvest.rows, *harvest.sums):
+                lines.add(RecordClass.LEDGER, self._encoder.ledger(row, life.machine))
+            self._add_stops(lines, life, harvest.stops)
+            if harvest.checkpoint is not None:
+                checkpoints.append((f"machine:{life.machine.id}", harvest.checkpoint))
+        if live:
+            self._add_live(lines, now_ns, open_stops=minute or closing)
+        if minute:
+            self._add_device_sums(lines, now_ns)
+            self._minute_due_ns = now_ns - now_ns % MINUTE_NS + MINUTE_NS
+        self._add_facts(lines)
+        self._add_values(lines)
+        return Batch(now_ns, lines.records(), tuple(rows), tuple(checkpoints), ((META_ALIVE, str(now_ns)),))
+
+    def _add_stops(self, lines: _Lines, life: MachineLife, stops: Sequence[tuple[int, int, int, int]]) -> None:
+        for start_ns, end_ns, bucket, fault_code in stops:
+            lines.add(RecordClass.EVENT, self._stop_line(life, start_ns, end_ns, Bucket(bucket), fault_code, is_open=False))
+
+    def _stop_line(
+        self, life: MachineLife, start_ns: int, end_ns: int, bucket: Bucket, fault_code: int, *, is_open: bool
+    ) -> bytes:
+        return self._encoder.stop(
+            life.machine,
+            start_ns,
+            bucket=bucket,
+            fault_code=fault_code,
+            duration_ns=end_ns - start_ns,
+            is_open=is_open,
+            config_version=self._plan.config_version,
+        )
+
+    def _add_live(self, lines: _Lines, now_ns: int, *, open_stops: bool) -> None:
+        interval_ns = self._plan.agent.live_ns
+        t_ns = now_ns - now_ns % interval_ns
+        self._live_due_ns = t_ns + interval_ns
+        for life in self._lives:
+            view = life.view(now_ns)
+            shift = view.shift
+            lines.add(
+                RecordClass.LIVE,
+                self._encoder.live(
+                    life.machine,
+                    t_ns,
+                    bucket=view.bucket,
+                    state=view.state,
+                    fault_code=view.fault_code,
+                    rate_per_min=view.rate_per_min,
+                    product=view.product,
+                    shift=view.shift_name,
+                    shift_tc=shift.total if shift else None,
+                    shift_gc=shift.good if shift else None,
+                    shift_sc=shift.reject if shift else None,
+                    shift_ppt_ns=shift.ppt_ns if shift else None,
+                    shift_rt_ns=shift.rt_ns if shift else None,
+                    shift_nrt_ns=shift.nrt_ns if shift else None,
+                    shift_fpt_ns=shift.fpt_ns if shift else None,
+                    shift_unknown_ns=shift.unknown_ns if shift else None,
+                    age_ms=view.age_ms,
+                    observed=view.bucket is not Bucket.UNKNOWN,
+                ),
+            )
+            lasted_ns = now_ns - view.state_since_ns
+            if open_stops and view.baseline and view.bucket is not Bucket.RUN and lasted_ns >= STOP_SHOWN_NS:
+                line = self._stop_line(life, view.state_since_ns, now_ns, view.bucket, view.fault_code, is_open=True)
+                lines.add(RecordClass.EVENT, line)
+
+    def _add_facts(self, lines: _Lines) -> None:
+        lines.by_class.setdefault(RecordClass.EVENT, []).extend(self._events)
+        if not lines.by_class[RecordClass.EVENT]:
+            del lines.by_class[RecordClass.EVENT]
+        self._events.clear()
+        while self._hub.news:
+            fact = self._hub.news.popleft()
+            device = self._plan.devices[fact.device]
+            lines.add(RecordClass.EVENT, self._encoder.device(device, fact.t_ns, up=fact.up, reason=fact.reason))
+            since_ns = self._down_since.pop(fact.device, None)
+            if since_ns is None and not fact.up:
+                self._down_since[fact.device] = since_ns = fact.t_ns
+            elif since_ns is not None and not fact.up:
+                self._down_since[fact.device] = since_ns
+            if since_ns is not None:
+                lines.add(
+                    RecordClass.EVENT,
+                    self._encoder.gap(
+                        since_ns,
+                        cause="comm",
+                        subject=device.id,
+                        duration_ns=fact.t_ns - since_ns,
+                        detail=fact.detail,
+                        is_open=not fact.up,
+                    ),
+                )
+
+    def _add_device_sums(self, lines: _Lines, now_ns: int) -> None:
+        """What each device was asked and answered since the last minute."""
+        for index, (device, poller) in enumerate(zip(self._plan.devices, self._pollers, strict=True)):
+            s, before = poller.stats, self._last_stats[index]
+            now = (s.requests, s.exceptions, s.timeouts, s.reconnects, s.replies, s.latency_sum_ns)
+            self._last_stats[index] = now
+            requests, exceptions, timeouts, reconnects, replies, latency_ns = (
+                a - b for a, b in zip(now, before, strict=True)
+            )
+            state = self._hub.states[index]
+            line = self._encoder.device(
+                device,
+                now_ns,
+                up=state.up,
+                reason=state.reason,
+                latency_ms=latency_ns / replies / 1e6 if replies else None,
+                requests=requests,
+                exceptions=exceptions,
+                timeouts=timeouts,
+                reconnects=reconnects,
+            )
+            lines.add(RecordClass.EVENT, line)
+
+    def _add_values(self, lines: _Lines) -> None:
+        for kept in self._values.take():
+            machine = self._plan.machines[kept.machine]
+            line = self._encoder.tag(
+                machine, kept.t_ns, name=kept.value.name, value=kept.number, quality=kept.quality, unit=kept.value.unit
+            )
+            lines.add(RecordClass.TAG, line)
+

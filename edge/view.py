@@ -1,0 +1,95 @@
+"""The whole agent as one read-only snapshot, for the page, /metrics and the demo. Reads views, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge.clock import Clock
+from edge.delivery import Delivery
+from edge.hub import Hub
+from edge.machines.life import MachineLife
+from edge.outbox.facts import StoreStats
+from edge.plan import Device, ModbusDevice, SitePlan
+from edge.poll.factory import Poller
+from edge.snapshot import DeviceView, Snapshot, StoreView
+
+NO_STATS = StoreStats(0, 0, 0, 0, None, None, "")
+
+
+class Viewer:
+    """Makes snapshots. `store` is refreshed by the agent every second, because the database must not be asked on the loop."""
+
+    def __init__(
+        self,
+        plan: SitePlan,
+        lives: Sequence[MachineLife],
+        hub: Hub,
+        pollers: Sequence[Poller],
+        deliveries: Sequence[Delivery],
+        clock: Clock,
+        started_ns: int,
+    ) -> None:
+        self._plan = plan
+        self._lives = lives
+        self._hub = hub
+        self._pollers = pollers
+        self._deliveries = deliveries
+        self._clock = clock
+        self._started_ns = started_ns
+        self.store: StoreStats = NO_STATS
+
+    def snapshot(self) -> Snapshot:
+        """Now."""
+        now_ns = self._clock.now_ns()
+        site = self._plan.site
+        return Snapshot(
+            now_ns=now_ns,
+            started_ns=self._started_ns,
+            site=site.id,
+            site_name=site.name,
+            enterprise=site.enterprise,
+            timezone=site.timezone,
+            config_version=self._plan.config_version,
+            machines=tuple(life.view(now_ns) for life in self._lives),
+            devices=tuple(self._device(index, device) for index, device in enumerate(self._plan.devices)),
+            store=self._store(now_ns),
+            sinks=tuple(delivery.view(self.store) for delivery in self._deliveries),
+        )
+
+    def _device(self, index: int, device: Device) -> DeviceView:
+        state, stats = self._hub.states[index], self._pollers[index].stats
+        return DeviceView(
+            id=device.id,
+            brand=device.brand,
+            protocol=device.protocol,
+            address=address_of(device),
+            up=state.up,
+            since_ns=state.since_ns,
+            latency_ms=stats.latency_mean_ms,
+            requests=stats.requests,
+            exceptions=stats.exceptions,
+            timeouts=stats.timeouts,
+            reconnects=stats.reconnects,
+            lateness_p99_ms=stats.lateness_p99_ms,
+            detail=state.detail,
+        )
+
+    def _store(self, now_ns: int) -> StoreView:
+        stats, settings = self.store, self._plan.agent
+        age_ms = None if stats.last_commit_ns is None else max(0, now_ns - stats.last_commit_ns) // 1_000_000
+        return StoreView(
+            path=settings.store_path,
+            size_bytes=stats.size_bytes,
+            records=stats.records,
+            loss_window_ms=settings.commit_ns // 1_000_000,
+            commit_p99_ms=stats.commit_p99_ms,
+            last_commit_age_ms=age_ms,
+            error=stats.error,
+        )
+
+
+def address_of(device: Device) -> str:
+    """Where a device is on the network."""
+    if isinstance(device, ModbusDevice):
+        return f"{device.endpoint.host}:{device.endpoint.port}"
+    return device.endpoint.url
