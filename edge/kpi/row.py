@@ -10,7 +10,7 @@ from ext.buckets import N_BUCKETS, Flag
 
 @dataclass(slots=True)
 class Sums:
-    """Everything that adds up. Units: ns and pieces. `stop_ns[b]` is indexed by `Bucket`, RUN included; their sum is `all_ns`."""
+    """Everything that adds up, in ns and pieces. `stop_ns` is indexed by `Bucket`, RUN included; its sum is `all_ns`."""
 
     all_ns: int = 0
     ppt_ns: int = 0
