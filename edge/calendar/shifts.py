@@ -1,7 +1,7 @@
 """Which shift a moment belongs to, and whether the machine is meant to produce then. Pure: no clock, no I/O.
 
 Theory. A calendar is a weekly pattern of shifts in local time, less holidays. A shift on a given date is an interval of
-UTC instants; its length is real elapsed time, so it is an hour longer or shorter when the clocks change. Time is cut into
+UTC instants; its length is real elapsed time, an hour longer or shorter when the clocks change. Time is cut into
 slices, each with one schedule and one shift; slices are contiguous and cover the asked interval exactly, so that the
 ledger can book every nanosecond once.
 

@@ -1,0 +1,344 @@
+"""Devices on their way into the plan: the brand's template and the site's overrides become an endpoint that takes tags.
+
+Rules.
+* A tag without an address of its own lies at base + offset, counted in the vendor's numbering: D4090 + 8 is D4098, which on a
+  Delta DVP is another area of the wire, and DBW0 + 1 is DBW2.
+* No request crosses the end of an area: what lies beyond is unmapped and would refuse the whole block.
+* `areas` of a device replace the template's areas of the same prefix (a PLC whose map was edited).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from edge.config.models import AreaModel, DeviceModel, NodesModel, PlcTemplate
+from edge.config.nodes import NodeError, needs_base, node_of
+from edge.config.problems import Problems
+from edge.config.tags import MergedTag
+from edge.config.validate import Placed
+from edge.errors import Text
+from edge.plan import ModbusDevice, OpcuaDevice
+from protocols.modbus.address import TABLE_NAMES, AddressError, AddressMap, Area, Resolved
+from protocols.modbus.plan import PlanError, plan_requests
+from protocols.modbus.tags import DataType, Limits, ModbusEndpoint, ModbusTag, Table, WordOrder
+from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
+
+NS_PER_S = 1_000_000_000
+FAST_S = 1.0  # tags due this often or more are sampled at the device's own sampling interval
+_TABLES = {name: table for table, name in TABLE_NAMES.items()}
+_WIDTH = {
+    DataType.U16: 1,
+    DataType.I16: 1,
+    DataType.BCD16: 1,
+    DataType.U32: 2,
+    DataType.I32: 2,
+    DataType.F32: 2,
+    DataType.BCD32: 2,
+    DataType.U64: 4,
+    DataType.I64: 4,
+    DataType.F64: 4,
+    DataType.BOOL: 1,
+}
+
+
+@dataclass(slots=True)
+class ModbusDraft:
+    """A Modbus device that still takes tags."""
+
+    placed: Placed[DeviceModel]
+    endpoint: ModbusEndpoint
+    limits: Limits
+    addresses: AddressMap
+    word_order: WordOrder
+    string_low_byte_first: bool
+    tags: dict[str, ModbusTag] = field(default_factory=dict)
+    sources: dict[str, MergedTag] = field(default_factory=dict)
+
+    def add(self, name: str, tag: MergedTag, base: str | None, problems: Problems) -> bool:
+        """Resolve one machine tag to the wire; False where that is impossible (then the problem is noted)."""
+        resolved = self._resolve(tag, base, problems)
+        if resolved is None:
+            return False
+        width = self._width(tag, resolved, problems)
+        if width is None:
+            return False
+        data_type, registers = width
+        spec = tag.spec
+        self.sources[name] = tag
+        self.tags[name] = ModbusTag(
+            name=name,
+            table=resolved.table,
+            address=resolved.address,
+            type=data_type,
+            bit=resolved.bit,
+            registers=registers,
+            word_order=spec.word_order or self.word_order,
+            string_low_byte_first=self.string_low_byte_first,
+            scale=1.0 if spec.scale is None else spec.scale,
+            offset=spec.add or 0.0,
+            minimum=spec.min,
+            maximum=spec.max,
+            sentinels=spec.sentinels or (),
+            interval_ns=tag.interval_ns,
+        )
+        return True
+
+    def needs_base(self, tag: MergedTag) -> bool:
+        """True where the tag lies relative to the machine's base."""
+        return tag.spec.address is None and tag.spec.offset is not None
+
+    def interval_ns(self, name: str) -> int:
+        """How often a tag is refreshed."""
+        return self.tags[name].interval_ns
+
+    def finish(self, index: int, problems: Problems) -> ModbusDevice | None:
+        """Plan the requests; None where a tag cannot be read within the limits."""
+        try:
+            planned = plan_requests(tuple(self.tags.values()), self.limits, self.endpoint.unit)
+        except PlanError as error:
+            tag = self.sources[error.tag.name]
+            tag.add(problems, "address" if tag.spec.address else "offset", Text(error.zh, error.en))
+            return None
+        model = self.placed.value
+        return ModbusDevice(index, model.id, model.template, self.endpoint, self.limits, planned.tags, planned.requests)
+
+    def _resolve(self, tag: MergedTag, base: str | None, problems: Problems) -> Resolved | None:
+        spec = tag.spec
+        try:
+            if spec.address is not None:
+                resolved = self.addresses.resolve(spec.address)
+                return self._with_bit(resolved, spec.bit) if spec.bit is not None else resolved
+            if spec.offset is None:
+                zh = f"设备 {self.placed.value.id} 走 Modbus：此点需要 address（或 offset）"
+                en = f"device {self.placed.value.id} is Modbus: this tag needs an address (or an offset)"
+                tag.add(problems, "address", Text(zh, en), tag.hint)
+                return None
+            if base is None:
+                return None  # told once, at the machine
+            return self._with_bit(step(self.addresses, base, spec.offset), spec.bit)
+        except AddressError as error:
+            at = "address" if spec.address is not None else "base"
+            tag.add(problems, at, Text(error.zh, error.en))
+            return None
+
+    @staticmethod
+    def _with_bit(resolved: Resolved, bit: int | None) -> Resolved:
+        if bit is None or resolved.table.is_bits:
+            return resolved
+        return replace(resolved, bit=bit)
+
+    def _width(self, tag: MergedTag, resolved: Resolved, problems: Problems) -> tuple[DataType, int] | None:
+        """The data type and its width, checked against where the tag lies."""
+        data_type = tag.spec.type or _natural_type(resolved)
+        is_bit = resolved.table.is_bits or resolved.bit is not None
+        if is_bit and data_type is not DataType.BOOL:
+            zh = f"这里是一个位，类型应为 bool，而不是 {data_type}"
+            tag.add(problems, "type", Text(zh, f"one bit lies here: the type is bool, not {data_type}"))
+            return None
+        if not is_bit and data_type is DataType.BOOL:
+            zh, en = "寄存器中的 bool 需要位号，例如 D1000.3", "a bool in a register needs a bit, e.g. D1000.3"
+            tag.add(problems, "bit", Text(zh, en))
+            return None
+        if data_type is DataType.STRING:
+            if tag.spec.length is None:
+                zh, en = "文字型需要 length（寄存器数）", "a string needs its length (registers)"
+                tag.add(problems, "type", Text(zh, en))
+                return None
+            return data_type, tag.spec.length
+        return data_type, _WIDTH[data_type]
+
+
+@dataclass(slots=True)
+class OpcuaDraft:
+    """An OPC UA server that still takes nodes."""
+
+    placed: Placed[DeviceModel]
+    template: PlcTemplate
+    endpoint: OpcuaEndpoint
+    sampling_ns: int
+    tags: dict[str, OpcuaTag] = field(default_factory=dict)
+
+    def add(self, name: str, tag: MergedTag, base: str | None, problems: Problems) -> bool:
+        """Name the node of one machine tag; False where that is impossible (then the problem is noted)."""
+        spec = tag.spec
+        try:
+            node = node_of(spec.node or tag.name, base, self._nodes)
+        except NodeError as error:
+            tag.add(problems, "node" if spec.node else "base", Text(error.zh, error.en))
+            return False
+        sampling_ns = (
+            self.sampling_ns if tag.interval_ns <= FAST_S * NS_PER_S else max(self.sampling_ns, tag.interval_ns)
+        )
+        scale = 1.0 if spec.scale is None else spec.scale
+        self.tags[name] = OpcuaTag(name, node, spec.index, spec.field, scale, spec.add or 0.0, sampling_ns)
+        return True
+
+    def needs_base(self, tag: MergedTag) -> bool:
+        """True where the tag's node is named relative to the machine's base."""
+        return needs_base(tag.spec.node or tag.name, self._nodes)
+
+    @property
+    def _nodes(self) -> NodesModel | None:
+        return self.placed.value.nodes or self.template.nodes
+
+    def interval_ns(self, name: str) -> int:
+        """How often a tag is confirmed: sampled by the server, published to us."""
+        return max(self.tags[name].sampling_ns, self.endpoint.publishing_ns)
+
+    def finish(self, index: int, problems: Problems) -> OpcuaDevice:  # noqa: ARG002 - same call as ModbusDraft
+        """The nodes in image order."""
+        model = self.placed.value
+        return OpcuaDevice(index, model.id, model.template, self.endpoint, tuple(self.tags.values()))
+
+
+Draft = ModbusDraft | OpcuaDraft
+
+
+def draft(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Problems) -> Draft | None:
+    """A device ready to take tags; None where its address is wrong or missing (then the problem is noted)."""
+    return _modbus(placed, brand, problems) if brand.value.protocol == "modbus" else _opcua(placed, brand, problems)
+
+
+def step(addresses: AddressMap, base: str, offset: int) -> Resolved:
+    """The word `offset` words after `base`, counted as the vendor counts. Raises AddressError."""
+    first = addresses.resolve(base)
+    if first.table.is_bits or first.bit is not None or first.registers != 1:
+        zh, en = f"{base}：基地址应为 16 位字，例如 D1000", f"{base}: a base is a 16-bit word, e.g. D1000"
+        raise AddressError(base, zh, en)
+    body = base.strip().upper()
+    areas = [area for area in addresses.areas if area.table is first.table and body.startswith(area.prefix.upper())]
+    for area in sorted(areas, key=lambda area: -len(area.prefix)):
+        digits = body[len(area.prefix) :]
+        if re.fullmatch(r"[0-9A-F]+", digits):
+            number = int(digits, area.radix) + offset * (2 if area.bytewise else 1)
+            return addresses.resolve(f"{area.prefix}{area.digits(number)}")
+    return addresses.resolve(f"{TABLE_NAMES[first.table]}:{first.address + offset}")
+
+
+def _natural_type(resolved: Resolved) -> DataType:
+    if resolved.table.is_bits or resolved.bit is not None:
+        return DataType.BOOL
+    return DataType.U32 if resolved.registers == 2 else DataType.U16
+
+
+def _modbus(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Problems) -> ModbusDraft | None:
+    model, template = placed.value, brand.value
+    for key in ("url", "nodes", "publishing_s", "sampling_s"):
+        if getattr(model, key) is not None:
+            _misplaced(placed, key, "Modbus", "host", problems)
+    if model.host is None:
+        what = Text("缺少 host：PLC 的 IP 地址或主机名", "host is required: the PLC's IP address or name")
+        placed.add(problems, ("host",), what)
+    areas = _areas(placed, brand, problems)
+    addresses = AddressMap(areas)
+    limits = _limits(placed, template, addresses, problems)
+    endpoint = ModbusEndpoint(
+        host=model.host or "",
+        port=model.port or template.port or 502,
+        unit=template.unit if model.unit is None else model.unit,
+        deadline_ns=_ns(model.deadline_s or template.deadline_s),
+        connect_pause_ns=_ns(template.connect_pause_ms / 1000),
+    )
+    order = model.word_order or template.word_order
+    return ModbusDraft(placed, endpoint, limits, addresses, order, template.string_low_byte_first)
+
+
+def _areas(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Problems) -> tuple[Area, ...]:
+    """The brand's areas, those of a prefix the device re-maps replaced."""
+    replaced = {area.prefix.upper() for area in placed.value.areas}
+    sources = [(brand, i, a) for i, a in enumerate(brand.value.areas) if a.prefix.upper() not in replaced]
+    mine = [(placed, i, a) for i, a in enumerate(placed.value.areas)]
+    areas: list[Area] = []
+    for source, index, area in [*sources, *mine]:
+        try:
+            areas.append(_area(area))
+        except ValueError as error:
+            zh = f"地址区不成立：{error}"
+            source.add(problems, ("areas", index), Text(zh, f"no such area: {error}"))
+    return tuple(areas)
+
+
+def _area(area: AreaModel) -> Area:
+    first, last = (int(end, area.radix) for end in area.range.split("-"))
+    table = _TABLES[area.table]
+    return Area(area.prefix, table, first, last, area.base, area.radix, area.registers, area.bytewise)
+
+
+def _borders(areas: tuple[Area, ...]) -> tuple[tuple[Table, int], ...]:
+    """Both ends of every area, as protocol addresses."""
+    borders: set[tuple[Table, int]] = set()
+    for area in areas:
+        numbers = area.last - area.first + 1
+        width = numbers // 2 if area.bytewise else numbers * area.registers
+        borders.update({(area.table, area.base), (area.table, area.base + width)})
+    return tuple(sorted((table, at) for table, at in borders if 0 < at < 65_536))
+
+
+def _limits(placed: Placed[DeviceModel], template: PlcTemplate, addresses: AddressMap, problems: Problems) -> Limits:
+    own, default = placed.value.limits, template.limits
+    forbidden: list[tuple[Table, int, int]] = []
+    for index, text in enumerate(own.forbidden or ()):
+        first, _, last = text.partition("-")
+        try:
+            low, high = addresses.resolve(first), addresses.resolve(last or first)
+        except AddressError as error:
+            placed.add(problems, ("limits", "forbidden", index), Text(error.zh, error.en))
+            continue
+        forbidden.append((low.table, low.address, high.address + high.registers - 1))
+    pause_ms = default.pause_ms if own.pause_ms is None else own.pause_ms
+    return Limits(
+        max_registers=own.max_registers or default.max_registers,
+        max_bits=own.max_bits or default.max_bits,
+        max_gap=default.max_gap if own.max_gap is None else own.max_gap,
+        borders=_borders(addresses.areas),
+        forbidden=tuple(forbidden),
+        pause_ns=_ns(pause_ms / 1000),
+        requests_per_s=own.requests_per_s or default.requests_per_s,
+    )
+
+
+def _opcua(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Problems) -> OpcuaDraft | None:
+    model, template = placed.value, brand.value
+    for key in ("host", "port", "unit", "word_order"):
+        if getattr(model, key) is not None:
+            _misplaced(placed, key, "OPC UA", "url", problems)
+    if model.areas:
+        _misplaced(placed, "areas", "OPC UA", "nodes", problems)
+    if model.url is None:
+        zh, en = "缺少 url，例如 opc.tcp://192.168.1.20:4840", "url is required, e.g. opc.tcp://192.168.1.20:4840"
+        placed.add(problems, ("url",), Text(zh, en))
+        return None
+    url = urlsplit(model.url)
+    if url.scheme != "opc.tcp" or not url.hostname:
+        zh, en = "应为 opc.tcp://主机:端口", "opc.tcp://host:port is expected"
+        placed.add(problems, ("url",), Text(zh, en))
+    if "@" in url.netloc:
+        zh = "网址里不要写用户名和密码，请写在 security 下"
+        placed.add(problems, ("url",), Text(zh, "no user or password in the address: put them under security"))
+    own, default = model.security, template.security
+    policy = own.policy or default.policy or "auto"
+    endpoint = OpcuaEndpoint(
+        url=model.url
+        if url.port or not template.port
+        else model.url.replace(url.netloc, f"{url.netloc}:{template.port}", 1),
+        security=policy,
+        mode="None" if policy == "None" else own.mode or default.mode or "SignAndEncrypt",
+        user=own.user or default.user,
+        password=own.password or default.password,
+        publishing_ns=_ns(model.publishing_s or template.publishing_s),
+        deadline_ns=_ns(model.deadline_s or template.deadline_s),
+        watchdog_ns=_ns(template.watchdog_s),
+    )
+    return OpcuaDraft(placed, template, endpoint, _ns(model.sampling_s or template.sampling_s))
+
+
+def _misplaced(placed: Placed[DeviceModel], key: str, protocol: str, instead: str, problems: Problems) -> None:
+    what = Text(f"{protocol} 设备没有 {key}", f"a device that speaks {protocol} has no {key}")
+    hint = Text(f"用 {instead}，或换一个 template", f"use {instead}, or choose another template")
+    placed.add(problems, (key,), what, hint)
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * NS_PER_S)

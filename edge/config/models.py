@@ -1,0 +1,481 @@
+"""What a site file may contain: typed, frozen, unknown keys forbidden. Meaning is checked by the compiler, not here.
+
+Every field's description is what editors show (JSON Schema) and what `docs/configuration.md` explains; units are in the names.
+Lists are tuples and nothing here is changed after validation. pydantic lives in this package only.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, time
+from enum import Enum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from ext.buckets import Bucket
+from protocols.modbus.tags import DataType, WordOrder
+
+
+class Strict(BaseModel):
+    """Base of everything: extra keys are mistakes, nothing is changed after reading, values never appear in messages."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+
+def _wrong(zh: str, en: str) -> PydanticCustomError:
+    """A mistake with a sentence in both languages (read back by `edge.config.validate`)."""
+    return PydanticCustomError("seamline", "{en}", {"zh": zh, "en": en})
+
+
+def _name(value: Any) -> Any:
+    """A plain text serves as the name in both languages."""
+    return {"zh": value, "en": value} if isinstance(value, str) else value
+
+
+def _named(value: Any) -> Any:
+    """A plain text in a list of references is short for `{id: text}`."""
+    return {"id": value} if isinstance(value, str) else value
+
+
+def _clock(value: Any) -> Any:
+    match = re.fullmatch(r"([01]?[0-9]|2[0-4]):([0-5][0-9])", value) if isinstance(value, str) else None
+    if match is None or (match[1] == "24" and match[2] != "00"):
+        raise _wrong("应为 24 小时制时间，例如 08:00", "a time of day such as 08:00 is expected (24-hour clock)")
+    return time(int(match[1]) % 24, int(match[2]))
+
+
+def _date(value: Any) -> Any:
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise _wrong("应为日期，例如 2026-10-01", "a date such as 2026-10-01 is expected") from None
+
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAYS_ZH = ("周一", "周二", "周三", "周四", "周五", "周六", "周日")
+_DAY_NUMBER = {name: n for names in (_DAYS, _DAYS_ZH) for n, name in enumerate(names)} | {"周天": 6}
+
+
+def _weekdays(value: Any) -> Any:
+    """`daily`, `mon-fri`, `sat`, or a list of such."""
+    words = value if isinstance(value, list) else [value]
+    chosen: set[int] = set()
+    for word in words:
+        ends = str(word).strip().lower().split("-")
+        if ends in (["daily"], ["每天"]):
+            chosen.update(range(7))
+        elif len(ends) <= 2 and all(end in _DAY_NUMBER for end in ends):
+            first, last = _DAY_NUMBER[ends[0]], _DAY_NUMBER[ends[-1]]
+            chosen.update((first + n) % 7 for n in range((last - first) % 7 + 1))
+        else:
+            zh = "应为 daily、mon-fri 或 [mon, sat]（也可写 每天、周一-周五）"
+            raise _wrong(zh, "daily, mon-fri or a list such as [mon, sat] is expected")
+    if not chosen:
+        raise _wrong("至少一天", "at least one day is expected")
+    return frozenset(chosen)
+
+
+def _bytes(value: Any) -> Any:
+    """A number of bytes, or text such as `2 GiB`."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)?\s*", value)
+    if match is None:
+        raise _wrong("应为字节数，例如 2 GiB", "a size such as 2 GiB is expected")
+    unit = match[2] or "B"
+    power = "BKMGT".index(unit[0].upper())
+    return int(float(match[1]) * (1024 if "i" in unit else 1000) ** power)
+
+
+def _kebab(enum: type[Enum]) -> dict[str, Enum]:
+    return {member.name.lower().replace("_", "-"): member for member in enum}
+
+
+BUCKETS = {
+    name: bucket
+    for name, bucket in _kebab(Bucket).items()
+    if bucket not in (Bucket.UNKNOWN, Bucket.NOT_SCHEDULED)  # never a machine's own state
+}
+
+
+def _bucket(value: Any) -> Any:
+    bucket = BUCKETS.get(value) if isinstance(value, str) else value if isinstance(value, Bucket) else None
+    if bucket is None:
+        listed = ", ".join(BUCKETS)
+        raise _wrong(f"应为其中之一：{listed}", f"one of these is expected: {listed}")
+    return bucket
+
+
+def _choice(value: Any) -> Any:
+    """PLC spellings in any case: `cdab`, `U16`."""
+    return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+_TEXT = {"type": "string"}
+_SECRET_SCHEMA = {
+    "anyOf": [
+        _TEXT,
+        {"type": "object", "properties": {"file": _TEXT}, "required": ["file"], "additionalProperties": False},
+    ]
+}
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=64)]
+Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\r\n]+$")]
+Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema(_TEXT | {"examples": ["08:00", "24:00"]})]
+Day = Annotated[date, BeforeValidator(_date), WithJsonSchema(_TEXT | {"format": "date"})]
+Weekdays = Annotated[
+    frozenset[int],
+    BeforeValidator(_weekdays),
+    WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT}], "examples": ["daily", "mon-fri"]}),
+]
+Size = Annotated[int, BeforeValidator(_bytes), WithJsonSchema({"anyOf": [{"type": "integer"}, _TEXT]})]
+BucketName = Annotated[Bucket, BeforeValidator(_bucket), WithJsonSchema({"enum": sorted(BUCKETS)})]
+Order = Annotated[WordOrder, BeforeValidator(_choice)]
+Type = Annotated[DataType, BeforeValidator(_lower)]
+Secret = Annotated[str, WithJsonSchema(_SECRET_SCHEMA)]  # fields of it say repr=False
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Label(Strict):
+    """A name in both languages."""
+
+    zh: Word
+    en: Word
+
+
+Named = Annotated[
+    Label, BeforeValidator(_name), WithJsonSchema({"anyOf": [_TEXT, {"$ref": "#/$defs/Label"}]}, mode="validation")
+]
+
+
+class SiteModel(Strict):
+    """Where the gateway stands. These become the tags of every point."""
+
+    id: Id = Field(description="short id of the site, e.g. plant-3; becomes a tag")
+    enterprise: Word = Field(description="the company, e.g. 某某防护用品有限公司")
+    province: Word = Field(description="province, e.g. 河南")
+    city: Word = Field(description="city, e.g. 新乡")
+    timezone: Word = Field("Asia/Shanghai", description="IANA time zone of the shifts")
+    name: Named | None = Field(None, description="what people call the site; default: its id")
+
+
+class BreakModel(Strict):
+    """A planned stop inside a shift."""
+
+    start: Clock
+    end: Clock
+
+
+class ShiftModel(Strict):
+    """One shift. An end at or before the start lies on the next day; its date is the date it starts on."""
+
+    name: Word
+    start: Clock
+    end: Clock
+    days: Weekdays = Field(frozenset(range(7)), description="daily (default), mon-fri, or a list such as [mon, sat]")
+    breaks: tuple[BreakModel, ...] = ()
+
+
+class CalendarModel(Strict):
+    """When machines are meant to produce. Without shifts: around the clock."""
+
+    id: Id = "default"
+    timezone: Word | None = Field(None, description="default: the site's")
+    shifts: tuple[ShiftModel, ...] = ()
+    holidays: tuple[Day, ...] = Field((), description="dates on which no shift starts")
+
+
+class LimitsModel(Strict):
+    """What a Modbus device accepts; narrows or widens the template's."""
+
+    max_registers: int | None = Field(None, ge=1, le=125, description="registers per request (Modbus allows 125)")
+    max_bits: int | None = Field(None, ge=1, le=2000, description="coils per request (Modbus allows 2000)")
+    max_gap: int | None = Field(None, ge=0, le=124, description="registers read for nothing to save a request")
+    pause_ms: float | None = Field(None, ge=0, le=10_000, description="pause between a reply and the next request")
+    requests_per_s: float | None = Field(None, gt=0, le=1000)
+    forbidden: tuple[Word, ...] | None = Field(None, description="addresses never to be read, e.g. [D500, D600-D699]")
+
+
+class SecurityModel(Strict):
+    """How an OPC UA session is secured."""
+
+    policy: Literal["auto", "None", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"] | None = None
+    mode: Literal["None", "Sign", "SignAndEncrypt"] | None = None
+    user: Secret | None = Field(None, repr=False)
+    password: Secret | None = Field(None, repr=False)
+
+
+class NodesModel(Strict):
+    """How a tag's name becomes an OPC UA node id."""
+
+    pattern: Word = Field(
+        description="with {base} and {tag}, e.g. ns=2;s={base}.{tag}, or a browse path from /0:Objects"
+    )
+    separator: str = Field(".", description="between the parts of a tag name")
+    quote: str = Field("", max_length=1, description="around each part, e.g. a double quote for Siemens S7")
+    prefix: str = Field("", description="before each part, e.g. 2: in a browse path")
+
+
+class AreaModel(Strict):
+    """One line of a PLC's address table."""
+
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z%][A-Za-z0-9%_]*$", max_length=8)]
+    range: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]+-[0-9A-Fa-f]+$")] = Field(
+        description="first and last number as the vendor writes them, e.g. 0-7999, 0-377 (octal)"
+    )
+    table: Literal["coil", "discrete", "holding", "input"]
+    base: int = Field(ge=0, le=65535, description="protocol address of the first number")
+    radix: Literal[8, 10, 16] = 10
+    registers: int = Field(1, ge=1, le=16, description="addresses per number: 2 for 32-bit counters, 16 for word.bit")
+    bytewise: bool = Field(False, description="numbers count bytes, as in Siemens data blocks")
+
+
+class DeviceModel(Strict):
+    """One PLC or OPC UA server."""
+
+    id: Id
+    template: Word = Field(description="PLC brand, e.g. inovance-h5u, siemens-s7-opcua")
+    host: Word | None = Field(None, description="Modbus TCP: host name or IP address")
+    port: int | None = Field(None, ge=1, le=65535, description="Modbus TCP: default from the template, usually 502")
+    unit: int | None = Field(None, ge=0, le=255, description="Modbus unit id; default from the template")
+    url: Word | None = Field(None, description="OPC UA: opc.tcp://host:4840")
+    deadline_s: float | None = Field(None, gt=0, le=60, description="longest wait for each answer")
+    limits: LimitsModel = LimitsModel()
+    areas: tuple[AreaModel, ...] = Field((), description="Modbus: areas this PLC was re-mapped to; replace by prefix")
+    word_order: Order | None = Field(None, description="Modbus: order of 32-bit values, A = most significant byte")
+    security: SecurityModel = SecurityModel()
+    nodes: NodesModel | None = Field(None, description="OPC UA: how tag names become node ids")
+    publishing_s: float | None = Field(None, gt=0, le=60, description="OPC UA publishing interval")
+    sampling_s: float | None = Field(None, gt=0, le=60, description="OPC UA sampling interval of fast tags")
+
+
+class ProcessModel(Strict):
+    """Keep this tag as a process value."""
+
+    deadband: float = Field(0.0, ge=0, description="smaller changes are not stored, in the tag's unit")
+    interval_s: Seconds = Field(60.0, description="stored at least this often")
+    label: Named | None = None
+
+
+class TagModel(Strict):
+    """One tag of a machine. In a site file: any field overrides the template's."""
+
+    offset: int | None = Field(None, ge=0, le=65535, description="words after the machine's base address")
+    bit: int | None = Field(None, ge=0, le=15, description="bit of that word")
+    address: Word | None = Field(None, description="absolute address instead of base + offset, e.g. D1008, M100, 40001")
+    node: Word | None = Field(None, description="OPC UA: name under the base (parts with /), or a full node id")
+    index: int | None = Field(None, ge=0, description="OPC UA: element of an array value")
+    field: Word | None = Field(None, description="OPC UA: field of a structure value")
+    device: Id | None = Field(None, description="read from another device than the machine's")
+    type: Type | None = None
+    length: int | None = Field(None, ge=1, le=120, description="string tags: registers")
+    word_order: Order | None = None
+    scale: Number | None = None
+    add: Number | None = Field(None, description="added after scaling: value = raw x scale + add")
+    min: Number | None = Field(None, description="below it (in engineering units) the value is bad")
+    max: Number | None = Field(None, description="above it (in engineering units) the value is bad")
+    sentinels: tuple[int, ...] | None = Field(None, description="raw values that mean no measurement")
+    interval_s: Annotated[float, Field(ge=0.05, le=3600)] | None = Field(None, description="read this often")
+    unit: str | None = None
+    process: ProcessModel | None = Field(None, description="store as a process value")
+    label: Named | None = None
+
+
+class CounterModel(Strict):
+    """How one counter of the PLC behaves."""
+
+    tag: Id | None = Field(None, description="the tag it is read from; default: the counter's own name")
+    width: Literal[16, 32] | None = Field(None, description="bits: sets the tag's type and the modulus")
+    modulus: int | None = Field(None, ge=2, le=2**63 - 1, description="it runs 0 ... modulus-1, e.g. 10000")
+    max_rate_per_s: float | None = Field(None, gt=0, le=1e6, description="pieces per second physically possible")
+    multiplier: int | None = Field(None, ge=1, le=1_000_000, description="pieces per count")
+
+
+CounterName = Literal["total", "good", "reject"]
+
+
+class StateModel(Strict):
+    """If all conditions hold, time goes to this bucket."""
+
+    when: Annotated[dict[str, Any], Field(min_length=1)] = Field(
+        description="signal: value, signal: [values], or signal: {not: value or values}"
+    )
+    bucket: BucketName
+    state: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=40)]
+
+
+class DefaultStateModel(Strict):
+    """When no rule fits."""
+
+    bucket: BucketName = Bucket.UNASSIGNED
+    state: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=40)] = "stopped"
+
+
+Code = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class FaultModel(Strict):
+    """One fault code, for people."""
+
+    zh: Word
+    en: Word
+    bucket: BucketName | None = Field(None, description="books the stop here instead of where the state rule says")
+
+
+class ProductModel(Strict):
+    """A product: how long one piece takes at best, and where slow, small stop and stop begin."""
+
+    id: Id
+    name: Named | None = None
+    ideal_cycle_s: float | None = Field(
+        None, gt=0, le=1e6, description="best time of one piece; 60 / pieces per minute"
+    )
+    code: int | None = Field(None, description="value of the PLC's recipe register that selects it")
+    slow_s: float | None = Field(None, gt=0, description="t1; default 1.05 x ideal cycle")
+    small_stop_s: float | None = Field(None, gt=0, description="t2; default max(1.7 x ideal cycle, 2 x poll)")
+    stop_s: float | None = Field(None, gt=0, description="t3; default 6 x ideal cycle, within 60 s ... 300 s and >= t2")
+
+
+ProductRef = Annotated[
+    ProductModel, BeforeValidator(_named), WithJsonSchema({"anyOf": [_TEXT, {"$ref": "#/$defs/ProductModel"}]})
+]
+
+
+class MachineModel(Strict):
+    """One machine. Usually five lines; everything the template says can be overridden."""
+
+    id: Id
+    template: Word = Field(description="machine kind, e.g. tape-sealer, flat-mask-1+2, kn95, packml")
+    device: Id = Field(description="id of the device it is read from")
+    base: Word | None = Field(None, description="first word of its block, e.g. D1000; OPC UA: node prefix, e.g. Tape1")
+    line: Word = Field("main", description="production line; becomes a tag")
+    name: Named | None = None
+    calendar: Id | None = Field(None, description="default: the only calendar")
+    product: ProductRef | None = Field(None, description="the product it makes, if always the same one")
+    products: tuple[ProductRef, ...] | None = Field(None, description="products it can make; the first is the default")
+    ideal_cycle_s: float | None = Field(None, gt=0, le=1e6, description="of this machine, for all its products")
+    hold_s: float | None = Field(
+        None, gt=0, le=3600, description="a state is believed this long; default max(3 x poll, 5 s)"
+    )
+    counters: dict[CounterName, CounterModel | None] = {}
+    tags: dict[Id, TagModel | None] = Field({}, description="overrides and additions; null switches a tag off")
+    states: tuple[StateModel, ...] | None = Field(None, description="replaces the template's rules; first match wins")
+    state_default: DefaultStateModel | None = None
+    fault_code: Id | None = Field(None, description="signal that carries the fault code")
+    product_signal: Id | None = Field(None, description="signal that carries the recipe number")
+    faults: dict[Code, FaultModel | None] = Field({}, description="by code; added to the template's or replacing them")
+    counts: Word | None = Field(None, description="counting point: made, sterilised, released ...")
+
+
+class SinkModel(Strict):
+    """One InfluxDB."""
+
+    id: Id
+    type: Literal["influxdb1", "influxdb2"]
+    url: Word = Field(description="http(s)://host:8086, without user name and password")
+    database: Word | None = Field(None, description="influxdb1")
+    retention_policy: Word | None = Field(None, description="influxdb1")
+    user: Secret | None = Field(None, repr=False, description="influxdb1")
+    password: Secret | None = Field(None, repr=False, description="influxdb1")
+    org: Word | None = Field(None, description="influxdb2")
+    bucket: Word | None = Field(None, description="influxdb2")
+    token: Secret | None = Field(None, repr=False, description="influxdb2")
+    deadline_s: float = Field(10.0, gt=0, le=300)
+    batch_bytes: Size = Field(1_000_000, ge=1_000, le=50_000_000)
+
+
+class StoreModel(Strict):
+    """The durable store on this gateway."""
+
+    path: Word = Field("data/seamline.db", description="relative to the site file's folder")
+    max_bytes: Size = Field(
+        2 * 1024**3, ge=10_000_000, description="e.g. 2 GiB; the oldest, least important goes first"
+    )
+    max_age_days: float = Field(90.0, gt=0, le=3650)
+    commit_s: float = Field(0.5, ge=0.01, le=1.0, description="loss window on a power cut, at most 1 s")
+
+
+class PageModel(Strict):
+    """The gateway page."""
+
+    host: Word = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+
+
+class AgentModel(Strict):
+    """The agent itself."""
+
+    store: StoreModel = StoreModel()
+    page: PageModel = PageModel()
+    live_s: float = Field(2.0, ge=0.5, le=60, description="interval of live points")
+    log_format: Literal["text", "json"] = "text"
+    language: Literal["zh", "en"] = "zh"
+
+
+class SiteFile(Strict):
+    """A whole site file."""
+
+    site: SiteModel
+    templates: Word | None = Field(None, description="folder with own templates: machines/*.yaml, plc/*.yaml")
+    calendar: CalendarModel | None = Field(None, description="the site's only calendar")
+    calendars: tuple[CalendarModel, ...] = ()
+    devices: tuple[DeviceModel, ...]
+    machines: tuple[MachineModel, ...]
+    products: tuple[ProductModel, ...] = ()
+    sinks: tuple[SinkModel, ...] = ()
+    agent: AgentModel = AgentModel()
+
+
+class MachineTemplate(Strict):
+    """A machine kind as data."""
+
+    extends: Id | None = None
+    label: Label
+    tags: dict[Id, TagModel | None]
+    counters: dict[CounterName, CounterModel | None]
+    states: tuple[StateModel, ...] = ()
+    state_default: DefaultStateModel = DefaultStateModel()
+    fault_code: Id | None = None
+    product_signal: Id | None = None
+    products: tuple[ProductModel, ...]
+    faults: dict[Code, FaultModel | None] = {}
+    counts: Word = "made"
+
+
+class LimitsTemplate(Strict):
+    """What a PLC model accepts."""
+
+    max_registers: int = Field(100, ge=1, le=125)
+    max_bits: int = Field(1968, ge=1, le=2000)
+    max_gap: int = Field(8, ge=0, le=124)
+    pause_ms: float = Field(10.0, ge=0, le=10_000)
+    requests_per_s: float = Field(50.0, gt=0, le=1000)
+
+
+class PlcTemplate(Strict):
+    """A PLC brand as data."""
+
+    extends: Id | None = None
+    label: Label
+    protocol: Literal["modbus", "opcua"]
+    port: int | None = Field(None, ge=1, le=65535)
+    unit: int = Field(1, ge=0, le=255)
+    deadline_s: float = Field(1.0, gt=0, le=60)
+    connect_pause_ms: float = Field(0.0, ge=0, le=60_000)
+    word_order: Order = WordOrder.ABCD
+    string_low_byte_first: bool = False
+    areas: tuple[AreaModel, ...] = ()
+    limits: LimitsTemplate = LimitsTemplate()
+    nodes: NodesModel | None = None
+    security: SecurityModel = SecurityModel()
+    sampling_s: float = Field(0.5, gt=0, le=60)
+    publishing_s: float = Field(0.5, gt=0, le=60)
+    watchdog_s: float = Field(5.0, gt=0, le=300)
+    notes: tuple[Label, ...] = ()

@@ -1,0 +1,59 @@
+"""From a tag's name to an OPC UA node id, by the brand's pattern. Pure.
+
+`a/b[0]/c` under base `M` becomes `ns=2;s=M.a.b[0].c`, or `ns=3;s="M"."a"."b"[0]."c"`, or the browse path `/0:Objects/2:M/2:a/…`.
+A name that is already a node id (`ns=…`, `i=…`) or a browse path (`/…`) is taken as it is; so is a base: `ns=4;s=Line1` gives
+`ns=4;s=Line1.a.b[0].c`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from edge.config.models import NodesModel
+
+_ABSOLUTE = re.compile(r"(ns=|nsu=|svr=|[isgb]=|/)")
+_PART = re.compile(r"(.*?)((?:\[\d+\])*)")
+
+
+class NodeError(ValueError):
+    """A name that gives no node id, in both languages."""
+
+    def __init__(self, zh: str, en: str) -> None:
+        self.zh = zh
+        self.en = en
+        super().__init__(en)
+
+
+def needs_base(name: str, nodes: NodesModel | None) -> bool:
+    """True where `node_of` cannot do without a base."""
+    return nodes is not None and "{base}" in nodes.pattern and not _ABSOLUTE.match(name)
+
+
+def node_of(name: str, base: str | None, nodes: NodesModel | None) -> str:
+    """The node id or browse path of a tag. Raises NodeError where base or pattern is missing."""
+    if _ABSOLUTE.match(name):
+        return name
+    if nodes is None:
+        raise NodeError(
+            "此品牌没有 nodes 模式：请写完整节点号", "this brand has no node pattern: give the full node id"
+        )
+    tag = nodes.separator.join(_part(part, nodes) for part in name.split("/"))
+    if base is None:
+        if needs_base(name, nodes):
+            raise NodeError(
+                "缺少 base：设备节点前缀，例如 Tape1", "base is required: the machine's node prefix, e.g. Tape1"
+            )
+        return nodes.pattern.replace("{tag}", tag)
+    if _ABSOLUTE.match(base):
+        return f"{base}{nodes.separator}{tag}"
+    prefix = nodes.separator.join(_part(part, nodes) for part in base.split("/"))
+    return nodes.pattern.replace("{base}", prefix).replace("{tag}", tag)
+
+
+def _part(part: str, nodes: NodesModel) -> str:
+    """One part of a name, quoted and prefixed; an array index stays outside the quotes."""
+    match = _PART.fullmatch(part)
+    stem, index = (match[1], match[2]) if match else (part, "")
+    if nodes.quote and stem.startswith(nodes.quote):
+        return part
+    return f"{nodes.prefix}{nodes.quote}{stem}{nodes.quote}{index}"
