@@ -59,12 +59,13 @@ class History:
     """Append-only; the last stretch is open."""
 
     __slots__ = (
-        "_base_bucket_ns",
+        "_closed_bucket_ns",
         "_codes",
         "_conditions",
         "_counts",
         "_cycles",
         "_firsts",
+        "_folded",
         "_forgotten_rejects",
         "_limit",
         "_rejects",
@@ -83,7 +84,8 @@ class History:
         self._cycles = array("q")  # 0: nothing is made
         self._rejects = array("q")  # numbers of the rejected cycles, ascending, from 1
         self._forgotten_rejects = 0
-        self._base_bucket_ns = [0] * N_BUCKETS  # real ns of the folded stretches
+        self._closed_bucket_ns = [0] * N_BUCKETS  # real ns of all stretches but the open one
+        self._folded = False
 
     def begin(
         self, start_ns: int, condition: Condition, code: int = 0, *, first_ns: int = 0, cycle_ns: int = 0
@@ -92,6 +94,8 @@ class History:
         count = self.cycles(start_ns) if self._starts else 0
         if self._starts and self._starts[-1] == start_ns:
             self._drop_last()
+        elif self._starts:
+            self._close_last(start_ns)
         self._starts.append(start_ns)
         self._conditions.append(condition)
         self._codes.append(code)
@@ -109,7 +113,7 @@ class History:
         """Cycles complete by `at_ns`, that instant included."""
         index = bisect_right(self._starts, at_ns) - 1
         if index < 0:
-            if self._base_known():
+            if not self._folded:
                 return 0
             raise ForgottenError(f"machine time {at_ns} ns lies before the kept history")
         cycle_ns = self._cycles[index]
@@ -119,7 +123,7 @@ class History:
 
     def rejects(self, cycles: int) -> int:
         """Rejects among the first `cycles` cycles."""
-        return self._forgotten_rejects + bisect_right(self._rejects, cycles)
+        return self._forgotten_rejects + bisect_right(self._rejects, cycles) if cycles else 0
 
     def current(self) -> tuple[Condition, int, int]:
         """Condition, fault code and start (machine ns) of the open stretch."""
@@ -128,12 +132,14 @@ class History:
     def bucket_ns(self, from_ns: int, to_ns: int) -> list[int]:
         """Real nanoseconds by `Bucket` in [from, to), real time since power-on. They sum to its length exactly."""
         to_real = self._scale.real_ns
+        open_since = to_real(self._starts[-1])
+        if from_ns <= 0 and to_ns >= open_since:
+            sums = list(self._closed_bucket_ns)
+            sums[FACES[Condition(self._conditions[-1])].bucket] += to_ns - open_since
+            return sums
+        if self._folded and from_ns < to_real(self._starts[0]):
+            raise ForgottenError(f"asked from {from_ns} ns; kept from {to_real(self._starts[0])} ns after power-on")
         sums = [0] * N_BUCKETS
-        begin = to_real(self._starts[0])
-        if from_ns < begin:
-            if from_ns > 0:
-                raise ForgottenError(f"the stretches before {begin} ns are folded; ask from 0 or from {begin} ns on")
-            sums = list(self._base_bucket_ns)
         index = max(0, bisect_right(self._starts, self._scale.machine_ns(from_ns)) - 1)
         size = len(self._starts)
         start = to_real(self._starts[index])
@@ -155,8 +161,9 @@ class History:
                     break
         return found[::-1]
 
-    def _base_known(self) -> bool:
-        return not self._starts or self._counts[0] == 0
+    def _close_last(self, end_ns: int) -> None:
+        bucket = FACES[Condition(self._conditions[-1])].bucket
+        self._closed_bucket_ns[bucket] += self._scale.real_ns(end_ns) - self._scale.real_ns(self._starts[-1])
 
     def _drop_last(self) -> None:
         for column in (self._starts, self._conditions, self._codes, self._counts, self._firsts, self._cycles):
@@ -164,9 +171,7 @@ class History:
 
     def _fold(self) -> None:
         keep = len(self._starts) // 2
-        for index in range(keep):
-            length = self._scale.real_ns(self._starts[index + 1]) - self._scale.real_ns(self._starts[index])
-            self._base_bucket_ns[FACES[Condition(self._conditions[index])].bucket] += length
+        self._folded = True
         for column in (self._starts, self._conditions, self._codes, self._counts, self._firsts, self._cycles):
             del column[:keep]
         old = bisect_left(self._rejects, self._counts[0] + 1)

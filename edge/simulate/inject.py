@@ -29,7 +29,7 @@ class Fault(StrEnum):
     DELAY = "delay"  # every reply waits `delay_ms`, and the next request waits behind it
     LATE = "late"  # replies leave `delay_ms` late, out of order, while later requests are answered at once
     NO_REPLY = "no-reply"  # requests are swallowed
-    EXCEPTION = "exception"  # Modbus exception `code`; OPC UA reads as bad quality
+    EXCEPTION = "exception"  # every request is answered with exception `code`
     FREEZE = "freeze"  # replies keep the memory of now while the machine runs on
     WRONG_TRANSACTION = "wrong-transaction"  # replies carry another transaction id
     TRUNCATE = "truncate"  # replies lose their last bytes

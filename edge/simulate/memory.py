@@ -135,9 +135,8 @@ def _overlay(image: bytearray, at: int, encoded: bytes) -> None:
 
 def _areas(table: Table, tags: Sequence[ModbusTag], requests: Sequence[Request]) -> tuple[_Area, ...]:
     spans = [(request.address, request.address + request.quantity) for request in requests if request.table is table]
-    for tag in tags:
-        if tag.table is table:
-            spans.append((tag.address, tag.address + (1 if table.is_bits else tag.registers)))
+    own = (tag for tag in tags if tag.table is table)
+    spans.extend((tag.address, tag.address + (1 if table.is_bits else tag.registers)) for tag in own)
     merged: list[list[int]] = []
     for start, stop in sorted(spans):
         if merged and start <= merged[-1][1]:

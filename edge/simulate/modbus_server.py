@@ -24,6 +24,7 @@ from edge.simulate import wire
 from edge.simulate.faults import Faults
 from edge.simulate.inject import Fault, Injection
 from edge.simulate.memory import Memory
+from protocols.modbus.tags import Table
 
 QUEUE = 64
 _CONNECTIONS = 64
@@ -33,8 +34,11 @@ _LINGER_RST = struct.pack("ii", 1, 0)
 class Unit:
     """One unit id: its memory, its faults and what was asked of it."""
 
-    def __init__(self, memory: Memory, faults: Faults, identity: tuple[str, str, str]) -> None:
+    def __init__(
+        self, memory: Memory, refresh: Callable[[], None], faults: Faults, identity: tuple[str, str, str]
+    ) -> None:
         self.memory = memory
+        self._refresh = refresh  # brings what the memory shows to now
         self.faults = faults
         self.identity = identity
         self.requests = 0
@@ -56,11 +60,12 @@ class Unit:
         data = self._read(span, holding.get(Fault.FREEZE))
         return wire.refusal(ask, wire.ExceptionCode.ILLEGAL_ADDRESS) if data is None else wire.reply(ask, data)
 
-    def _read(self, span: tuple[wire.Table, int, int], frozen: Injection | None) -> bytes | None:
+    def _read(self, span: tuple[Table, int, int], frozen: Injection | None) -> bytes | None:
         if frozen is not self._frozen_by:
             self._frozen.clear()
             self._frozen_by = frozen
         if frozen is None:
+            self._refresh()
             return self.memory.read(*span)
         if span not in self._frozen:
             data = self.memory.read(*span)
@@ -93,6 +98,10 @@ class ModbusServer:
             server.close()
         for connection in list(self._connections):
             connection.reset()
+
+    async def close(self) -> None:
+        """Stop for good."""
+        await self.kill()
 
     @property
     def up(self) -> bool:

@@ -58,6 +58,7 @@ class Parameters:
     start_cycles: int
     warmup_ns: tuple[int, int]  # heat-up from cold, uniform
     temperature_c: float  # set point of the heated part; 0 = nothing is heated
+    first_left: tuple[float, float] = (0.2, 1.0)  # of the piece in the machine at power-on: the share still to do
     unload: Cause | None = None  # batch machines: what follows every cycle
 
 
@@ -81,11 +82,11 @@ def _cause(label: str, share: float, minutes: float, *, cools: bool = False) -> 
     return Cause(fault_code(label), label, share, round(minutes * MINUTE), cools)
 
 
-_FAMILY = {"T": 100, "M": 200, "K": 300, "E": 400, "X": 500, "S": 600}
+_FAMILY = {"T": 100, "M": 200, "K": 300, "S": 400, "X": 800, "E": 900}
 
 
 def fault_code(label: str) -> int:
-    """The number a PLC shows for a fault of the list: T05 is 105, M01 is 201, K03 is 303, E01 is 401, X02 is 502."""
+    """The number a PLC shows for a fault of the list: T05 is 105, M01 is 201, K03 is 303, E01 is 901, X04 is 804."""
     return _FAMILY[label[0]] + int(label[1:])
 
 
@@ -119,22 +120,21 @@ _MASK_MINOR = (
     _cause("E01", 2, 0.4),
     _cause("E02", 1, 0.4),
 )
-_MASK_BREAKDOWN = (
-    _cause("M04", 12, 8),
-    _cause("M05", 12, 9),
-    _cause("M07", 10, 5),
-    _cause("M09", 3, 20),
-    _cause("M10", 3, 15),
-)
+_MASK_BREAKDOWN = (_cause("M05", 12, 8), _cause("M09", 3, 25), _cause("M10", 3, 16))
+_MASK_FORMING = (_cause("M04", 12, 8), _cause("M07", 10, 4))  # adjusting until the product is good again
+
+_NOSE_WIRE = Cause(0, "", 1, 2 * MINUTE)  # changed with the key turned; the PLC shows no code
+_EAR_LOOP = Cause(0, "", 1, 2 * MINUTE)
 
 FLAT_1_2 = Parameters(
     ideal_cycle_ns=round(MINUTE / 110),
     hazards=(
-        _breakdown(2.5, *_MASK_BREAKDOWN),
+        _breakdown(5, *_MASK_BREAKDOWN),
+        _minor(0.2, *_MASK_FORMING),
         _minor(10, *_MASK_MINOR),
         _change(60, 120, _cause("M03", 1, 4.5)),  # webs
-        _change(180, 360, _cause("M01", 1, 2)),  # nose wire
-        _change(120, 240, _cause("M06", 1, 2)),  # ear loop
+        _change(180, 360, _NOSE_WIRE),
+        _change(120, 240, _EAR_LOOP),
         _wait(Condition.STARVED, 60, 70),
         _wait(Condition.BLOCKED, 50, 60),
     ),
@@ -156,7 +156,8 @@ KN95 = replace(
     FLAT_1_2,
     ideal_cycle_ns=round(MINUTE / 45),
     hazards=(
-        _breakdown(1.5, _cause("K01", 20, 9), _cause("K03", 6, 6), _cause("K04", 4, 7), *_MASK_BREAKDOWN),
+        _breakdown(3, *_MASK_BREAKDOWN),
+        _minor(0.35, _cause("K01", 20, 9), _cause("K03", 6, 6), _cause("K04", 4, 7)),
         _minor(12, _cause("K02", 12, 0.8), *_MASK_MINOR),
         _change(60, 90, _cause("M03", 1, 6)),
         _wait(Condition.STARVED, 60, 70),
@@ -172,7 +173,7 @@ KN95 = replace(
 )
 
 SUIT_STATION = Parameters(
-    ideal_cycle_ns=45 * SECOND,  # one suit every 45 s is 1,000 suits in twelve and a half hours
+    ideal_cycle_ns=48 * SECOND,  # 1,500 suits in 20 h
     hazards=(
         _breakdown(30, _cause("T07", 1, 20)),
         _minor(4, _cause("E01", 1, 0.7), _cause("E02", 1, 0.7)),
@@ -203,9 +204,18 @@ EO_STERILISER = Parameters(
     age_ns=200 * DAY,
     start_reject=0.003,
     start_cycles=0,
-    warmup_ns=(20 * MINUTE, 40 * MINUTE),
+    warmup_ns=(0, 0),  # the chamber is kept warm; conditioning is part of the cycle
     temperature_c=50.0,
+    first_left=(0.008, 0.03),  # a batch is nearly done when we begin to look
     unload=Cause(0, "", 1.0, 40 * MINUTE),
+)
+
+PACKML = replace(  # PackML knows no set-up state: a roll change is a machine on hold
+    FLAT_1_2,
+    hazards=tuple(
+        replace(hazard, condition=Condition.MINOR) if hazard.condition is Condition.SETUP else hazard
+        for hazard in FLAT_1_2.hazards
+    ),
 )
 
 KINDS: dict[str, Parameters] = {
@@ -215,7 +225,7 @@ KINDS: dict[str, Parameters] = {
     "kn95": KN95,
     "suit-station": SUIT_STATION,
     "eo-steriliser": EO_STERILISER,
-    "packml": FLAT_1_2,
+    "packml": PACKML,
 }
 
 

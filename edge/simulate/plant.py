@@ -103,7 +103,8 @@ class SimulatedMachine:
     def truth(self, from_ns: int, to_ns: int) -> Truth:
         """What it did in [from, to); `to_ns` must not lie after the time it was brought to. Raises `ForgottenError`."""
         history = self.process.history
-        before, after = (history.cycles(self._machine_ns(at_ns - 1)) for at_ns in (from_ns, to_ns))
+        after = history.cycles(self._machine_ns(to_ns - 1))
+        before = history.cycles(self._machine_ns(from_ns - 1)) if from_ns > self._t0_ns else 0
         rejected = history.rejects(after) - history.rejects(before)
         buckets = history.bucket_ns(from_ns - self._t0_ns, to_ns - self._t0_ns)
         return Truth(

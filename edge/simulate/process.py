@@ -81,8 +81,10 @@ class Process:
         self._running = False
         self._start_ns = 0
         self._end_ns = 0
-        self._first_ns = self._cycle_ns = 0
-        self._carry_ns = 0  # of the piece in the machine: what is left to do; 0 = none begun
+        self._first_ns = 0
+        self._cycle_ns = self._draw_cycle()
+        # of the piece in the machine, what is left to do; 0 = none begun
+        self._carry_ns = max(1, round(self._cycle_ns * self._random.uniform(*parameters.first_left)))
         self._left_ns = [self._draw_life(hazard, new=False) for hazard in parameters.hazards]
         self._fresh_until = parameters.start_cycles  # cycles up to this number are start-up quality
         self._next_reject = 0
@@ -160,6 +162,11 @@ class Process:
         if self.history.current()[0] is Condition.HEATING:
             left -= self.now_ns - self._start_ns
         return max(0.0, min(1.0, 1 - left / max(1, self._heated_ns)))
+
+    @property
+    def cycle_ns(self) -> int:
+        """Length of one cycle at the present pace; 0 while the machine stands."""
+        return self._cycle_ns if self._running else 0
 
     @property
     def rate_per_min(self) -> float:
@@ -241,13 +248,16 @@ class Process:
     def _run(self) -> None:
         """One spell at one pace: whole cycles, unless a hazard or a handover comes first."""
         if not self._carry_ns:
-            self._cycle_ns = max(1, round(self._ideal_ns * self._random.uniform(*self._parameters.pace)))
+            self._cycle_ns = self._draw_cycle()
         self._first_ns = self._carry_ns or self._cycle_ns
         cycles = max(1, self._parameters.spell_ns // self._cycle_ns)
         length = self._first_ns + (cycles - 1) * self._cycle_ns
         length = min([length, *self._left_ns])
         self._running = True
         self._open(Condition.RUN, 0, self.now_ns + length, first_ns=self._first_ns, cycle_ns=self._cycle_ns)
+
+    def _draw_cycle(self) -> int:
+        return max(1, round(self._ideal_ns * self._random.uniform(*self._parameters.pace)))
 
     def _left_of_piece(self, at_ns: int) -> int:
         """What is left to do at the piece in the machine; 0 exactly when one is complete."""
