@@ -1,4 +1,4 @@
-"""Shifts of the site file: days, breaks and holidays, checked so that every minute of the week has at most one shift."""
+"""Shifts of the site file: days, breaks and holidays, checked so that a minute of the week has at most one shift."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""From a site file to a `SitePlan`: read, resolve secrets, validate section by section, compile, or report all mistakes at once.
+"""From a site file to a `SitePlan`: read, resolve secrets, validate by sections, compile, or report every mistake.
 
-Order matters little to the user and much here: every step notes its problems and goes on with what is left, so that one report
-holds the structural and the semantic mistakes of the whole file. Only a plan without any problem is returned.
+Every step notes its problems and goes on with what is left, so that one report holds the structural and the semantic
+mistakes of the whole file. Only a plan without any problem is returned.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from edge.config.document import Document, read
 from edge.config.machines import MachineDraft, Slot, draft_machine
 from edge.config.models import (
     AgentModel,
-    CalendarModel,
     DeviceModel,
+    Identified,
     MachineModel,
     ProductModel,
     SinkModel,
@@ -32,12 +32,12 @@ from edge.config.templates import MACHINES, PLCS, Templates, config_folder
 from edge.config.validate import Placed, known_keys, many, one
 from edge.config.version import config_version
 from edge.errors import Text
-from edge.plan import Calendar, Device, Machine, Site, SitePlan
+from edge.plan import Calendar, Device, Site, SitePlan
 
 DEFAULT_CALENDAR = "around-the-clock"
 
 
-WithId = TypeVar("WithId", CalendarModel, DeviceModel, MachineModel, ProductModel, SinkModel)
+Item = TypeVar("Item", bound=Identified)
 
 
 def load(path: Path, environ: Mapping[str, str]) -> SitePlan:
@@ -49,7 +49,7 @@ def load(path: Path, environ: Mapping[str, str]) -> SitePlan:
 
 
 def compile_site(text: str, path: Path, environ: Mapping[str, str]) -> SitePlan:
-    """Compile the text of a site file that lies (or would lie) at `path`. Raises ConfigError with every mistake in it."""
+    """Compile the text of a site file that lies, or would lie, at `path`. Raises ConfigError with every mistake."""
     problems = Problems()
     document = read(text, str(path), problems)
     plan = None
@@ -192,7 +192,8 @@ class _SiteCompiler:
             device = device_draft.finish(index, self._problems) if device_draft is not None else None
             if device is not None:
                 devices.append(device)
-                slots.update((tag.name, Slot(index, at)) for at, tag in enumerate(device.tags))
+                names = [tag.name for tag in device.tags]
+                slots.update((name, Slot(index, at)) for at, name in enumerate(names))
         return devices, slots
 
     def _unknown_template(self, placed: Placed[DeviceModel] | Placed[MachineModel], kind: str) -> None:
@@ -202,10 +203,10 @@ class _SiteCompiler:
             what = Text(f"没有模板 {name}", f"there is no template {name}")
             placed.add(self._problems, ("template",), what, suggest(name, known))
 
-    def _unique(self, items: list[Placed[WithId]]) -> list[Placed[WithId]]:
+    def _unique(self, items: list[Placed[Item]]) -> list[Placed[Item]]:
         """The items less those whose id was taken before (told as problems)."""
         lines: dict[str, int] = {}
-        kept: list[Placed[WithId]] = []
+        kept: list[Placed[Item]] = []
         for item in items:
             identity = item.value.id
             line = item.document.place((*item.path, "id")).line

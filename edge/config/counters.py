@@ -1,11 +1,12 @@
 """Counters of a machine: which tag, how wide, how fast it can possibly run.
 
 Rules.
-* The modulus is the range of the tag's type unless given: 16-bit counters wrap in hours at line speed, so nothing may be
-  guessed from the values. Signed types roll over at their positive half (PackML counts go 2 147 483 647 → 0).
-* The maximum rate is 1.2 x the fastest product's ideal rate unless given. It must not be below the ideal rate: true pieces
-  would be taken for glitches.
-* The longest gap over which a count stays unambiguous is modulus x multiplier / rate; polling must be faster than half of it.
+* The modulus is the range of the tag's type unless given: 16-bit counters wrap in hours at line speed, so nothing may
+  be guessed from the values. Signed types roll over at their positive half (PackML counts go 2 147 483 647 → 0).
+* The maximum rate is 1.2 x the fastest product's ideal rate unless given. It must not be below the ideal rate: true
+  pieces would be taken for glitches.
+* The longest gap over which a count stays unambiguous is modulus x multiplier / rate; a counter must be read at least
+  twice in that time.
 """
 
 from __future__ import annotations
@@ -95,9 +96,10 @@ def rate_of(
     rate = chosen.max_rate_per_s or RATE_MARGIN * ideal_rate_per_s
     gap_s = gap_max_s(chosen.modulus, chosen.multiplier, rate)
     if gap_s <= 2 * poll_ns / NS_PER_S:
+        poll_s = poll_ns / NS_PER_S
         what = Text(
-            f"计数器 {gap_s:.3g} 秒就可能绕回一圈，而读取间隔是 {poll_ns / NS_PER_S:g} 秒，无法计准",
-            f"this counter can wrap within {gap_s:.3g} s but is read every {poll_ns / NS_PER_S:g} s: it cannot be counted",
+            f"计数器 {gap_s:.3g} 秒就可能绕回一圈，而读取间隔是 {poll_s:g} 秒，无法计准",
+            f"this counter can wrap within {gap_s:.3g} s but is read every {poll_s:g} s: it cannot be counted",
         )
         machine.add(
             problems,

@@ -1,8 +1,8 @@
 """Devices on their way into the plan: the brand's template and the site's overrides become an endpoint that takes tags.
 
 Rules.
-* A tag without an address of its own lies at base + offset, counted in the vendor's numbering: D4090 + 8 is D4098, which on a
-  Delta DVP is another area of the wire, and DBW0 + 1 is DBW2.
+* A tag without an address of its own lies at base + offset, counted in the vendor's numbering: D4090 + 8 is D4098,
+  which on a Delta DVP is another area of the wire, and DBW0 + 1 is DBW2.
 * No request crosses the end of an area: what lies beyond is unmapped and would refuse the whole block.
 * `areas` of a device replace the template's areas of the same prefix (a PLC whose map was edited).
 """
@@ -187,7 +187,7 @@ class OpcuaDraft:
         """How often a tag is confirmed: sampled by the server, published to us."""
         return max(self.tags[name].sampling_ns, self.endpoint.publishing_ns)
 
-    def finish(self, index: int, problems: Problems) -> OpcuaDevice:  # noqa: ARG002 - same call as ModbusDraft
+    def finish(self, index: int, problems: Problems) -> OpcuaDevice:
         """The nodes in image order."""
         model = self.placed.value
         return OpcuaDevice(index, model.id, model.template, self.endpoint, tuple(self.tags.values()))
@@ -248,15 +248,17 @@ def _modbus(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: P
 def _areas(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Problems) -> tuple[Area, ...]:
     """The brand's areas, those of a prefix the device re-maps replaced."""
     replaced = {area.prefix.upper() for area in placed.value.areas}
-    sources = [(brand, i, a) for i, a in enumerate(brand.value.areas) if a.prefix.upper() not in replaced]
-    mine = [(placed, i, a) for i, a in enumerate(placed.value.areas)]
+    origins: tuple[Placed[PlcTemplate] | Placed[DeviceModel], ...] = (brand, placed)
     areas: list[Area] = []
-    for source, index, area in [*sources, *mine]:
-        try:
-            areas.append(_area(area))
-        except ValueError as error:
-            zh = f"地址区不成立：{error}"
-            source.add(problems, ("areas", index), Text(zh, f"no such area: {error}"))
+    for origin in origins:
+        for index, area in enumerate(origin.value.areas):
+            if origin is brand and area.prefix.upper() in replaced:
+                continue
+            try:
+                areas.append(_area(area))
+            except ValueError as error:
+                what = Text(f"地址区不成立：{error}", f"no such area: {error}")
+                origin.add(problems, ("areas", index), what)
     return tuple(areas)
 
 

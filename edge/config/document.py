@@ -1,11 +1,11 @@
 """A YAML file as plain data that still knows where each key stood.
 
-Theory. The file is composed into nodes once; from the nodes come the plain values and, beside them, the place of every key and
-list item. A mistake found much later, by any part of the compiler, can then point at its line.
+Theory. The file is composed into nodes once; from the nodes come the plain values and, beside them, the place of every
+key and list item. A mistake found much later, by any part of the compiler, can then point at its line.
 
 Rules.
-* Scalars follow the YAML 1.2 core schema: `14:00` and `2026-05-01` stay text, `no` is not false, `010` is ten. (YAML 1.1,
-  pyyaml's default, reads 14:00 as the number 840 and 06:00 as text.)
+* Scalars follow the YAML 1.2 core schema: `14:00` and `2026-05-01` stay text, `no` is not false, `010` is ten. (YAML
+  1.1, pyyaml's default, reads 14:00 as the number 840 and 06:00 as text.)
 * A key written twice is a problem, not "the last one wins".
 * Aliases and `<<` merges work; a file that would grow beyond `MAX_NODES` through them is refused.
 """
@@ -112,6 +112,7 @@ class _Builder:
         try:
             if isinstance(node, SequenceNode):
                 return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+            assert isinstance(node, MappingNode)  # the third and last kind of node
             return self._mapping(node, path)
         finally:
             self._open.discard(id(node))
@@ -183,12 +184,12 @@ def _is_merge(node: ScalarNode) -> bool:
 
 
 def _report_syntax(error: yaml.YAMLError, file: str, problems: Problems) -> None:
-    """pyyaml's own words, with its line, and what most often causes it."""
+    """The parser's own words, with its line, and what most often causes it."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     words = " ".join(filter(None, (getattr(error, "context", None), getattr(error, "problem", None)))) or str(error)
     hint = Text(
         "看这一行和上一行：缩进（只用空格，不用 Tab）、冒号后的空格、引号和括号是否成对",
-        "look at this line and the one before: indentation (spaces, never tabs), a space after the colon, paired quotes",
+        "look at this line and the one before: indentation (no tabs), a space after the colon, paired quotes",
     )
     line = mark.line + 1 if mark is not None else 0
     problems.add(Place(file, line, ()), Text(f"YAML 语法错误：{words}", f"YAML syntax: {words}"), hint)
@@ -200,18 +201,10 @@ def overlay(base: Document, top: Document) -> Document:
 
     def merge(below: Data, above: Data, path: KeyPath) -> Data:
         if isinstance(below, dict) and isinstance(above, dict):
-            merged = dict(below)
-            for key, value in above.items():
-                merged[key] = merge(below[key], value, (*path, key)) if key in below else adopt(value, (*path, key))
-            return merged
-        for known in [known for known in places if known[: len(path)] == path]:
-            del places[known]
-        return adopt(above, path)
-
-    def adopt(value: Data, path: KeyPath) -> Data:
-        for known, place in top.places.items():
-            if known[: len(path)] == path:
-                places[known] = place
-        return value
+            return below | {key: merge(below.get(key), value, (*path, key)) for key, value in above.items()}
+        for old in [known for known in places if known[: len(path)] == path]:
+            del places[old]
+        places.update((known, place) for known, place in top.places.items() if known[: len(path)] == path)
+        return above
 
     return Document(top.file, merge(base.data, top.data, ()), places)

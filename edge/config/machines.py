@@ -1,7 +1,8 @@
 """Machines on their way into the plan: template and overrides become signals, rules, counters and products.
 
-Two steps, because a tag's index in its device's image is known only once the device's requests are planned: `draft_machine`
-settles everything by name and hands the tags to the devices, `MachineDraft.finish` turns names into indices.
+Two steps, because a tag's index in its device's image is known only once the device's requests are planned:
+`draft_machine` settles everything by name and hands the tags to the devices, `MachineDraft.finish` turns names into
+indices.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from edge.plan import (
     CounterRule,
     FaultText,
     Machine,
+    Name,
     ProcessValue,
     Product,
     Signal,
@@ -105,7 +107,7 @@ class MachineDraft:
     def _faults(self) -> tuple[FaultText, ...]:
         merged = dict(self.template.faults) | dict(self.placed.value.faults)
         return tuple(
-            FaultText(code, name_of(fault, str(code)), fault.bucket)
+            FaultText(code, Name(fault.zh, fault.en), fault.bucket)
             for code, fault in sorted(merged.items())
             if fault is not None
         )
@@ -171,7 +173,6 @@ def _signal(
         return name
     if name not in template.value.tags:
         source = placed if own else template
-        source.document.place((*source.path, key))
         problems.add(
             source.document.place((*source.path, key)),
             Text(f"没有信号 {name}", f"there is no signal {name}"),

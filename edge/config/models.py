@@ -1,6 +1,7 @@
 """What a site file may contain: typed, frozen, unknown keys forbidden. Meaning is checked by the compiler, not here.
 
-Every field's description is what editors show (JSON Schema) and what `docs/configuration.md` explains; units are in the names.
+Every field's description is what editors show (JSON Schema) and what `docs/configuration.md` explains; units are in the
+names.
 Lists are tuples and nothing here is changed after validation. pydantic lives in this package only.
 """
 
@@ -17,11 +18,19 @@ from pydantic_core import PydanticCustomError
 from ext.buckets import Bucket
 from protocols.modbus.tags import DataType, WordOrder
 
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+
 
 class Strict(BaseModel):
-    """Base of everything: extra keys are mistakes, nothing is changed after reading, values never appear in messages."""
+    """Base of everything: extra keys are mistakes, nothing changes after reading, values never appear in messages."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+
+class Identified(Strict):
+    """Something the site file lists by id."""
+
+    id: Annotated[str, Field(pattern=ID_PATTERN, max_length=64)]
 
 
 def _wrong(zh: str, en: str) -> PydanticCustomError:
@@ -125,7 +134,7 @@ _SECRET_SCHEMA = {
     ]
 }
 
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=64)]
+Id = Annotated[str, Field(pattern=ID_PATTERN, max_length=64)]
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\r\n]+$")]
 Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema(_TEXT | {"examples": ["08:00", "24:00"]})]
 Day = Annotated[date, BeforeValidator(_date), WithJsonSchema(_TEXT | {"format": "date"})]
@@ -183,7 +192,7 @@ class ShiftModel(Strict):
     breaks: tuple[BreakModel, ...] = ()
 
 
-class CalendarModel(Strict):
+class CalendarModel(Identified):
     """When machines are meant to produce. Without shifts: around the clock."""
 
     id: Id = "default"
@@ -237,10 +246,9 @@ class AreaModel(Strict):
     bytewise: bool = Field(False, description="numbers count bytes, as in Siemens data blocks")
 
 
-class DeviceModel(Strict):
+class DeviceModel(Identified):
     """One PLC or OPC UA server."""
 
-    id: Id
     template: Word = Field(description="PLC brand, e.g. inovance-h5u, siemens-s7-opcua")
     host: Word | None = Field(None, description="Modbus TCP: host name or IP address")
     port: int | None = Field(None, ge=1, le=65535, description="Modbus TCP: default from the template, usually 502")
@@ -329,10 +337,9 @@ class FaultModel(Strict):
     bucket: BucketName | None = Field(None, description="books the stop here instead of where the state rule says")
 
 
-class ProductModel(Strict):
+class ProductModel(Identified):
     """A product: how long one piece takes at best, and where slow, small stop and stop begin."""
 
-    id: Id
     name: Named | None = None
     ideal_cycle_s: float | None = Field(
         None, gt=0, le=1e6, description="best time of one piece; 60 / pieces per minute"
@@ -348,10 +355,9 @@ ProductRef = Annotated[
 ]
 
 
-class MachineModel(Strict):
+class MachineModel(Identified):
     """One machine. Usually five lines; everything the template says can be overridden."""
 
-    id: Id
     template: Word = Field(description="machine kind, e.g. tape-sealer, flat-mask-1+2, kn95, packml")
     device: Id = Field(description="id of the device it is read from")
     base: Word | None = Field(None, description="first word of its block, e.g. D1000; OPC UA: node prefix, e.g. Tape1")
@@ -374,10 +380,9 @@ class MachineModel(Strict):
     counts: Word | None = Field(None, description="counting point: made, sterilised, released ...")
 
 
-class SinkModel(Strict):
+class SinkModel(Identified):
     """One InfluxDB."""
 
-    id: Id
     type: Literal["influxdb1", "influxdb2"]
     url: Word = Field(description="http(s)://host:8086, without user name and password")
     database: Word | None = Field(None, description="influxdb1")

@@ -1,8 +1,8 @@
 """From a tag's name to an OPC UA node id, by the brand's pattern. Pure.
 
-`a/b[0]/c` under base `M` becomes `ns=2;s=M.a.b[0].c`, or `ns=3;s="M"."a"."b"[0]."c"`, or the browse path `/0:Objects/2:M/2:a/…`.
-A name that is already a node id (`ns=…`, `i=…`) or a browse path (`/…`) is taken as it is; so is a base: `ns=4;s=Line1` gives
-`ns=4;s=Line1.a.b[0].c`.
+`a/b[0]/c` under base `M` becomes `ns=2;s=M.a.b[0].c`, or `ns=3;s="M"."a"."b"[0]."c"`, or the browse path
+`/0:Objects/2:M/2:a/…`. A name that is already a node id (`ns=…`, `i=…`) or a browse path (`/…`) is taken as it is; so
+is a base: `ns=4;s=Line1` gives `ns=4;s=Line1.a.b[0].c`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Products of a machine: from the site's list, the template's, or named on the spot; thresholds by rule where nobody set them.
+"""Products of a machine: from the site's list, the template's, or named on the spot; thresholds by rule where unset.
 
 Defaults (published policy; they move loss between availability and performance and cannot change OEE):
-t1 = 1.05 x ideal cycle; t2 = max(1.7 x ideal cycle, 2 x poll); t3 = 6 x ideal cycle within 60 s … 300 s, and never below t2
-(a suit takes minutes: its small stop is longer than 300 s).
+t1 = 1.05 x ideal cycle; t2 = max(1.7 x ideal cycle, 2 x poll); t3 = 6 x ideal cycle within 60 s … 300 s, and never
+below t2 (a suit takes minutes: its small stop is longer than 300 s).
 """
 
 from __future__ import annotations

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from edge.config.models import DefaultStateModel, MachineModel, MachineTemplate
-from edge.config.problems import KeyPath, Place, Problems, suggest
+from edge.config.problems import Place, Problems, suggest
 from edge.config.validate import Placed
 from edge.errors import Text
 from ext.buckets import Bucket
 
-# Tier by tier, what must be there: one signal of every group. T4 is a machine that also accounts for its own time or jobs.
+# Tier by tier: one signal of every group must be there. Tier 4 also accounts for its own time or jobs.
 _TIERS: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"run", "state", "phase"}),),
     (frozenset({"good", "reject"}), frozenset({"fault", "fault_code"})),
@@ -46,7 +46,7 @@ class NamedRule:
 
 
 def tier_of(signals: Collection[str]) -> int:
-    """0 … 4: counts only; + run; + quality and faults; + causes, mode, recipe; + the machine's own time or job accounts."""
+    """0 … 4: counts only; + run; + quality, faults; + causes, mode, recipe; + the machine's own time or jobs."""
     tier = 0
     for groups in _TIERS:
         if not all(group & set(signals) for group in groups):
@@ -60,53 +60,42 @@ def choose_rules(
 ) -> tuple[list[NamedRule], DefaultStateModel]:
     """The rules in order. A rule on a signal the site switched off can never hold and is left out.
 
-    Without any rule there is nothing but the counter: the machine is RUN while it counts, and the thresholds of its product
-    turn a pause into a small stop and then into a stop.
+    Without any rule there is nothing but the counter: the machine is RUN while it counts, and the thresholds of its
+    product turn a pause into a small stop and then into a stop.
     """
     own = machine.value.states
-    models, source, top = (
-        (own, machine.document, machine.path)
-        if own is not None
-        else (
-            template.value.states,
-            template.document,
-            (),
-        )
-    )
+    origin, models = (template, template.value.states) if own is None else (machine, own)
     known = set(template.value.tags) | set(machine.value.tags)
     rules: list[NamedRule] = []
     for index, model in enumerate(models):
-        conditions: list[NamedCondition] = []
-        for signal, wanted in model.when.items():
-            path: KeyPath = (*top, "states", index, "when", signal)
-
-            def add(what: Text, hint: Text | None = None, place: Place = source.place(path)) -> None:
-                problems.add(place, what, hint)
-
-            if signal not in known:
-                add(Text(f"没有信号 {signal}", f"there is no signal {signal}"), suggest(signal, tags))
-                continue
-            condition = _condition(signal, wanted, add)
-            if condition is not None:
-                conditions.append(condition)
-        if len(conditions) == len(model.when) and all(c.signal in tags for c in conditions):
-            rules.append(NamedRule(tuple(conditions), model.bucket, model.state))
+        when = [
+            _condition(
+                signal, wanted, known, origin.document.place((*origin.path, "states", index, "when", signal)), problems
+            )
+            for signal, wanted in model.when.items()
+        ]
+        conditions = tuple(condition for condition in when if condition is not None and condition.signal in tags)
+        if len(conditions) == len(when):
+            rules.append(NamedRule(conditions, model.bucket, model.state))
     default = machine.value.state_default or template.value.state_default
     if not rules and machine.value.state_default is None:
         default = COUNTING
     return rules, default
 
 
-def _condition(signal: str, wanted: Any, add: Callable[[Text], None]) -> NamedCondition | None:
+def _condition(
+    signal: str, wanted: Any, known: Collection[str], place: Place, problems: Problems
+) -> NamedCondition | None:
+    if signal not in known:
+        what = Text(f"没有信号 {signal}", f"there is no signal {signal}")
+        problems.add(place, what, suggest(signal, known))
+        return None
     negate = isinstance(wanted, dict) and set(wanted) == {"not"}
     values = wanted["not"] if negate else wanted
     values = values if isinstance(values, list) else [values]
-    if not values or not all(isinstance(value, int) for value in values):  # bool is an int: true is 1
-        add(
-            Text(
-                "应为 true、false、整数、整数列表，或 {not: …}",
-                "true, false, a whole number, a list of them, or {not: ...} is expected",
-            )
-        )
+    if not values or not all(isinstance(value, int) for value in values):  # a bool is an int: true is 1
+        zh = "应为 true、false、整数、整数列表，或 {not: …}"
+        en = "true, false, a whole number, a list of them, or {not: ...} is expected"
+        problems.add(place, Text(zh, en))
         return None
     return NamedCondition(signal, frozenset(int(value) for value in values), negate)

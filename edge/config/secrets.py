@@ -2,7 +2,7 @@
 
 Rules.
 * `${NAME}` is the environment variable; `${NAME:-default}` falls back; `$${` is a literal `${`.
-* `{file: /run/secrets/token}` under `token`, `password` or `user` is the content of that file, without the last line break.
+* `{file: /run/secrets/x}` under `token`, `password` or `user` is the content of that file, less its last line break.
 * A missing variable or an unreadable file is a problem like any other: it names the variable or file, never a value.
 """
 

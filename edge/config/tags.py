@@ -1,4 +1,4 @@
-"""A machine's tags: the template's, overridden and added to by the site file, each field still knowing where it was written."""
+"""A machine's tags: the template's, overridden and added to by the site file; each field knows where it was written."""
 
 from __future__ import annotations
 

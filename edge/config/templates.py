@@ -1,7 +1,8 @@
 """Templates: machine kinds and PLC brands as data. Finding them, reading them, laying one over another.
 
-Search order: the site's own folder (`templates:` in the site file), then the templates that came with Seamline. A template may
-extend another by name; its keys are laid over the other's, mapping by mapping, lists replaced, `null` switching a tag off.
+Search order: the site's own folder (`templates:` in the site file), then the templates that came with Seamline. A
+template may extend another by name; its keys are laid over the other's, mapping by mapping; lists are replaced, and
+`null` switches a tag off.
 """
 
 from __future__ import annotations

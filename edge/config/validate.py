@@ -1,9 +1,9 @@
 """From plain data to typed models, without stopping at the first mistake.
 
-Theory. pydantic gives all structural mistakes of one model, but no object while there is any. A site file is checked for
-meaning too (references, addresses, shifts), and both kinds of mistakes belong into one report. So sections and list items are
-validated one by one, and within an item what is wrong is reported, cut away, and the rest validated again: a port of "abc"
-does not hide an unknown template two lines below.
+Theory. pydantic gives all structural mistakes of one model, but no object while there is any. A site file is checked
+for meaning too (references, addresses, shifts), and both kinds of mistakes belong into one report. So sections and list
+items are validated one by one, and within an item what is wrong is reported, cut away, and the rest validated again: a
+port of "abc" does not hide an unknown template two lines below.
 
 The words of every pydantic mistake are here, in both languages. They never quote the value: it may be a secret.
 """
@@ -127,7 +127,7 @@ def _pruned(model: type[M], document: Document, path: KeyPath, data: Data, probl
 
 
 def _key_path(detail: ErrorDetails) -> KeyPath:
-    """pydantic marks a bad key of a mapping with an extra `[key]`."""
+    """The path of an error; a bad key of a mapping carries an extra `[key]`."""
     return tuple(part for part in detail["loc"] if part != "[key]")
 
 
