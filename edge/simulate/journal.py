@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge.errors import SeamlineError, Text
@@ -33,6 +33,8 @@ class Header:
     seed: int
     speed: str  # as a fraction, "20" or "5/2"
     site: str  # the YAML of the site the machines belong to, at speed 1
+    handover_s: float  # real seconds between shift changes; 0 = none
+    source: str  # digest of the site file that was given, to know it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,7 @@ class Journal:
 
     def begin(self, header: Header) -> None:
         """Write the header of a new run."""
-        self._append(
-            {"format": FORMAT, "t0_ns": header.t0_ns, "seed": header.seed, "speed": header.speed, "site": header.site}
-        )
+        self._append({"format": FORMAT, **asdict(header)})
 
     def record(self, entry: Entry) -> None:
         """Make `entry` durable; only then act on it."""
@@ -90,9 +90,9 @@ class Journal:
     def _header(self, line: bytes) -> Header:
         try:
             document = json.loads(line)
-            if document["format"] != FORMAT:
-                raise ValueError(document["format"])
-            return Header(document["t0_ns"], document["seed"], document["speed"], document["site"])
+            if document.pop("format") != FORMAT:
+                raise ValueError("format")
+            return Header(**document)
         except (ValueError, KeyError, TypeError) as error:
             raise self._damaged(1) from error
 
