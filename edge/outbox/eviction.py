@@ -23,7 +23,7 @@ from edge.points import RecordClass
 
 LEDGER_KEEP_NS = 2 * 86_400 * 1_000_000_000  # the page and the last shifts are computed from local rows
 _FOLD_STEP_NS = 6 * 3_600 * 1_000_000_000
-_CHUNK = 128  # records dropped together
+_CHUNK = 16  # records dropped between two looks at the room
 _FORGOTTEN_PER_COMMIT = 64  # by age: spreads the work, and bounds what a wrong clock can take
 _NO_LIMIT = (1 << 63) - 1
 

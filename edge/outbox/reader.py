@@ -130,7 +130,7 @@ class Reader:
         size = 0
         with self._explained() as connection:
             for record_id, record_class, lines, points, t_ns, crc in connection.execute(_AFTER, (after, up_to)):
-                if zlib.crc32(lines) != crc:
+                if not isinstance(lines, bytes) or zlib.crc32(lines) != crc:
                     damaged.append(record_id)
                     continue
                 size += len(lines) + 1

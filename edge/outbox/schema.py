@@ -64,12 +64,9 @@ CREATE TABLE folded (                           -- pieces of ledger rows that we
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """The one read-write connection, in autocommit mode (transactions are opened by hand). Creates the file."""
+    """The one read-write connection, in autocommit mode (transactions are opened by hand). Opening writes nothing."""
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     try:
-        connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
-        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # both take effect before the first table only
-        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute("PRAGMA cache_size=-2048")  # KiB; the gateway's memory is small and writes are appends
@@ -80,7 +77,10 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Lay out an empty file, in one transaction."""
+    """Lay out an empty file. Killed before the end it is still empty, or has no tables."""
+    connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # both take effect before the first page only
+    connection.execute("PRAGMA journal_mode=WAL")  # remembered by the file
     connection.executescript(
         f"BEGIN IMMEDIATE;{_TABLES}PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
     )

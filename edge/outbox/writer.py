@@ -20,10 +20,11 @@ from edge.outbox.facts import Eviction, OpenReport, Position, StoreSettings
 
 QUARANTINE_LINES = 10_000  # the newest are kept; the count per database goes on
 _MAX_WORDS = 1_000
-_WAL_SHARE = 8  # the write-ahead log may take this part of the bound …
+_WAL_SHARE = 4  # the write-ahead log may take this part of the bound …
 _WAL_MAX_BYTES = 4 << 20  # … and never more than this
 _HEADROOM_SHARE = 32  # eviction frees this part of the bound at once, so that it happens seldom …
-_HEADROOM_MAX_BYTES = 4 << 20  # … and never so much that one commit takes long
+_HEADROOM_MAX_BYTES = 1 << 20  # … and never so much that one commit takes long
+_SHRINK_PAGES = 256
 _ROW_BYTES = 512  # a ledger row and its share of two b-trees
 _SLACK_BYTES = 64 << 10  # b-tree overhead and small tables
 
@@ -107,8 +108,8 @@ class Writer:
             _save_positions(connection, positions)
 
     def _tune(self, connection: sqlite3.Connection) -> None:
-        pages = self._wal_bytes // 2 // schema.PAGE_BYTES
-        connection.execute(f"PRAGMA wal_autocheckpoint={max(pages, 16)}")
+        # The log is folded into the file at a quarter of its share: the rest is for the transaction that is under way.
+        connection.execute(f"PRAGMA wal_autocheckpoint={self._wal_bytes // 4 // schema.PAGE_BYTES}")
         connection.execute(f"PRAGMA journal_size_limit={self._wal_bytes}")
 
     def _make_room(self, connection: sqlite3.Connection, batch: Batch, positions: Mapping[str, Position]) -> None:
@@ -121,8 +122,8 @@ class Writer:
             for gone in eviction.make_room(connection, goal, positions, batch.t_ns):
                 _insert(connection, self._eviction_record(gone), batch.t_ns)
         excess = schema.pragma(connection, "page_count") - self._file_bytes // schema.PAGE_BYTES
-        if excess > 0:  # the bound was lowered: give pages back
-            connection.execute(f"PRAGMA incremental_vacuum({excess})").fetchall()
+        for _ in range(min(excess, _SHRINK_PAGES)):  # the bound was lowered: give pages back, a few with each commit
+            connection.execute("PRAGMA incremental_vacuum(1)")  # the module steps it once, whatever the number says
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -149,8 +149,8 @@ def test_kernel_and_twin_write_the_same_prefix(measurement: str, key: str, value
     assert kernel.encode_prefix(measurement, [(key, value)]) == twin.encode_prefix(measurement, [(key, value)])
 
 
-# line-protocol-parser ends strings at NUL, keeps backslashes in names and refuses subnormal doubles and the ends of int64:
-# those are left to the real server.
+# line-protocol-parser ends strings at NUL, keeps backslashes in names and refuses subnormal doubles and the ends of
+# int64: those are left to the real server.
 plain_names = st.text("abcdefgh ,=甲乙_-.", min_size=1, max_size=10)
 plain_texts = st.text(st.characters(exclude_characters="\n\x00", exclude_categories=["Cs"]), max_size=30)
 
