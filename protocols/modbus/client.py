@@ -33,6 +33,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusIOException
@@ -117,10 +118,11 @@ class ModbusClient:
                 self._waiting = False
         return self._payload(reply.pdu, request)
 
-    async def wait_lost(self) -> None:
-        """Return when the connection is lost (at once where there is none)."""
+    async def watch(self) -> NoReturn:
+        """Wait until the connection is lost (not at all where there is none), then raise ModbusConnectionError."""
         if self._client is not None:
             await self._lost.wait()
+        raise self._closed_error()
 
     def close(self) -> None:
         """Hang up; a waiting request fails at once."""

@@ -33,25 +33,11 @@ _CODES = {
     DataType.STRING: Code.SKIP,
 }
 _ORDERS = {WordOrder.ABCD: 0, WordOrder.CDAB: 1, WordOrder.BADC: 2, WordOrder.DCBA: 3}
-_REGISTERS = {
-    DataType.U32: 2,
-    DataType.I32: 2,
-    DataType.F32: 2,
-    DataType.BCD32: 2,
-    DataType.U64: 4,
-    DataType.I64: 4,
-    DataType.F64: 4,
-}
 _SIGNED_BITS = {DataType.I16: 16, DataType.I32: 32, DataType.I64: 64}
 _UNSIGNED_BITS = {DataType.U16: 16, DataType.U32: 32, DataType.U64: 64}
 _EXACT = 1 << 53  # integers up to here are exact in a double
 # Text on PLC pages is ASCII or, on Chinese HMIs, GBK; UTF-8 first, because GBK bytes rarely are valid UTF-8.
 _TEXT_CODECS = ("utf-8", "gb18030")
-
-
-def width(kind: DataType) -> int | None:
-    """Registers (bits in a bit table) that a value of this type takes; None for strings, whose tag says so."""
-    return None if kind is DataType.STRING else _REGISTERS.get(kind, 1)
 
 
 @dataclass(frozen=True, slots=True)

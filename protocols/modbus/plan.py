@@ -27,6 +27,15 @@ from protocols.modbus.tags import DataType, Limits, ModbusTag, Table
 SPEC_MAX_REGISTERS = 125
 SPEC_MAX_BITS = 2000
 GAP_BITS_PER_REGISTER = 16
+_REGISTERS = {
+    DataType.U32: 2,
+    DataType.I32: 2,
+    DataType.F32: 2,
+    DataType.BCD32: 2,
+    DataType.U64: 4,
+    DataType.I64: 4,
+    DataType.F64: 4,
+}
 REQUEST_BYTES = 12  # MBAP header 7, function code 1, address 2, quantity 2
 REPLY_BYTES = 9  # MBAP header 7, function code 1, byte count 1
 
@@ -74,6 +83,11 @@ class PlanError(ValueError):
         self.zh = f"{tag.name}：{zh}"
         self.en = f"{tag.name}: {en}"
         super().__init__(self.en)
+
+
+def width(kind: DataType) -> int | None:
+    """Registers (bits in a bit table) that a value of this type takes; None for strings, whose tag says so."""
+    return None if kind is DataType.STRING else _REGISTERS.get(kind, 1)
 
 
 def bus_time_ns(request: Request, bus: Bus = ETHERNET) -> int:
@@ -149,6 +163,9 @@ class _Span:
             raise PlanError(
                 tag, "寄存器中的 bool 须写明位，例如 D100.0", "a bool in a register needs its bit, e.g. D100.0"
             )
+        if tag.registers != (width(tag.type) or tag.registers):
+            known = width(tag.type)
+            raise PlanError(tag, f"{tag.type} 占 {known} 个寄存器", f"a {tag.type} takes {known} registers")
         if tag.registers > rules.max_quantity:
             raise PlanError(
                 tag,

@@ -1,6 +1,6 @@
 """Frozen types of the Modbus side: tables, data types, word orders, tags and device limits. No logic, no I/O.
 
-Vocabulary follows "MODBUS Application Protocol Specification V1.1b3" (unit id, function code, holding register, coil, …).
+Vocabulary follows "MODBUS Application Protocol Specification V1.1b3" (unit id, function code, holding register, …).
 All addresses are protocol addresses: zero-based, as they stand in the PDU.
 """
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from twins.decode import decode_block
 
 from ext.decode import DecodeTable
-from protocols.modbus.decode import compile_request, width
-from protocols.modbus.plan import Request, payload_bytes
+from protocols.modbus.decode import compile_request
+from protocols.modbus.plan import Request, payload_bytes, width
 from protocols.modbus.tags import DataType, ModbusTag, Table, WordOrder
 from protocols.reading import Quality, TagImage
 

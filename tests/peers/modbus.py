@@ -58,7 +58,7 @@ class ScriptedPlc:
         self.connections = 0
         self.asked = asyncio.Event()  # set by every request
         self._server = None
-        self._writers = set()
+        self._writers, self._tasks = set(), set()
 
     async def start(self) -> None:
         """Listen, on the port of last time if there was one."""
@@ -70,6 +70,7 @@ class ScriptedPlc:
         self._server.close()
         for writer in self._writers:
             writer.transport.abort()
+        await asyncio.gather(*self._tasks)
         await self._server.wait_closed()
 
     async def __aenter__(self):
@@ -84,6 +85,7 @@ class ScriptedPlc:
     async def _serve(self, reader, writer) -> None:
         self.connections += 1
         self._writers.add(writer)
+        self._tasks.add(asyncio.current_task())
         try:
             while True:
                 head = await reader.readexactly(HEADER.size)
@@ -94,6 +96,7 @@ class ScriptedPlc:
             pass
         finally:
             self._writers.discard(writer)
+            self._tasks.discard(asyncio.current_task())
             writer.close()
 
     async def _answer(self, frame: bytes) -> bytes | None:

@@ -200,13 +200,14 @@ async def test_server_dies_mid_request(plc, client):
     """The waiting request fails when the connection is lost, not when its deadline passes."""
     plc.mute = True
     waiting = asyncio.create_task(client.read(ask()))
-    lost = asyncio.create_task(client.wait_lost())
+    watching = asyncio.create_task(client.watch())
     await plc.asked.wait()
     before = time.monotonic()
     await plc.stop()
     with pytest.raises(ModbusConnectionError) as raised:
         await waiting
-    await lost
+    with pytest.raises(ModbusConnectionError):
+        await watching
     assert time.monotonic() - before < DEADLINE_NS / 2e9
     assert raised.value.reason == "closed"
     assert not client.connected
@@ -292,7 +293,8 @@ async def test_constructor_does_no_io():
     client.close()
     with pytest.raises(ModbusConnectionError):
         await client.read(ask())
-    await client.wait_lost()
+    with pytest.raises(ModbusConnectionError):
+        await client.watch()
 
 
 async def test_server_that_hangs_up_on_connect():
@@ -300,12 +302,11 @@ async def test_server_that_hangs_up_on_connect():
     server = await asyncio.start_server(lambda _, writer: writer.transport.abort(), "127.0.0.1", 0)
     client = ModbusClient(endpoint(server.sockets[0].getsockname()[1]))
 
-    async def connect_and_read():
+    async def connect_and_watch():
         await client.connect()
-        await client.wait_lost()
-        await client.read(ask())
+        await client.watch()
 
     with pytest.raises(ModbusConnectionError) as raised:
-        await connect_and_read()
+        await connect_and_watch()
     assert raised.value.reason == "closed"
     server.close()

@@ -66,6 +66,7 @@ def test_rates_are_apart():
         (word(4095, 2, name="total"), Limits(borders=((HOLDING, 4096),)), "crosses a border"),
         (word(10, name="x"), Limits(forbidden=((HOLDING, 10, 20),)), "must never be read"),
         (word(65535, 2, name="end"), Limits(), "65535"),
+        (ModbusTag("total", HOLDING, 0, DataType.U32), Limits(), "a u32 takes 2 registers"),
         (ModbusTag("run", HOLDING, 0, DataType.BOOL), Limits(), "needs its bit"),
     ],
 )

@@ -1,0 +1,144 @@
+"""What is known about one planned request: which of its tags the device refuses, and how the rest is read. Pure.
+
+Theory. A device that lacks one register refuses the whole block around it (exception 2; exception 3 where the block is
+too long for it). So a refused block is halved until the refusals are down to single tags. What was learned is kept
+here: `refused` atoms are left out, and `splits` are places where two halves are fine and only the whole is refused,
+because a hole between them does not exist or the block is too long. The reads are what remains: runs of accepted atoms.
+
+An atom is the smallest part a request can be cut into: a tag, or several that share registers.
+
+Rules.
+* A bad register costs its own tags and nothing else.
+* Nothing learned is for ever: PLC programs are changed. A refused atom is probed again, one atom per round at most, a
+  split is forgotten after the same time. A block that is refused altogether is probed as a whole and sooner.
+* One accepted probe makes the others due at once: what was refused together often comes back together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from protocols.modbus.decode import BlockDecoder, compile_request
+from protocols.modbus.plan import Request
+from protocols.modbus.tags import ModbusTag
+
+PROBE_NS = 300_000_000_000  # five minutes
+PROBE_BLOCK_NS = 10_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Atom:
+    """Tags that cannot be read apart: image indices and addresses."""
+
+    first: int
+    count: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One request that is really sent, for the atoms `begin` … `end - 1` of its block, and the decoder of its reply."""
+
+    begin: int
+    end: int
+    request: Request
+    decoder: BlockDecoder
+
+
+class Block:
+    """One planned request and what was learned about it. Times are monotonic ns."""
+
+    def __init__(self, request: Request, tags: Sequence[ModbusTag]) -> None:
+        self.request = request
+        self.exception = 0  # code of a passing exception (busy, failure) the block is answered with now; 0 = none
+        self.refusal = 0  # code of the last refusal (1, 2, 3)
+        self._tags = tags
+        self._atoms = _atoms(request, tags)
+        self._refused: dict[int, int] = {}  # atom -> when it is probed again
+        self._probe_all_ns = 0  # when a block that is refused altogether is probed as a whole
+        self._splits: dict[int, int] = {}  # atom that begins a new read -> when that is forgotten
+        self._reads: tuple[Read, ...] | None = None
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """The requests that read all accepted atoms."""
+        if self._reads is None:
+            self._reads = tuple(self.part(begin, end) for begin, end in self._runs())
+        return self._reads
+
+    @property
+    def refused_tags(self) -> tuple[int, ...]:
+        """Image indices of the tags the device refuses, ascending."""
+        atoms = (self._atoms[i] for i in sorted(self._refused))
+        return tuple(index for atom in atoms for index in range(atom.first, atom.first + atom.count))
+
+    def part(self, begin: int, end: int) -> Read:
+        """The request for the atoms `begin` … `end - 1`."""
+        atoms = self._atoms[begin:end]
+        start, stop = atoms[0].start, max(atom.end for atom in atoms)
+        count = sum(atom.count for atom in atoms)
+        request = replace(self.request, address=start, quantity=stop - start, first=atoms[0].first, count=count)
+        return Read(begin, end, request, compile_request(request, self._tags))
+
+    def refuse(self, begin: int, end: int, now_ns: int) -> None:
+        """The device refuses these atoms, each by itself."""
+        self._refused |= dict.fromkeys(range(begin, end), now_ns + PROBE_NS)
+        self._probe_all_ns = now_ns + PROBE_BLOCK_NS
+        self._reads = None
+
+    def refuse_again(self, probe: Read, now_ns: int) -> None:
+        """A probe was refused, too."""
+        self._probe_all_ns = now_ns + PROBE_BLOCK_NS
+        if probe.end - probe.begin == 1:
+            self._refused[probe.begin] = now_ns + PROBE_NS
+
+    def split(self, atom: int, now_ns: int) -> None:
+        """What lies on both sides of the start of `atom` is fine, but not in one request."""
+        self._splits[atom] = now_ns + PROBE_NS
+        self._reads = None
+
+    def accept(self, begin: int, end: int) -> None:
+        """The device answered a probe of these atoms."""
+        for atom in range(begin, end):
+            del self._refused[atom]
+        self._refused = dict.fromkeys(self._refused, 0)
+        self._reads = None
+
+    def maybe_probe(self, now_ns: int) -> Read | None:
+        """A read of refused atoms that is due: all of them where all are refused, else one. Forgets old splits."""
+        if self._splits and min(self._splits.values()) <= now_ns:
+            self._splits = {atom: due_ns for atom, due_ns in self._splits.items() if due_ns > now_ns}
+            self._reads = None
+        if len(self._refused) == len(self._atoms) and self._probe_all_ns <= now_ns:
+            return self.part(0, len(self._atoms))
+        due = (atom for atom, due_ns in self._refused.items() if due_ns <= now_ns)
+        atom = next(due, None)
+        return None if atom is None else self.part(atom, atom + 1)
+
+    def _runs(self) -> list[tuple[int, int]]:
+        """Maximal runs of accepted atoms that no split cuts."""
+        runs: list[tuple[int, int]] = []
+        for atom in range(len(self._atoms)):
+            if atom in self._refused:
+                continue
+            if runs and runs[-1][1] == atom and atom not in self._splits:
+                runs[-1] = (runs[-1][0], atom + 1)
+            else:
+                runs.append((atom, atom + 1))
+        return runs
+
+
+def _atoms(request: Request, tags: Sequence[ModbusTag]) -> tuple[_Atom, ...]:
+    """Tags are sorted by address, so an atom ends where the next tag begins beyond everything so far."""
+    atoms: list[_Atom] = []
+    for index in range(request.first, request.first + request.count):
+        tag = tags[index]
+        start, end = tag.address, tag.address + tag.registers
+        if atoms and start < atoms[-1].end:
+            last = atoms[-1]
+            atoms[-1] = _Atom(last.first, last.count + 1, last.start, max(last.end, end))
+        else:
+            atoms.append(_Atom(index, 1, start, end))
+    return tuple(atoms)
