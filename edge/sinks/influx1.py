@@ -6,6 +6,7 @@ Influxdb-client has no 1.x write route, so aiohttp does it.
 from __future__ import annotations
 
 import asyncio
+import base64
 import zlib
 
 import aiohttp
@@ -64,14 +65,19 @@ class Influx1:
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
-            plan = self._plan
             self._session = aiohttp.ClientSession(
-                # Basic authentication keeps the password out of urls, and so out of every log on the way.
-                auth=aiohttp.BasicAuth(plan.user, plan.password, "utf-8") if plan.user else None,
-                timeout=aiohttp.ClientTimeout(total=plan.deadline_ns / 1e9),
+                headers=self._credentials(),
+                timeout=aiohttp.ClientTimeout(total=self._plan.deadline_ns / 1e9),
                 connector=aiohttp.TCPConnector(limit=1),
             )
         return self._session
+
+    def _credentials(self) -> dict[str, str]:
+        """Basic authentication (RFC 7617) keeps the password out of urls, and so out of every log on the way."""
+        if not self._plan.user:
+            return {}
+        pair = f"{self._plan.user}:{self._plan.password}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
     def _params(self) -> dict[str, str]:
         params = {"db": self._plan.database, "precision": "ns"}
