@@ -19,10 +19,12 @@ Rules.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from array import array
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
@@ -33,10 +35,12 @@ from edge.poll.stats import PollStats
 from protocols.errors import Fault, ProtocolError
 from protocols.opcua.certificate import Identity, ensure_identity
 from protocols.opcua.client import OpcuaClient
-from protocols.opcua.errors import OpcuaError, certificate_unwritable, silent
+from protocols.opcua.errors import OpcuaError, certificate_unwritable, internal, silent
 from protocols.opcua.items import Batch, Problem
 from protocols.opcua.status import quality
 from protocols.reading import DeviceFact, Frame, Quality, Receiver, TagImage
+
+_log = logging.getLogger(__name__)
 
 UPKEEP_NS = 30_000_000_000  # how often refused nodes are asked for again and the round trip is measured
 FIRST_PAUSE_S = 0.3
@@ -167,6 +171,9 @@ class OpcuaPoller:
                 await self._session()
             except ProtocolError as error:
                 self._lost(error)
+            except Exception as error:  # noqa: BLE001 - the top of this device's task: counted, told and started anew
+                _log.exception("%s: the OPC UA session ended by an error of this program", self._device.id)
+                self._lost(internal(self._device.endpoint.url, error))
             if self._clock.monotonic_ns() - began_ns > _STEADY_NS:
                 pause_s = FIRST_PAUSE_S
             await asyncio.sleep(pause_s * self._jitter.uniform(0.8, 1.2))
@@ -175,7 +182,7 @@ class OpcuaPoller:
     async def read_once(self) -> None:
         """Every tag once, by the Read service. Errors: DeviceError."""
         try:
-            async with await self._connected() as client:
+            async with self._connected() as client:
                 batch = await client.read()
                 self._refuse(client)
                 self._take(batch, self._clock.now_ns())
@@ -188,14 +195,15 @@ class OpcuaPoller:
 
     async def _session(self) -> None:
         """From connecting to loss. Errors: ProtocolError, always: a session has no other end than cancellation."""
-        async with await self._connected() as client:
+        async with self._connected() as client:
             await client.subscribe()
             self._refuse(client)
             self._tell_problems(client)
             await self._listen(client)
 
-    async def _connected(self) -> OpcuaClient:
-        """A new session, the round trip measured once."""
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[OpcuaClient]:
+        """A session, the round trip measured once; closed at the end whatever happens."""
         client = OpcuaClient(self._device.endpoint, self._device.tags, await self._identity())
         try:
             await client.connect()
@@ -206,10 +214,9 @@ class OpcuaPoller:
         self.security = client.security
         try:
             await self._measure(client)
-        except BaseException:
+            yield client
+        finally:
             await client.close()
-            raise
-        return client
 
     async def _identity(self) -> Identity | None:
         if self._device.endpoint.security == "None":

@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Self, TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from asyncua import ua
@@ -38,6 +39,7 @@ from protocols.opcua.address import BrowsePath, NodeAddress
 from protocols.opcua.certificate import Identity
 from protocols.opcua.errors import (
     OpcuaConnectionError,
+    OpcuaError,
     downgraded,
     lost,
     nonsense,
@@ -63,6 +65,7 @@ SESSION_TIMEOUT_MS = (
 )
 HEARTBEAT_NS = 1_000_000_000
 _LIFETIME_S = 60.0  # a subscription whose client vanished is deleted by the server after this
+_GOODBYE_S = 1.0
 _PUBLISH_DEPTH = 2
 _CALL_MAX = 500  # nodes per service call where the server names no limit
 _NS_PER_S = 1e9
@@ -79,7 +82,6 @@ _POLICIES: dict[str, Any] = {
     "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
     "Aes128_Sha256_RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
 }
-_LOST = (OSError, TimeoutError, UaError)
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -120,15 +122,6 @@ class OpcuaClient:
             *(Problem(tag, _name(code), refused=True) for tag, code in sorted(refused_)),
             *(Problem(tag, words, refused=False) for tag, words in sorted(complaints.items())),
         )
-
-    async def __aenter__(self) -> Self:
-        """Connect."""
-        await self.connect()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close."""
-        await self.close()
 
     # ── session
     # ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -205,19 +198,21 @@ class OpcuaClient:
         self._waiting.clear()
         if client is None:
             return
-        alive = client.uaclient.protocol is not None and client.uaclient.protocol.transport is not None
-        if alive:
-            try:
-                async with asyncio.timeout(min(self._deadline_s, 1.0)):
-                    await client.uaclient.close_session(True)
-                    await client.close_secure_channel()
-            except _LOST:
-                pass  # the server notices by the closed socket, or by the session timeout
-        protocol = client.uaclient.protocol
-        if protocol is not None and protocol.transport is not None:
-            protocol.transport.abort()  # close() would wait for a frozen peer to take what is still unsent
+        transport = client.uaclient.protocol.transport if client.uaclient.protocol else None
+        if transport is not None and not await self._say_goodbye(client):
+            transport.abort()  # close() would wait for a frozen peer to take what is still unsent
         client.disconnect_socket()
         await asyncio.sleep(0)  # lets the transport report its end while its loop still runs
+
+    async def _say_goodbye(self, client: Client) -> bool:
+        """Close session and channel; False where the server no longer answers: it will notice by its own timeouts."""
+        try:
+            async with _Translated(self._endpoint.url), asyncio.timeout(min(self._deadline_s, _GOODBYE_S)):
+                await client.uaclient.close_session(True)
+                await client.close_secure_channel()
+        except OpcuaError:
+            return False
+        return True
 
     async def renew(self) -> None:
         """Renew the channel's keys; due before `channel_lifetime_s` has passed. Errors: OpcuaConnectionError."""
@@ -449,7 +444,7 @@ class OpcuaClient:
         return answer if answer.subscription == self._subscription else None
 
     def _missed(self, sequence: int) -> bool:
-        """Whether notifications before this one never came. Numbers run 1 … 2^32-1 and start over at 1 (OPC 10000-4 §7.40)."""
+        """Whether notifications before this one never came; numbers run 1 … 2^32-1 and over (OPC 10000-4 §7.40)."""
         expected = self._sequence % 0xFFFFFFFF + 1
         self._sequence = sequence
         return sequence != expected
@@ -534,7 +529,7 @@ class _Translated:
             raise lost(self._url, "closed") from error
         if isinstance(error, UaStatusCodeError):
             raise refused(self._url, _name(error.code)) from error
-        if isinstance(error, UaError):
+        if isinstance(error, (UaError, AssertionError, ValueError, struct.error)):  # how asyncua meets odd answers
             raise lost(self._url, "protocol") from error
 
 

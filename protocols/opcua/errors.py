@@ -21,7 +21,7 @@ class OpcuaConnectionError(OpcuaError):
 
 
 class OpcuaSecurityError(OpcuaError):
-    """Both sides do not agree on security, or one does not know the other. A person must act; trying again is harmless."""
+    """Both sides do not agree on security, or one does not know the other. A person must act; trying is harmless."""
 
 
 class OpcuaProtocolError(OpcuaError):
@@ -123,5 +123,16 @@ def certificate_unwritable(folder: str, error: OSError) -> OpcuaSecurityError:
         "own-certificate",
         f"无法在 {folder} 保存本网关的证书（{error.strerror}），请检查目录权限",
         f"cannot keep this gateway's certificate in {folder} ({error.strerror}); check the folder's permissions",
+        Fault.CONFIG,
+    )
+
+
+def internal(url: str, error: Exception) -> OpcuaConnectionError:
+    """A mistake in this program or its libraries ended the session; the next one may go well."""
+    kind = type(error).__name__
+    return OpcuaConnectionError(
+        "internal",
+        f"{url}: 会话因程序错误结束（{kind}），请把日志发给维护者",
+        f"{url}: the session ended by an error of this program ({kind}); please report the log",
         Fault.CONFIG,
     )

@@ -50,7 +50,8 @@ def _nothing_suits(offers: Sequence[Offer], security: str, mode: str) -> OpcuaSe
     if security == "auto" and all(offer.policy == "None" for offer in offers):
         return OpcuaSecurityError(
             "security-none-only",
-            f"服务器只提供不加密的连接（{listed}）。请在服务器上启用安全策略；若确认接受明文，在站点文件中写 security: None",
+            f"服务器只提供不加密的连接（{listed}）。请在服务器上启用安全策略；"
+            "若确认接受明文，在站点文件中写 security: None",
             f"the server offers unsecured connections only ({listed}). Enable a security policy on the server; "
             "if plain text is acceptable here, write security: None in the site file",
             Fault.DEVICE,

@@ -114,7 +114,7 @@ class Reader:
         return int(self.fixed(_U32))
 
     def length(self) -> int:
-        """Length of an array; −1 (null) counts as 0. An element takes a byte at least: a lie is found before it costs."""
+        """Length of an array; −1 (null) counts as 0. An element takes a byte at least, so a lie is cheap."""
         count = int(self.fixed(_I32))
         if count > len(self.data) - self.at:
             raise WireError(f"an array of {count} elements in {len(self.data) - self.at} bytes")

@@ -1,0 +1,98 @@
+// A foreign OPC UA server for the tests, on node-opcua. One JSON object as argument; one JSON line per event on stdout; JSON
+// lines on stdin are commands. It exits when stdin closes, so that no test can leave it behind.
+"use strict";
+const path = require("node:path");
+const readline = require("node:readline");
+const {
+  DataType, DataValue, MessageSecurityMode, OPCUACertificateManager, OPCUAServer, SecurityPolicy, StatusCodes, Variant,
+  VariantArrayType, nodesets, resolveNodeId,
+} = require("node-opcua");
+
+const options = { port: 0, items: 0, period: 100, secure: false, shift: 0, types: false, folder: null, ...JSON.parse(process.argv[2] || "{}") };
+const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
+
+async function main() {
+  const certificates = new OPCUACertificateManager({
+    automaticallyAcceptUnknownCertificate: true,
+    rootFolder: path.join(options.folder, "pki"),
+  });
+  const server = new OPCUAServer({
+    port: options.port,
+    hostname: "127.0.0.1",
+    serverCertificateManager: certificates,
+    userCertificateManager: certificates,
+    nodeset_filename: options.types ? [nodesets.standard, path.join(__dirname, "count.xml")] : [nodesets.standard],
+    securityPolicies: options.secure
+      ? [SecurityPolicy.Basic256Sha256, SecurityPolicy.Aes128_Sha256_RsaOaep, SecurityPolicy.Aes256_Sha256_RsaPss]
+      : [SecurityPolicy.None],
+    securityModes: options.secure ? [MessageSecurityMode.Sign, MessageSecurityMode.SignAndEncrypt] : [MessageSecurityMode.None],
+    allowAnonymous: !options.secure,
+    userManager: { isValidUser: (name, password) => name === "reader" && password === "secret" },
+    disableDiscovery: !options.secure, // the endpoints of a secured server are listed over an unsecured channel
+    serverCapabilities: {
+      maxSessions: 10,
+      operationLimits: { maxNodesPerRead: 40, maxMonitoredItemsPerCall: 30, maxNodesPerTranslateBrowsePathsToNodeIds: 10 },
+    },
+  });
+  const traffic = { requests: {} };
+  server.on("request", (request) => {
+    const name = request.schema.name;
+    traffic.requests[name] = (traffic.requests[name] || 0) + 1;
+  });
+  await server.initialize();
+  const space = server.engine.addressSpace;
+  for (let i = 0; i < options.shift; i++) space.registerNamespace("urn:seamline:shift" + i); // other programs came first
+  const own = space.registerNamespace("urn:seamline:peer");
+  const machine = own.addObject({ organizedBy: space.rootFolder.objects, browseName: "Machine" });
+  const add = (name, dataType, value, extra = {}) => {
+    const node = own.addVariable({
+      componentOf: machine, browseName: name, nodeId: "s=" + name, dataType, minimumSamplingInterval: 50, ...extra,
+    });
+    if (value !== undefined) node.setValueFromSource(value);
+    return node;
+  };
+  const total = add("Total", "UInt32", { dataType: DataType.UInt32, value: 0 });
+  add("Speed", "Double", { dataType: DataType.Double, value: 61.5 });
+  add("Recipe", "String", { dataType: DataType.String, value: "平面口罩" });
+  add("Counts", "Int32", { dataType: DataType.Int32, arrayType: VariantArrayType.Array, value: [7, 8, 9] }, { valueRank: 1 });
+  const weld = add("Weld", "Double", { dataType: DataType.Double, value: 180.0 });
+  if (options.types) {
+    const index = space.getNamespaceIndex("urn:seamline:count");
+    const type = space.findDataType(resolveNodeId(`ns=${index};i=3001`));
+    const made = (acc) => space.constructExtensionObject(type, {
+      iD: 1, name: "good", unit: { namespaceUri: "urn:u", unitId: 4408652, displayName: { text: "pcs" }, description: { text: "pieces" } },
+      mode: 1, cycle: 480.5, count: acc % 1000, accCount: acc,
+    });
+    add("Good", type.nodeId, { dataType: DataType.ExtensionObject, value: made(123456) });
+    add("Processed", type.nodeId, {
+      dataType: DataType.ExtensionObject, arrayType: VariantArrayType.Array, value: [made(1001), made(2002)],
+    }, { valueRank: 1 });
+  }
+  const items = [];
+  for (let i = 0; i < options.items; i++) items.push(add("V" + i, "Double", { dataType: DataType.Double, value: 0 }));
+
+  let count = 0;
+  setInterval(() => {
+    count += 1;
+    total.setValueFromSource({ dataType: DataType.UInt32, value: count });
+    for (const item of items) item.setValueFromSource({ dataType: DataType.Double, value: count });
+  }, options.period);
+
+  readline.createInterface({ input: process.stdin }).on("line", (line) => {
+    const command = JSON.parse(line);
+    if (command.do === "bad") {
+      weld.setValueFromSource({ dataType: DataType.Double, value: 0 }, StatusCodes[command.status]);
+    } else if (command.do === "weld") {
+      weld.setValueFromSource({ dataType: DataType.Double, value: command.value });
+    } else if (command.do === "add") {
+      add(command.name, "UInt32", { dataType: DataType.UInt32, value: command.value });
+    } else if (command.do === "stats") {
+      say({ sessions: server.engine.currentSessionCount, made: server.engine.cumulatedSessionCount, requests: traffic.requests, count });
+    }
+  }).on("close", () => process.exit(0));
+
+  await server.start();
+  say({ port: server.endpoints[0].port, namespace: own.index });
+}
+
+main().catch((error) => { console.error(error); process.exit(1); });

@@ -1,0 +1,375 @@
+"""The poller against real servers: asyncua's in this loop, and node-opcua in a process to be killed and frozen."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from asyncua import ua
+from peers.asyncua_server import Plant, plant
+from peers.node_opcua import NodePeer, free_port
+from peers.recorder import Recorder
+
+from edge.clock import SystemClock
+from edge.errors import DeviceError
+from edge.plan import OpcuaDevice
+from edge.poll.opcua import OpcuaPoller
+from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
+from protocols.reading import Quality, TagImage
+
+MS = 1_000_000
+PEER = "nsu=urn:seamline:peer;s="
+
+
+class Rig:
+    """A poller, its image and what it told."""
+
+    def __init__(self, endpoint: OpcuaEndpoint, tags: Sequence[OpcuaTag], pki: Path | None = None) -> None:
+        self.device = OpcuaDevice(3, "press", "generic", endpoint, tuple(tags))
+        self.image = TagImage(len(tags))
+        self.seen = Recorder()
+        self.poller = OpcuaPoller(self.device, self.image, self.seen, SystemClock(), pki=pki, jitter=Random(7))
+
+    def quality(self, tag: int = 0) -> Quality:
+        return Quality(self.image.quality[tag])
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Rig]:
+        task = asyncio.create_task(self.poller.run())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def rig(url: str, nodes: Sequence[str | OpcuaTag], *, pki: Path | None = None, **endpoint: Any) -> Rig:
+    """Tags of the given nodes, publishing every 100 ms unless told otherwise."""
+    settings = {"security": "None", "publishing_ns": 100 * MS, "watchdog_ns": 2500 * MS, **endpoint}
+    tags = [
+        node if isinstance(node, OpcuaTag) else OpcuaTag(f"t{i}", node, sampling_ns=100 * MS)
+        for i, node in enumerate(nodes)
+    ]
+    return Rig(OpcuaEndpoint(url, **settings), tags, pki)
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Plant]:
+    async with plant(monkeypatch, free_port()) as made:
+        yield made
+
+
+# ── values ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_every_type_arrives_with_its_time(server: Plant) -> None:
+    """Numbers exact, scaled and unscaled; text, truth and enumerations; the source time untouched."""
+    total = await server.add("Total", 2**40 + 1, ua.VariantType.Int64)
+    await server.add("Speed", 6.1, ua.VariantType.Double)
+    await server.add("Run", True, ua.VariantType.Boolean)
+    await server.add("Recipe", "口罩", ua.VariantType.String)
+    await server.add("State", 6, ua.VariantType.Int32)
+    await server.add("Meter", 41.7, ua.VariantType.Float)
+    names = ["Total", "Speed", "Run", "Recipe", "State"]
+    tags = [OpcuaTag(name, f"ns={server.ns};s={name}", sampling_ns=100 * MS) for name in names]
+    tags.append(OpcuaTag("Meter", f"/0:Objects/{server.ns}:Machine/{server.ns}:Meter", scale=0.1, offset=2.0))
+    async with rig(server.url, tags).running() as made:
+        await made.seen.until(lambda: all(quality == Quality.GOOD for quality in made.image.quality))
+        image = made.image
+        assert list(image.i64) == [2**40 + 1, 6, 1, 0, 6, 42]
+        assert image.f64[1] == 6.1
+        assert image.f64[5] == pytest.approx(6.17)
+        assert image.text == {3: "口罩"}
+        source = (await total.read_data_value()).SourceTimestamp
+        assert image.source_ns[0] // 1000 == round(source.timestamp() * 1e6)
+        assert 0 <= image.t_ns[0] - image.source_ns[0] < 10_000_000_000
+    assert made.seen.ups == [(True, "connected")]
+
+
+async def test_what_changes_together_arrives_together(server: Plant) -> None:
+    """One publish, one frame: a pair written in one go is never seen half old and half new."""
+    first = await server.add("A", 0, ua.VariantType.UInt32)
+    second = await server.add("B", 0, ua.VariantType.UInt32)
+    async with rig(server.url, [f"ns={server.ns};s=A", f"ns={server.ns};s=B"]).running() as made:
+        await made.seen.until(lambda: made.quality(1) == Quality.GOOD)
+        seen: list[tuple[int, int]] = []
+        made.seen.on_frame = lambda _: seen.append((made.image.i64[0], made.image.i64[1]))  # type: ignore[method-assign]
+        for value in range(1, 40):
+            for node in (first, second):
+                await node.write_value(value, ua.VariantType.UInt32)
+            await asyncio.sleep(0.03)
+        await asyncio.sleep(0.3)
+    assert {a - b for a, b in seen} == {0}
+    assert [a for a, _ in seen] == sorted(a for a, _ in seen)
+    assert seen[-1] == (39, 39)
+
+
+async def test_a_heartbeat_confirms_what_did_not_change(server: Plant) -> None:
+    """Without any change the times of good values move on, those of bad ones do not, and the clock's skew is known."""
+    await server.add("Still", 5, ua.VariantType.UInt32)
+    async with rig(server.url, [f"ns={server.ns};s=Still", f"ns={server.ns};s=Nothing"]).running() as made:
+        await made.seen.until(lambda: len(made.seen.frames) > 0)
+        first_ns, source_ns = made.image.t_ns[0], made.image.source_ns[0]
+        await made.seen.until(lambda: made.image.t_ns[0] > first_ns)
+        quiet = made.seen.frames[-1]
+        assert (list(quiet.tags), quiet.confirms, quiet.device) == ([], True, 3)
+        assert made.image.source_ns[0] == source_ns
+        assert made.image.t_ns[1] == 0
+        assert made.poller.skew_ns is not None
+        assert abs(made.poller.skew_ns) < 500 * MS
+        assert made.poller.stats.latency_mean_ms is not None
+
+
+async def test_a_bad_status_keeps_the_old_value_and_time(server: Plant) -> None:
+    """Bad and lost set the quality only; uncertain replaces the value; good again heals."""
+    node = await server.add("Weld", 180.0, ua.VariantType.Double)
+
+    async def write(value: float, status: int) -> None:
+        await node.write_value(ua.DataValue(ua.Variant(value, ua.VariantType.Double), ua.StatusCode(status)))
+
+    async with rig(server.url, [f"ns={server.ns};s=Weld"]).running() as made:
+        await made.seen.until(lambda: made.quality() == Quality.GOOD)
+        for status, quality in (
+            (0x808C0000, Quality.BAD),
+            (0x80310000, Quality.COMM_LOST),
+            (0x40900000, Quality.STALE),
+        ):
+            then_ns = made.image.t_ns[0]
+            await write(0.0, status)
+            await made.seen.until(lambda quality=quality: made.quality() == quality)
+            stopped_ns = made.image.t_ns[0]
+            await asyncio.sleep(1.3)  # a heartbeat passes
+            assert (made.image.f64[0], made.image.t_ns[0]) == (180.0, stopped_ns)
+            assert stopped_ns >= then_ns
+        await write(175.0, 0x40000000)
+        await made.seen.until(lambda: made.quality() == Quality.UNCERTAIN)
+        assert made.image.f64[0] == 175.0
+        await write(181.0, 0)
+        await made.seen.until(lambda: made.quality() == Quality.GOOD)
+        assert made.image.f64[0] == 181.0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+async def test_what_is_no_number_is_bad(server: Plant, value: float) -> None:
+    """Not a number, infinite or beyond int64: nothing to count with, and nothing else is harmed."""
+    node = await server.add("Raw", 1.0, ua.VariantType.Double)
+    await server.add("Fine", 2.0, ua.VariantType.Double)
+    async with rig(server.url, [f"ns={server.ns};s=Raw", f"ns={server.ns};s=Fine"]).running() as made:
+        await made.seen.until(lambda: made.quality() == Quality.GOOD)
+        await node.write_value(value, ua.VariantType.Double)
+        await made.seen.until(lambda: made.quality() == Quality.BAD)
+        assert (made.image.f64[0], made.image.i64[0]) == (1.0, 1)
+        assert made.quality(1) == Quality.GOOD
+
+
+async def test_an_unknown_node_is_bad_alone_and_comes_back(server: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its neighbours flow; once the program has it, the retry finds it; the facts say both, once."""
+    monkeypatch.setattr("edge.poll.opcua.UPKEEP_NS", 300 * MS)
+    await server.add("Known", 5, ua.VariantType.UInt32)
+    nodes = [f"ns={server.ns};s=Known", f"ns={server.ns};s=Late", "nsu=urn:nobody;s=x", "no address"]
+    async with rig(server.url, nodes).running() as made:
+        await made.seen.until(lambda: made.quality() == Quality.GOOD)
+        assert [made.quality(tag) for tag in (1, 2, 3)] == [Quality.BAD] * 3
+        (fact,) = made.seen.facts
+        assert (fact.up, fact.reason, list(fact.tags)) == (True, "nodes-refused", [1, 2, 3])
+        assert "BadNodeIdUnknown" in fact.detail
+        await server.add("Late", 9, ua.VariantType.UInt32)
+        await made.seen.until(lambda: made.quality(1) == Quality.GOOD)
+        assert made.image.i64[1] == 9
+        assert [list(fact.tags) for fact in made.seen.facts] == [[1, 2, 3], [2, 3]]
+
+
+async def test_nothing_is_written_or_called(server: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every service that reaches the server only looks, over the whole life of a session with retries and a renewal."""
+    monkeypatch.setattr("edge.poll.opcua.UPKEEP_NS", 200 * MS)
+    monkeypatch.setattr("edge.poll.opcua._renew_after_ns", lambda _: 200 * MS)
+    await server.add("Total", 5, ua.VariantType.UInt32)
+    nodes = [f"ns={server.ns};s=Total", f"/0:Objects/{server.ns}:Machine/{server.ns}:Total", f"ns={server.ns};s=No"]
+    made = rig(server.url, nodes)
+    async with made.running():
+        await made.seen.until(lambda: len(made.seen.frames) > 2)
+    await made.poller.read_once()
+    assert set(server.services) == {
+        "CreateSessionRequest",
+        "ActivateSessionRequest",
+        "ReadRequest",
+        "TranslateBrowsePathsToNodeIdsRequest",
+        "CreateSubscriptionRequest",
+        "CreateMonitoredItemsRequest",
+        "PublishRequest",
+        "CloseSessionRequest",
+    }
+    assert server.services["CreateSessionRequest"] == 2
+
+
+async def test_reading_once(server: Plant) -> None:
+    """Every tag by one read, then the session is closed; an unreachable server is an error for people."""
+    await server.add("Total", 77, ua.VariantType.UInt32)
+    made = rig(server.url, [f"ns={server.ns};s=Total", f"ns={server.ns};s=No"])
+    await made.poller.read_once()
+    assert (made.image.i64[0], made.quality(), made.quality(1)) == (77, Quality.GOOD, Quality.BAD)
+    assert [frame.confirms for frame in made.seen.frames] == [False]
+    with pytest.raises(DeviceError, match="press"):
+        await rig(f"opc.tcp://127.0.0.1:{free_port()}", ["i=1"]).poller.read_once()
+
+
+# ── a foreign server, and what it can do to us ──────────────────────────────────────────────────────────────
+
+
+async def test_a_thousand_items_at_ten_hertz_lose_nothing(tmp_path: Path) -> None:
+    """Every change of every item arrives: the values seen are without gaps, by a server of another make, in its limits
+    of nodes per call, which are far below a thousand."""
+    nodes = [OpcuaTag(f"t{i}", f"{PEER}V{i}", sampling_ns=50 * MS) for i in range(1000)]
+    async with NodePeer(tmp_path, items=1000) as peer, rig(peer.url, nodes).running() as made:
+        await made.seen.until(lambda: all(quality == Quality.GOOD for quality in made.image.quality), 20)
+        seen: list[list[int]] = [[] for _ in nodes]
+
+        def note(frame: Any) -> None:
+            for tag in frame.tags:
+                seen[tag].append(made.image.i64[tag])
+
+        made.seen.on_frame = note  # type: ignore[method-assign]
+        await asyncio.sleep(5)
+        traffic = await peer.statistics()
+    for values in seen:
+        assert values == list(range(values[0], values[-1] + 1))
+        assert len(values) > 40
+    assert (made.poller.overflows, made.poller.gaps) == (0, 0)
+    assert set(traffic["requests"]).isdisjoint({"WriteRequest", "CallRequest"})
+
+
+async def test_killed_and_restarted(tmp_path: Path) -> None:
+    """One loss, one new session, COMM_LOST in between with the old value and time, then current values again."""
+    peer = NodePeer(tmp_path)
+    peer.port = free_port()
+    async with peer:
+        async with rig(peer.url, [PEER + "Total", PEER + "Recipe"]).running() as made:
+            await made.seen.until(lambda: made.image.i64[0] >= 5)
+            await peer.kill()
+            await made.seen.until(lambda: made.quality() == Quality.COMM_LOST)
+            assert made.quality(1) == Quality.COMM_LOST
+            assert made.image.i64[0] >= 5
+            assert made.image.t_ns[0] <= made.seen.facts[1].t_ns
+            assert list(made.seen.facts[1].tags) == [0, 1]
+            await peer.start()
+            loop = asyncio.get_running_loop()
+            back = loop.time()
+            await made.seen.until(lambda: made.quality() == Quality.GOOD and made.quality(1) == Quality.GOOD)
+            assert loop.time() - back < 4  # the pause in force when it came back, at most
+            assert made.image.text[1] == "平面口罩"
+            await asyncio.sleep(1)
+            traffic = await peer.statistics()
+            assert (traffic["sessions"], traffic["made"]) == (1, 1)
+        ups = made.seen.ups
+        assert (ups[0], ups[1][0], ups[-1]) == ((True, "connected"), False, (True, "connected"))
+        assert len(set(ups[1:-1])) == len(ups[1:-1])  # each reason told once
+        assert made.poller.stats.reconnects == 2
+
+
+async def test_a_frozen_server_is_noticed(tmp_path: Path) -> None:
+    """The socket stays open and says nothing: within the watchdog the tags are COMM_LOST, and life goes on after."""
+    async with NodePeer(tmp_path) as peer, rig(peer.url, [PEER + "Total"], watchdog_ns=2000 * MS).running() as made:
+        await made.seen.until(lambda: made.quality() == Quality.GOOD)
+        peer.freeze()
+        loop = asyncio.get_running_loop()
+        frozen = loop.time()
+        await made.seen.until(lambda: made.quality() == Quality.COMM_LOST)
+        assert 1.0 < loop.time() - frozen < 3.2
+        assert made.seen.ups[-1] == (False, "watchdog")
+        peer.thaw()
+        await made.seen.until(lambda: made.quality() == Quality.GOOD)
+        assert made.poller.stats.timeouts == 1
+
+
+async def test_a_namespace_that_moved_is_found_again(tmp_path: Path) -> None:
+    """After a restart the namespace has another index; `nsu=` follows it without a new configuration."""
+    peer = NodePeer(tmp_path)
+    peer.port = free_port()
+    async with peer, rig(peer.url, [PEER + "Total"]).running() as made:
+        await made.seen.until(lambda: made.quality() == Quality.GOOD)
+        await peer.kill()
+        peer._options["shift"] = 3
+        await peer.start()
+        await made.seen.until(lambda: made.quality() == Quality.COMM_LOST)
+        await made.seen.until(lambda: made.quality() == Quality.GOOD)
+
+
+async def test_structures_of_a_foreign_server(tmp_path: Path) -> None:
+    """A PackML-shaped count: fields behind nested and simple types, in arrays too, and an element of a plain array."""
+    tags = [
+        OpcuaTag("good", PEER + "Good", field="AccCount"),
+        OpcuaTag("unit", PEER + "Good", field="Unit.UnitId"),
+        OpcuaTag("mode", PEER + "Good", field="Mode"),
+        OpcuaTag("cycle", PEER + "Good", field="Cycle"),
+        OpcuaTag("name", PEER + "Good", field="Name"),
+        OpcuaTag("second", PEER + "Processed", index=1, field="AccCount"),
+        OpcuaTag("element", PEER + "Counts", index=2),
+        OpcuaTag("wrong", PEER + "Good", field="Akk"),
+    ]
+    async with NodePeer(tmp_path, types=True) as peer, rig(peer.url, tags).running() as made:
+        await made.seen.until(lambda: made.quality(6) == Quality.GOOD and len(made.seen.facts) > 1)
+        assert list(made.image.i64[:3]) == [123456, 4408652, 1]
+        assert made.image.f64[3] == 480.5
+        assert made.image.text == {4: "good"}
+        assert list(made.image.i64[5:7]) == [2002, 9]
+        assert made.quality(7) == Quality.BAD
+        assert "AccCount" in made.seen.facts[-1].detail
+
+
+# ── security ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("security", "mode", "expected"),
+    [
+        ("auto", "SignAndEncrypt", "Aes256_Sha256_RsaPss/SignAndEncrypt"),
+        ("Basic256Sha256", "SignAndEncrypt", "Basic256Sha256/SignAndEncrypt"),
+        ("Aes128_Sha256_RsaOaep", "Sign", "Aes128_Sha256_RsaOaep/Sign"),
+    ],
+)
+async def test_secured_end_to_end(
+    tmp_path_factory: pytest.TempPathFactory, security: str, mode: str, expected: str
+) -> None:
+    """Values flow over the policy asked for, or the strongest; with user and password, by our own certificate."""
+    folder = tmp_path_factory.getbasetemp() / "secured"
+    folder.mkdir(exist_ok=True)
+    async with NodePeer(folder, secure=True) as peer:
+        account = {"user": "reader", "password": "secret"}
+        made = rig(peer.url, [PEER + "Total"], pki=folder / "gateway", security=security, mode=mode, **account)
+        async with made.running():
+            await made.seen.until(lambda: made.image.i64[0] > 0 or (False in dict(made.seen.ups)), 15)
+            assert made.seen.ups == [(True, "connected")]
+        assert made.poller.security == expected
+        wrong = rig(peer.url, [PEER + "Total"], pki=folder / "gateway", mode=mode, user="reader", password="wrong")
+        with pytest.raises(DeviceError, match=r"user/password"):
+            await wrong.poller.read_once()
+
+
+async def test_an_unsecured_server_is_refused_unless_the_site_file_says_none(tmp_path: Path) -> None:
+    """auto does not fall back to None, and the fact says what to write if that is wanted."""
+    async with NodePeer(tmp_path) as peer:
+        made = rig(peer.url, [PEER + "Total"], pki=tmp_path / "gateway", security="auto")
+        async with made.running():
+            await made.seen.until(lambda: bool(made.seen.facts))
+        assert made.seen.ups == [(False, "security-none-only")]
+        assert "security: None" in made.seen.facts[0].detail
+        assert (await peer.statistics())["made"] == 0
+
+
+# ── the process ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_modbus_only_agent_never_loads_asyncua() -> None:
+    """Importing the factory costs no OPC UA stack, nor do the pure parts a checker of site files needs."""
+    script = (
+        "import sys, edge.poll.factory, protocols.opcua.tags, protocols.opcua.address, protocols.opcua.security;"
+        "sys.exit('asyncua' in sys.modules or 'cryptography' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
