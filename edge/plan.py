@@ -6,10 +6,11 @@ Pure data: no loop, socket, database or clock is imported here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, time
 
 from ext.buckets import Bucket, Counter
+from protocols.modbus.address import AddressMap
 from protocols.modbus.plan import Request
 from protocols.modbus.tags import Limits, ModbusEndpoint, ModbusTag
 from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
@@ -76,6 +77,7 @@ class ModbusDevice:
     tags: tuple[ModbusTag, ...]  # image order: tags of one request are adjacent
     requests: tuple[Request, ...]
     protocol: str = "modbus"
+    addresses: AddressMap = field(default_factory=AddressMap)  # the vendor's names of addresses, for people
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,10 +99,19 @@ class ModbusDraft:
             planned = plan_requests(tuple(self.tags.values()), self.limits, self.endpoint.unit)
         except PlanError as error:
             tag = self.sources[error.tag.name]
-            tag.add(problems, "address" if tag.spec.address else "offset", Text(error.zh, error.en))
+            tag.add(problems, "address" if tag.spec.address else "base", Text(error.zh, error.en))
             return None
         model = self.placed.value
-        return ModbusDevice(index, model.id, model.template, self.endpoint, self.limits, planned.tags, planned.requests)
+        return ModbusDevice(
+            index=index,
+            id=model.id,
+            brand=model.template,
+            endpoint=self.endpoint,
+            limits=self.limits,
+            tags=planned.tags,
+            requests=planned.requests,
+            addresses=self.addresses,
+        )
 
     def _resolve(self, tag: MergedTag, base: str | None, problems: Problems) -> Resolved | None:
         spec = tag.spec
@@ -119,8 +128,11 @@ class ModbusDraft:
                 return None  # told once, at the machine
             return self._with_bit(step(self.addresses, base, spec.offset), spec.bit)
         except AddressError as error:
-            at = "address" if spec.address is not None else "base"
-            tag.add(problems, at, Text(error.zh, error.en))
+            if spec.address is not None:
+                tag.add(problems, "address", Text(error.zh, error.en))
+            else:
+                where = f"{tag.name} = base+{spec.offset}"
+                tag.add(problems, "base", Text(f"{error.zh}（{where}）", f"{error.en} ({where})"))
             return None
 
     @staticmethod
@@ -231,7 +243,9 @@ def _modbus(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: P
     if model.host is None:
         what = Text("缺少 host：PLC 的 IP 地址或主机名", "host is required: the PLC's IP address or name")
         placed.add(problems, ("host",), what)
-    areas = _areas(placed, brand, problems)
+    areas = _maybe_areas(placed, brand, problems)
+    if areas is None:
+        return None
     addresses = AddressMap(areas)
     limits = _limits(placed, template, addresses, problems)
     endpoint = ModbusEndpoint(
@@ -245,11 +259,14 @@ def _modbus(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: P
     return ModbusDraft(placed, endpoint, limits, addresses, order, template.string_low_byte_first)
 
 
-def _areas(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Problems) -> tuple[Area, ...]:
-    """The brand's areas, those of a prefix the device re-maps replaced."""
+def _maybe_areas(
+    placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Problems
+) -> tuple[Area, ...] | None:
+    """The brand's areas, those of a prefix the device re-maps replaced; None where one cannot be."""
     replaced = {area.prefix.upper() for area in placed.value.areas}
     origins: tuple[Placed[PlcTemplate] | Placed[DeviceModel], ...] = (brand, placed)
     areas: list[Area] = []
+    broken = False
     for origin in origins:
         for index, area in enumerate(origin.value.areas):
             if origin is brand and area.prefix.upper() in replaced:
@@ -259,7 +276,8 @@ def _areas(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Pr
             except ValueError as error:
                 what = Text(f"地址区不成立：{error}", f"no such area: {error}")
                 origin.add(problems, ("areas", index), what)
-    return tuple(areas)
+                broken = True
+    return None if broken else tuple(areas)
 
 
 def _area(area: AreaModel) -> Area:

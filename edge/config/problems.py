@@ -20,10 +20,14 @@ class Place:
 
 
 class Problems:
-    """Every mistake found so far. Duplicates (a template used by five machines) are told once."""
+    """Every mistake found so far, one per key: what follows from it at the same key is an echo and is not told.
+
+    (A variable that is not set leaves an empty host; a base beyond its area takes thirty tags with it; a template used by
+    five machines is wrong once.)
+    """
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, int, str, str], Problem] = {}
+        self._found: dict[tuple[str, KeyPath], Problem] = {}
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -31,7 +35,7 @@ class Problems:
     def add(self, place: Place, what: Text, hint: Text | None = None) -> None:
         """Note one mistake."""
         problem = Problem(place.file, place.line, show(place.path), what, hint)
-        self._found.setdefault((problem.file, problem.line, problem.path, what.en), problem)
+        self._found.setdefault((place.file, place.path), problem)
 
     def raise_if_any(self) -> None:
         """Raise ConfigError with everything noted, file by file, line by line."""

@@ -42,7 +42,7 @@ class _Resolver:
             return [self.value(item, (*path, index)) for index, item in enumerate(data)]
         if isinstance(data, dict):
             if path and path[-1] in SECRET_KEYS and set(data) == {"file"}:
-                return self._file(self.value(data["file"], (*path, "file")), (*path, "file"))
+                return self._file(self.value(data["file"], path), path)
             return {key: self.value(item, (*path, key)) for key, item in data.items()}
         return data
 
