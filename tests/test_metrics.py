@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from fixtures.plant import snapshot
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -12,7 +13,6 @@ from edge.clock import ManualClock
 from edge.metrics import CACHE_NS, Metrics
 from edge.snapshot import Snapshot
 from ext.buckets import Bucket
-from fixtures.plant import snapshot
 
 
 class Agent:

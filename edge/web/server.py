@@ -22,8 +22,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from importlib import resources
-from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from aiohttp import web
 
@@ -34,6 +33,7 @@ from edge.web.health import judge
 
 log = logging.getLogger(__name__)
 
+STATIC = Path(__file__).with_name("static")
 STALL_LIMIT_S = 20.0
 MAX_LISTENERS = 64  # each costs a socket and at most one event of buffer
 SHUTDOWN_S = 2.0
@@ -215,18 +215,13 @@ def _is_address(host: str) -> bool:
 
 
 def load_assets(language: str) -> dict[str, Asset]:
-    """Every file under `static/`, by name. Blocking; done once."""
-    return {
-        file.name: _load_asset(file, language)
-        for file in resources.files("edge.web").joinpath("static").iterdir()
-        if file.is_file()
-    }
+    """Every file of the page, by name. Blocking; done once."""
+    return {file.name: _load_asset(file, language) for file in STATIC.iterdir()}
 
 
-def _load_asset(file: Traversable, language: str) -> Asset:
+def _load_asset(file: Path, language: str) -> Asset:
     body = file.read_bytes()
     if file.name == "index.html":
         body = body.replace(b'<html lang="zh">', f'<html lang="{language}">'.encode())
-    suffix = "." + file.name.rpartition(".")[2]
     etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-    return Asset(CONTENT_TYPES[suffix], etag, body, gzip.compress(body, 9, mtime=0))
+    return Asset(CONTENT_TYPES[file.suffix], etag, body, gzip.compress(body, 9, mtime=0))

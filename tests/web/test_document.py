@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fixtures.plant import NOW_NS, snapshot
 
 from edge.plan import Name
 from edge.web.document import encode_snapshot
 from ext.buckets import Bucket, Flag
-from fixtures.plant import NOW_NS, snapshot
 
 LARGEST_EXACT = 2**53  # RFC 8259 §6: integers beyond are not interoperable
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from fixtures.plant import snapshot
 
 from edge.snapshot import Snapshot
 from edge.web.health import COMMIT_LIMIT_MS, START_GRACE_NS, judge
-from fixtures.plant import snapshot
 
 
 def with_store(**changes: object) -> Snapshot:

@@ -1,4 +1,4 @@
-"""The page in a real browser: what a person standing in front of the screen can read, and when it says it does not know."""
+"""The page in a real browser: what a person in front of the screen can read, and when it says it does not know."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fixtures.browser import Tab, open_browser
+from fixtures.plant import snapshot
 
 from edge.snapshot import MachineView, Snapshot
 from edge.web.server import Page
-from fixtures.browser import Tab, open_browser
-from fixtures.plant import snapshot
 
 CARD = "document.querySelector('[data-machine={}]')"
 
@@ -187,7 +187,7 @@ async def test_a_page_that_no_longer_updates_says_so_and_recovers(plant: Plant, 
     [(1920, 1080, False, False), (1366, 768, False, True), (390, 844, True, False), (320, 640, True, True)],
 )
 async def test_it_fits_the_screen(page: Page, tab: Tab, width: int, height: int, mobile: bool, dark: bool) -> None:
-    """Nothing runs out sideways, in either language; on a wall screen all twelve machines are seen without scrolling."""
+    """Nothing runs out sideways, in either language; a wall screen shows all twelve machines without scrolling."""
     await tab.size(width, height, mobile, dark)
     await show(tab, page)
     for _ in ("zh", "en"):

@@ -6,16 +6,19 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import aiohttp
 import pytest
+from blockbuster import BlockBuster
+from fixtures.plant import snapshot
 
+from edge.clock import ManualClock
+from edge.metrics import Metrics
 from edge.snapshot import Snapshot
 from edge.web import server
 from edge.web.server import Page
-from fixtures.plant import snapshot
 
 
 class Agent:
@@ -173,6 +176,12 @@ async def test_health_is_a_status_and_reasons(page: Page, agent: Agent, client: 
         assert (await response.json())["reasons"] == [{"code": "store-error", "detail": "disk full"}]
 
 
+async def until(condition: Callable[[], bool], deadline_s: float = 5.0) -> None:
+    async with asyncio.timeout(deadline_s):
+        while not condition():  # noqa: ASYNC110  the page has no event for "somebody joined": nothing but a test wants it
+            await asyncio.sleep(0.01)
+
+
 async def read_events(response: aiohttp.ClientResponse, count: int) -> list[dict[str, object]]:
     events = []
     async for line in response.content:
@@ -193,9 +202,7 @@ async def test_events_arrive_once_a_second_and_cost_nothing_when_nobody_listens(
         events = await read_events(response, 3)
         assert 1.5 < loop.time() - start_s < 4
         assert events[0]["site"] == "xiantao-01"
-    async with asyncio.timeout(5):
-        while page.listeners:
-            await asyncio.sleep(0.05)
+    await until(lambda: not page.listeners)
     looked = agent.looked
     await asyncio.sleep(1.5)
     assert agent.looked == looked
@@ -214,8 +221,7 @@ async def test_a_client_that_never_reads_disturbs_nobody_and_is_cut(
         loop = asyncio.get_running_loop()
         await loop.sock_connect(stalled, ("127.0.0.1", page.port))
         await loop.sock_sendall(stalled, b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        while page.listeners < 1:
-            await asyncio.sleep(0.01)
+        await until(lambda: page.listeners == 1)
         agent.view = snapshot()
         async with client.get(page.url + "api/events", read_bufsize=2**22) as response:
             await read_events(response, 5)
@@ -246,3 +252,22 @@ async def test_stopping_ends_open_streams_quickly(agent: Agent, client: aiohttp.
             await page.stop()
             with contextlib.suppress(aiohttp.ClientPayloadError):
                 assert await response.content.read() is not None
+
+
+async def test_nothing_here_blocks_the_loop(
+    agent: Agent, client: aiohttp.ClientSession, no_blocking: BlockBuster
+) -> None:
+    """Polling shares the loop with the page: starting, serving, scraping and stopping may not stop it."""
+    for name in ("io.BufferedReader.read", "os.listdir"):  # /proc is memory, not a disk
+        no_blocking.functions[name].can_block_in("prometheus_client/process_collector.py", {"collect", "_boot_time"})
+    metrics = Metrics(agent, ManualClock())
+    page = Page(agent, metrics.render, "127.0.0.1", 0, "zh")
+    await page.start()
+    try:
+        for path in ("", "static/page.css", "api/snapshot", "metrics", "healthz"):
+            async with client.get(page.url + path) as response:
+                assert response.status == 200
+        async with client.get(page.url + "api/events") as response:
+            await read_events(response, 1)
+    finally:
+        await page.stop()
