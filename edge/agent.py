@@ -26,6 +26,8 @@ from edge.delivery import Delivery
 from edge.encode import Encoder
 from edge.errors import ConfigError, StoreError, Text
 from edge.hub import Hub
+from edge.kpi.rollup import HOUR_NS
+from edge.kpi.windows import MINUTE
 from edge.logs import facts
 from edge.machines.life import MachineLife
 from edge.machines.values import ProcessValues
@@ -58,7 +60,10 @@ class Runtime:
         self.plan = plan
         self._clock = clock
         images = [TagImage(len(device.tags)) for device in plan.devices]
-        self._lives = [MachineLife(m, calendars[m.calendar], images, plan.config_version) for m in plan.machines]
+        now_ns = clock.now_ns()
+        self._lives = [
+            MachineLife(m, calendars[m.calendar], images, plan.config_version, now_ns) for m in plan.machines
+        ]
         values = ProcessValues(plan.machines, images)
         self._hub = Hub(plan.devices, self._lives, values, clock)
         self._pollers = [
@@ -98,10 +103,17 @@ class Runtime:
         now_ns = self._clock.now_ns()
         checkpoints = await self._outbox.load_checkpoints()
         for life in self._lives:
-            life.restore(checkpoints.get(f"machine:{life.machine.id}"), now_ns)
+            shift = life.restore(checkpoints.get(f"machine:{life.machine.id}"), now_ns)
+            since_ns = min(now_ns - now_ns % HOUR_NS, shift.start_ns if shift else now_ns)
+            life.remember(await self._outbox.ledger_rows(life.machine.id, MINUTE, since_ns, now_ns + HOUR_NS))
         alive = (await self._outbox.load_meta()).get(META_ALIVE)
         if alive is not None and now_ns - int(alive) > GAP_NS:
-            detail = str(Text("代理未运行；期间件数在 PLC 计数器中，恢复后补记", "the agent was not running; pieces were kept by the PLCs"))
+            detail = str(
+                Text(
+                    "代理未运行；期间件数在 PLC 计数器中，恢复后补记",
+                    "the agent was not running; pieces were kept by the PLCs",
+                )
+            )
             self._recorder.gap(int(alive), now_ns, "agent-stopped", self.plan.site.id, detail)
 
     async def _refresh_store(self) -> None:

@@ -14,6 +14,7 @@ from edge.errors import ConfigError, SeamlineError, Text
 EXIT_DISAGREES = 1  # the command ran and found something wrong
 EXIT_USAGE = 2  # bad arguments or a bad site file: nothing was started
 
+HEAVY = ("simulate", "demo")  # their options come from the simulator, which the agent must not import
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 found wrong, 2 not started."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _choose_language(arguments)
-    parser = build_parser(next((a for a in arguments if not a.startswith("-")), ""))
+    parser = build_parser(next((a for a in arguments if a in HEAVY), ""))
     options = parser.parse_args(arguments)
     command: Command | None = getattr(options, "command", None)
     if command is None:
@@ -92,24 +93,43 @@ def build_parser(chosen: str = "") -> argparse.ArgumentParser:
     )
 
     once = _add(
-        commands, "once", _once, Text("所有点位读一次并打印，不存不发", "read every tag once and print it; stores and sends nothing")
+        commands,
+        "once",
+        _once,
+        Text("所有点位读一次并打印，不存不发", "read every tag once and print it; stores and sends nothing"),
     )
     _site_file(once)
     once.add_argument("--device", metavar="ID", help=str(Text("只读这一台设备", "only this device")))
     once.add_argument("--json", action="store_true", help=str(Text("以 JSON 输出", "print JSON")))
 
     check = _add(
-        commands, "check", _check, Text("检查配置并打印编译后的计划，不碰网络", "check a site file and print the compiled plan; no network")
+        commands,
+        "check",
+        _check,
+        Text("检查配置并打印编译后的计划，不碰网络", "check a site file and print the compiled plan; no network"),
     )
     _site_file(check)
 
     init = _add(commands, "init", _init, Text("写出带注释的配置样例", "write annotated sample files"))
-    init.add_argument("folder", nargs="?", default=".", help=str(Text("目标目录，默认当前目录", "target folder, default here")))
+    init.add_argument(
+        "folder", nargs="?", default=".", help=str(Text("目标目录，默认当前目录", "target folder, default here"))
+    )
 
-    _add(commands, "schema", _schema, Text("打印配置的 JSON Schema，供编辑器使用", "print the JSON Schema of site files, for editors"))
+    _add(
+        commands,
+        "schema",
+        _schema,
+        Text("打印配置的 JSON Schema，供编辑器使用", "print the JSON Schema of site files, for editors"),
+    )
 
     simulate = _add(
-        commands, "simulate", _simulate, Text("只启动模拟机台（真实 Modbus TCP / OPC UA 服务）", "serve simulated machines alone (real Modbus TCP and OPC UA)")
+        commands,
+        "simulate",
+        _simulate,
+        Text(
+            "只启动模拟机台（真实 Modbus TCP / OPC UA 服务）",
+            "serve simulated machines alone (real Modbus TCP and OPC UA)",
+        ),
     )
     if chosen == "simulate":
         from edge.simulate.serve import add_arguments as add_simulate_arguments
@@ -119,7 +139,10 @@ def build_parser(chosen: str = "") -> argparse.ArgumentParser:
         commands,
         "demo",
         _demo,
-        Text("一条命令看全貌：模拟机台 + 代理 + 页面，结束时对账", "everything at once: simulated machines, agent, page; checks the books at the end"),
+        Text(
+            "一条命令看全貌：模拟机台 + 代理 + 页面，结束时对账",
+            "everything at once: simulated machines, agent, page; checks the books at the end",
+        ),
     )
     if chosen == "demo":
         from edge.simulate.demo import add_arguments as add_demo_arguments
@@ -139,7 +162,12 @@ def _add(
 
 def _site_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-c", "--config", metavar="FILE", required=True, type=Path, help=str(Text("站点配置文件（YAML）", "site file (YAML)"))
+        "-c",
+        "--config",
+        metavar="FILE",
+        required=True,
+        type=Path,
+        help=str(Text("站点配置文件（YAML）", "site file (YAML)")),
     )
 
 

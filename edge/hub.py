@@ -36,7 +36,9 @@ class DeviceState:
 class Hub:
     """Receiver of every poller of the site."""
 
-    def __init__(self, devices: Sequence[Device], lives: Sequence[MachineLife], values: ProcessValues, clock: Clock) -> None:
+    def __init__(
+        self, devices: Sequence[Device], lives: Sequence[MachineLife], values: ProcessValues, clock: Clock
+    ) -> None:
         self._devices = devices
         self._clock = clock
         self._values = values

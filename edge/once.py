@@ -47,7 +47,9 @@ def run(config: Path, *, device: str | None, as_json: bool) -> int:
     chosen = [d for d in plan.devices if device is None or d.id == device]
     if not chosen:
         known = ", ".join(d.id for d in plan.devices)
-        raise SeamlineError(Text(f"没有名为 {device!r} 的设备；已配置：{known}", f"no device {device!r}; the site file has: {known}"))
+        raise SeamlineError(
+            Text(f"没有名为 {device!r} 的设备；已配置：{known}", f"no device {device!r}; the site file has: {known}")
+        )
     answers = asyncio.run(_read(chosen))
     print(_as_json(answers) if as_json else _as_table(plan, answers))
     return 1 if any(a.error for a in answers) else 0
@@ -64,6 +66,10 @@ async def _read_one(device: Device) -> Answer:
     except DeviceError as error:
         return Answer(device, image, str(error))
     return Answer(device, image, "")
+
+
+def _tags(device: Device) -> Sequence[ModbusTag | OpcuaTag]:
+    return device.tags
 
 
 def _value(image: TagImage, index: int, tag: ModbusTag | OpcuaTag) -> str | int | float | bool | None:
@@ -88,13 +94,17 @@ def _as_table(plan: SitePlan, answers: Sequence[Answer]) -> str:
     lines = [f"{plan.site.id} · {plan.site.name.zh} / {plan.site.name.en}"]
     for answer in answers:
         device = answer.device
-        where = f"{device.endpoint.host}:{device.endpoint.port}" if isinstance(device, ModbusDevice) else device.endpoint.url
+        where = (
+            f"{device.endpoint.host}:{device.endpoint.port}"
+            if isinstance(device, ModbusDevice)
+            else device.endpoint.url
+        )
         lines += ["", f"{device.id}  [{device.brand}, {device.protocol}, {where}]"]
         if answer.error:
             lines.append(f"  ✗ {answer.error}")
             continue
-        width = max((len(tag.name) for tag in device.tags), default=0)
-        for index, tag in enumerate(device.tags):
+        width = max((len(tag.name) for tag in _tags(device)), default=0)
+        for index, tag in enumerate(_tags(device)):
             quality = Quality(answer.image.quality[index])
             value = _value(answer.image, index, tag)
             shown = "–" if value is None else str(value)
@@ -118,7 +128,7 @@ def _as_json(answers: Sequence[Answer]) -> str:
                         "quality": Quality(a.image.quality[index]).name.lower(),
                         "time_ns": a.image.t_ns[index] or None,
                     }
-                    for index, tag in enumerate(a.device.tags)
+                    for index, tag in enumerate(_tags(a.device))
                 ],
             }
             for a in answers

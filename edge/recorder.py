@@ -22,6 +22,7 @@ from edge.clock import Clock
 from edge.encode import Encoder
 from edge.errors import StoreError
 from edge.hub import Hub
+from edge.kpi.row import Row
 from edge.logs import facts
 from edge.machines.life import MachineLife
 from edge.machines.values import ProcessValues
@@ -35,8 +36,11 @@ from ext.buckets import Bucket
 log = logging.getLogger(__name__)
 
 MINUTE_NS = 60_000_000_000
-UNCOMMITTED_LIMIT_BYTES = 16_000_000  # raw values and live views beyond it are shed, oldest first; rows and checkpoints never
+UNCOMMITTED_LIMIT_BYTES = (
+    16_000_000  # raw values and live views beyond it are shed, oldest first; rows and checkpoints never
+)
 STOP_SHOWN_NS = 10_000_000_000  # an open stop is published once it lasted this long
+META_SINCE = "since_ns:"  # + machine id: its first sample in this store
 META_ALIVE = "alive_ns"  # when the last batch was gathered: what lies between it and the next start is a gap
 
 
@@ -138,7 +142,9 @@ class Recorder:
     def gather(self, *, closing: bool = False) -> Batch:
         """One instant of the whole agent."""
         now_ns = self._clock.now_ns()
-        lines, rows, checkpoints = _Lines(), [], []
+        lines = _Lines()
+        rows: list[Row] = []
+        checkpoints: list[tuple[str, bytes]] = []
         minute = now_ns >= self._minute_due_ns
         live = now_ns >= self._live_due_ns or closing
         for life in self._lives:
@@ -156,11 +162,16 @@ class Recorder:
             self._minute_due_ns = now_ns - now_ns % MINUTE_NS + MINUTE_NS
         self._add_facts(lines)
         self._add_values(lines)
-        return Batch(now_ns, lines.records(), tuple(rows), tuple(checkpoints), ((META_ALIVE, str(now_ns)),))
+        meta = [(META_ALIVE, str(now_ns))]
+        if minute or closing:
+            meta += [(META_SINCE + life.machine.id, str(life.since_ns)) for life in self._lives if life.since_ns]
+        return Batch(now_ns, lines.records(), tuple(rows), tuple(checkpoints), tuple(meta))
 
     def _add_stops(self, lines: _Lines, life: MachineLife, stops: Sequence[tuple[int, int, int, int]]) -> None:
         for start_ns, end_ns, bucket, fault_code in stops:
-            lines.add(RecordClass.EVENT, self._stop_line(life, start_ns, end_ns, Bucket(bucket), fault_code, is_open=False))
+            lines.add(
+                RecordClass.EVENT, self._stop_line(life, start_ns, end_ns, Bucket(bucket), fault_code, is_open=False)
+            )
 
     def _stop_line(
         self, life: MachineLife, start_ns: int, end_ns: int, bucket: Bucket, fault_code: int, *, is_open: bool
@@ -267,4 +278,3 @@ class Recorder:
                 machine, kept.t_ns, name=kept.value.name, value=kept.number, quality=kept.quality, unit=kept.value.unit
             )
             lines.add(RecordClass.TAG, line)
-

@@ -5,8 +5,8 @@ counters (of its state, where it has none). When that block arrives, or when a s
 sampled once, from one consistent image. Other blocks refresh the image and wait for that moment.
 
 Rules. A signal counts only while its quality is good or uncertain and its reading is younger than the machine's hold. A state rule whose
-signals do not count is false. Where no state signal counts but a counter does, the state is left to the counts (bucket -1); where nothing
-counts, it is UNKNOWN. This module knows no time and no loop: it is given the moment.
+signals do not count is false. A machine without state signals leaves its state to the counts (bucket -1); one whose state signals cannot be
+read now is UNKNOWN to the kernel, which believes the last state for `hold` and then lets counts decide. This module knows no time and no loop: it is given the moment.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from edge.plan import Condition, Machine, Signal, StateRule
 from ext.buckets import Bucket
 from protocols.reading import Quality, TagImage
 
+UNNAMED_STOPS = (
+    Bucket.BREAKDOWN,
+    Bucket.UNASSIGNED,
+)  # "fault" and "stopped" say little: a fault code may say what kind of stop it is
 NO_STATE = -1  # the kernel's word for "counts alone decide"
 UNSEEN = StateRule((), Bucket.UNKNOWN, "unseen")
 
@@ -43,6 +47,7 @@ class Observer:
         self._images = images
         self._product = machine.product_default
         self._codes = {p.code: index for index, p in enumerate(machine.products) if p.code is not None}
+        self._fault_buckets = {f.code: f.bucket for f in machine.faults if f.bucket is not None}
         self._state_signals = sorted({c.signal for rule in machine.states for c in rule.when})
 
     @property
@@ -55,8 +60,11 @@ class Observer:
     def sample(self, t_ns: int) -> Sample:
         """The machine at `t_ns`, from what the images hold then."""
         mask, counters = self._counters(t_ns)
-        bucket, state = self._state(t_ns, counted=mask != 0)
-        return Sample(bucket, state, self._fault_code(t_ns), self._product_at(t_ns), mask, counters)
+        bucket, state = self._state(t_ns)
+        fault_code = self._fault_code(t_ns)
+        if bucket in UNNAMED_STOPS:
+            bucket = self._fault_buckets.get(fault_code, bucket)
+        return Sample(bucket, state, fault_code, self._product_at(t_ns), mask, counters)
 
     def _counts(self, index: int, t_ns: int) -> bool:
         signal = self._machine.signals[index]
@@ -76,12 +84,12 @@ class Observer:
                 values[rule.counter] = self._value(rule.signal)
         return mask, (values[0], values[1], values[2])
 
-    def _state(self, t_ns: int, *, counted: bool) -> tuple[int, str]:
+    def _state(self, t_ns: int) -> tuple[int, str]:
         if not self._state_signals:
-            return (NO_STATE, "counting") if counted else (Bucket.UNKNOWN, UNSEEN.state)
+            return NO_STATE, self._machine.state_default.state
         good = {index for index in self._state_signals if self._counts(index, t_ns)}
         if not good:
-            return (NO_STATE, "counting") if counted else (Bucket.UNKNOWN, UNSEEN.state)
+            return Bucket.UNKNOWN, UNSEEN.state
         for rule in self._machine.states:
             if all(self._holds(condition, good) for condition in rule.when):
                 return rule.bucket, rule.state

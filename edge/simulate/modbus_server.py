@@ -19,12 +19,13 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from edge.simulate import wire
+from edge.simulate.binding import DeviceImage
 from edge.simulate.faults import Faults
 from edge.simulate.inject import Fault, Injection
 from edge.simulate.memory import Memory
-from protocols.modbus.tags import Table
 
 QUEUE = 64
 _CONNECTIONS = 64
@@ -34,17 +35,13 @@ _LINGER_RST = struct.pack("ii", 1, 0)
 class Unit:
     """One unit id: its memory, its faults and what was asked of it."""
 
-    def __init__(
-        self, memory: Memory, refresh: Callable[[], None], faults: Faults, identity: tuple[str, str, str]
-    ) -> None:
+    def __init__(self, memory: Memory, image: DeviceImage, faults: Faults, identity: tuple[str, str, str]) -> None:
         self.memory = memory
-        self._refresh = refresh  # brings what the memory shows to now
         self.faults = faults
         self.identity = identity
         self.requests = 0
         self.refused_functions = 0  # anything but reading
-        self._frozen: dict[tuple[int, int, int], bytes] = {}
-        self._frozen_by: Injection | None = None
+        self._image = image
 
     def answer(self, ask: wire.Ask, holding: Mapping[Fault, Injection]) -> bytes:
         """The reply to a request, faults of content included."""
@@ -57,22 +54,13 @@ class Unit:
         if isinstance(span, wire.ExceptionCode):
             self.refused_functions += span is wire.ExceptionCode.ILLEGAL_FUNCTION
             return wire.refusal(ask, span)
-        data = self._read(span, holding.get(Fault.FREEZE))
+        if Fault.FREEZE in holding:
+            self._image.hold()
+        else:
+            self._image.release()
+            self._image.refresh()
+        data = self.memory.read(*span)
         return wire.refusal(ask, wire.ExceptionCode.ILLEGAL_ADDRESS) if data is None else wire.reply(ask, data)
-
-    def _read(self, span: tuple[Table, int, int], frozen: Injection | None) -> bytes | None:
-        if frozen is not self._frozen_by:
-            self._frozen.clear()
-            self._frozen_by = frozen
-        if frozen is None:
-            self._refresh()
-            return self.memory.read(*span)
-        if span not in self._frozen:
-            data = self.memory.read(*span)
-            if data is None or len(self._frozen) >= QUEUE:
-                return data
-            self._frozen[span] = data
-        return self._frozen[span]
 
 
 class ModbusServer:
@@ -133,8 +121,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are no subclasses of asyncio's
         if not self._server.join(self):
             self.reset()
 

@@ -85,6 +85,7 @@ def demo_site(
     store: str = "demo/seamline.db",
     page: tuple[str, int] = ("127.0.0.1", 8080),
     language: str = "zh",
+    site_id: str = "demo",
 ) -> str:
     """A site of `machines` machines over all kinds, several PLC brands and the given protocols, as YAML.
 
@@ -113,7 +114,7 @@ def demo_site(
         )
     document: Yaml = {
         "site": {
-            "id": "demo",
+            "id": site_id,
             "enterprise": "示范防护用品有限公司",
             "province": "河南",
             "city": "新乡",

@@ -1,0 +1,462 @@
+"""`seamline demo`: simulated machines, the agent and its page, each the real command in its own process; at the end, the books.
+
+Order of events. The machines come up idle; the agent starts and takes the first sample of every counter (its baseline); only then are the
+machines told to produce, so that every piece made is one the agent could have seen. At the end they are told to stop, the agent reads once
+more, writes what is open and ends; then four counts of the same pieces are compared (`edge.simulate.verdict`). Whatever dies on the way is
+started again, as systemd would: killing the agent, the machines' server or the database in between changes nothing in the books.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from edge.config import load
+from edge.errors import SeamlineError, Text, language
+from edge.plan import InfluxSink, SitePlan
+from edge.simulate.children import Child
+from edge.simulate.site import demo_site, for_agent, free_ports
+from edge.simulate.verdict import Booked, Line, Made, as_json, as_table, read_store, verdict
+
+READY_S = 60.0
+SETTLE_S = 4.0  # after production stopped: at least three polls, so that a counter held for a second look is decided
+SETTLE_LIMIT_S = 45.0
+DRAIN_S = 60.0
+PAGE_PORT = 8080
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for."""
+
+    for_s: float | None
+    machines: int
+    speed: float
+    seed: int
+    influx: InfluxSink | None
+    as_json: bool
+    page_port: int | None
+    keep: Path | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `seamline demo`."""
+    parser.add_argument(
+        "--for",
+        dest="for_s",
+        metavar="60s",
+        type=_duration,
+        help=str(Text("运行多久（如 60s、5m），默认直到 Ctrl-C", "how long (60s, 5m); default: until Ctrl-C")),
+    )
+    parser.add_argument(
+        "--machines",
+        type=_positive_int,
+        default=12,
+        metavar="N",
+        help=str(Text("机台数，默认 12", "number of machines, default 12")),
+    )
+    parser.add_argument(
+        "--speed",
+        type=_positive,
+        default=20.0,
+        metavar="X",
+        help=str(Text("机台比真实快多少倍，默认 20", "how much faster than real the machines run, default 20")),
+    )
+    parser.add_argument("--seed", type=int, default=1, help=str(Text("随机种子，默认 1", "random seed, default 1")))
+    parser.add_argument(
+        "--influx",
+        metavar="URL",
+        help=str(Text("同时送往这个 InfluxDB 并查询回读", "also deliver to this InfluxDB and read back by query")),
+    )
+    parser.add_argument(
+        "--influx-database",
+        default="seamline",
+        metavar="NAME",
+        help=str(Text("InfluxDB 1.x 数据库名", "database, InfluxDB 1.x")),
+    )
+    parser.add_argument(
+        "--influx-org",
+        default="",
+        metavar="ORG",
+        help=str(
+            Text(
+                "InfluxDB 2.x 组织（令牌取自环境变量 INFLUX_TOKEN）",
+                "organisation, InfluxDB 2.x (token from INFLUX_TOKEN)",
+            )
+        ),
+    )
+    parser.add_argument(
+        "--influx-bucket",
+        default="seamline",
+        metavar="NAME",
+        help=str(Text("InfluxDB 2.x 存储桶", "bucket, InfluxDB 2.x")),
+    )
+    parser.add_argument(
+        "--page-port",
+        type=int,
+        metavar="PORT",
+        help=str(
+            Text(f"页面端口，默认 {PAGE_PORT}，被占用时另选", f"port of the page, default {PAGE_PORT} or a free one")
+        ),
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help=str(Text("把存储、日志和站点文件留在此目录", "keep store, logs and site files in this folder")),
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help=str(Text("标准输出只有一个 JSON 文档", "one JSON document on stdout, the rest on stderr")),
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Exit status 0 where every figure agrees, 1 where one does not."""
+    options = Options(
+        for_s=arguments.for_s,
+        machines=arguments.machines,
+        speed=arguments.speed,
+        seed=arguments.seed,
+        influx=_sink(arguments),
+        as_json=arguments.json,
+        page_port=arguments.page_port,
+        keep=arguments.keep,
+    )
+    folder = options.keep or Path(tempfile.mkdtemp(prefix="seamline-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise SeamlineError(
+            Text(f"{folder} 不是空目录：请换一个，或先清空", f"{folder} is not empty: name another folder, or clear it")
+        )
+    try:
+        return asyncio.run(Demo(options, folder).run())
+    finally:
+        if options.keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class Demo:
+    """One run."""
+
+    def __init__(self, options: Options, folder: Path) -> None:
+        self._options = options
+        self._folder = folder
+        ports = free_ports()
+        self._page_port = options.page_port if options.page_port is not None else _page_port(ports)
+        self._control = f"http://127.0.0.1:{next(ports)}"
+        self._page = f"http://127.0.0.1:{self._page_port}"
+        machines_file, agent_file = folder / "machines.yaml", folder / "agent.yaml"
+        sinks = (options.influx,) if options.influx else ()
+        site = demo_site(
+            options.machines,
+            sinks=sinks,
+            store=str(folder / "seamline.db"),
+            page=("127.0.0.1", self._page_port),
+            language=language(),
+            site_id=f"demo-{os.getpid()}",
+        )
+        machines_file.write_text(site, "utf-8")
+        agent_file.write_text(for_agent(site, options.speed), "utf-8")
+        for file in (machines_file, agent_file):
+            file.chmod(0o600)  # a database password may stand in it
+        self._plan = load(agent_file, os.environ)
+        self._machines = Child(
+            "machines",
+            [
+                "simulate", "-c", str(machines_file), "--speed", str(options.speed), "--seed", str(options.seed),
+                "--http", self._control.removeprefix("http://"), "--journal", str(folder / "journal.jsonl"), "--wait-go",
+            ],
+            folder / "machines.log",
+        )  # fmt: skip
+        self._agent = Child("agent", ["run", "-c", str(agent_file), "--log-format", "text"], folder / "agent.log")
+        self._stop = asyncio.Event()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def run(self) -> int:
+        """Everything, in order."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+        timeout = aiohttp.ClientTimeout(total=5.0)
+        async with aiohttp.ClientSession(timeout=timeout) as self._session:
+            if self._options.influx is not None:
+                await self._prepare_database(self._options.influx)
+            try:
+                return await self._show()
+            finally:
+                await self._agent.end()
+                await self._machines.end()
+
+    async def _show(self) -> int:
+        self._say(Text("启动模拟机台 …", "starting simulated machines …"))
+        await self._machines.start()
+        await self._until(self._machines_answer, READY_S, self._machines)
+        await self._agent.start()
+        await self._until(self._agent_has_baseline, READY_S, self._agent)
+        self._describe()
+        await self._post("/go")
+        await self._watch()
+        await self._post("/stop")
+        self._say(Text("停止生产，等待最后的读数 …", "production stopped; waiting for the last readings …"))
+        await asyncio.sleep(SETTLE_S)
+        await self._until(self._agent_is_current, SETTLE_LIMIT_S, self._agent)
+        if self._options.influx is not None:
+            await self._until(self._is_delivered, DRAIN_S, self._agent)
+        last = await self._get(f"{self._page}/api/snapshot")
+        truth = await self._get(f"{self._control}/truth")
+        await self._agent.end()
+        lines, booked = await self._compare(last or {"machines": []}, truth or {"machines": {}})
+        ok = all(line.agrees for line in lines)
+        if self._options.as_json:
+            print(as_json(lines))
+            self._say_raw(as_table(lines, booked))
+        else:
+            print(as_table(lines, booked))
+        return 0 if ok else 1
+
+    # ---- what runs where ---------------------------------------------------------------------------------------------------------
+
+    def _describe(self) -> None:
+        self._say(Text("现场页面", "live page"), f"{self._page}/")
+        self._say(Text("真值", "truth"), f"{self._control}/truth")
+        self._say(Text("目录", "folder"), str(self._folder))
+        for device in self._plan.devices:
+            endpoint = device.endpoint
+            where = getattr(endpoint, "url", None) or f"modbus-tcp 127.0.0.1:{getattr(endpoint, 'port', '')}"
+            on_it = ", ".join(
+                f"{m.id} ({m.name.zh if language() == 'zh' else m.name.en})"
+                for m in self._plan.machines
+                if m.signals[0].device == device.index
+            )
+            self._say_raw(f"  {device.id:<22} {device.brand:<18} {where:<42} {on_it}")
+
+    async def _watch(self) -> None:
+        """Progress until the time is over or somebody says stop."""
+        loop = asyncio.get_running_loop()
+        end_s = None if self._options.for_s is None else loop.time() + self._options.for_s
+        began_s = loop.time()
+        beat_s = 1.0 if sys.stderr.isatty() else 10.0
+        while not self._stop.is_set() and (end_s is None or loop.time() < end_s):
+            rest_s = beat_s if end_s is None else min(beat_s, max(0.05, end_s - loop.time()))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(rest_s):
+                    await self._stop.wait()
+            await self._progress(loop.time() - began_s)
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
+
+    async def _progress(self, elapsed_s: float) -> None:
+        snapshot, truth = await self._get(f"{self._page}/api/snapshot"), await self._get(f"{self._control}/truth")
+        minutes, seconds = divmod(int(elapsed_s), 60)
+        made = sum(m["made"]["total"] for m in truth["machines"].values()) if truth else None
+        counted = sum(m["counted"] for m in snapshot["machines"]) if snapshot else None
+        up = sum(d["up"] for d in snapshot["devices"]) if snapshot else 0
+        restarts = self._agent.restarts + self._machines.restarts
+        text = Text(
+            f"{minutes:02}:{seconds:02}  设备在线 {up}/{len(self._plan.devices)}  已生产 {_shown(made)}  已计数 {_shown(counted)}  重启 {restarts}",
+            f"{minutes:02}:{seconds:02}  devices up {up}/{len(self._plan.devices)}  made {_shown(made)}  counted {_shown(counted)}  restarts {restarts}",
+        )
+        print(
+            f"\r{text}\033[K" if sys.stderr.isatty() else str(text),
+            end="" if sys.stderr.isatty() else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    # ---- waiting for things ------------------------------------------------------------------------------------------------------
+
+    async def _machines_answer(self) -> bool:
+        return await self._get(f"{self._control}/healthz") is not None
+
+    async def _agent_has_baseline(self) -> bool:
+        snapshot = await self._get(f"{self._page}/api/snapshot")
+        return snapshot is not None and all(machine["baseline"] for machine in snapshot["machines"])
+
+    async def _agent_is_current(self) -> bool:
+        """Every device answers and every machine was read after production stopped."""
+        snapshot = await self._get(f"{self._page}/api/snapshot")
+        if snapshot is None or not all(device["up"] for device in snapshot["devices"]):
+            return False
+        first = {m["id"]: m["counted"] for m in snapshot["machines"]}
+        await asyncio.sleep(SETTLE_S)
+        again = await self._get(f"{self._page}/api/snapshot")
+        return again is not None and {m["id"]: m["counted"] for m in again["machines"]} == first
+
+    async def _is_delivered(self) -> bool:
+        snapshot = await self._get(f"{self._page}/api/snapshot")
+        return snapshot is not None and all(sink["backlog_records"] <= 2 for sink in snapshot["sinks"])
+
+    async def _until(self, done: Any, limit_s: float, child: Child) -> None:
+        """Wait for a condition; say what the process said last if it never comes."""
+        try:
+            async with asyncio.timeout(limit_s):
+                while not await done():
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            text = Text(
+                f"{child.name} 在 {limit_s:.0f} s 内没有就绪，日志末尾：",
+                f"{child.name} was not ready within {limit_s:.0f} s; its last words:",
+            )
+            raise SeamlineError(f"{text}\n{child.last_words()}") from None
+
+    # ---- HTTP --------------------------------------------------------------------------------------------------------------------
+
+    async def _get(self, url: str) -> Json | None:
+        """None where nobody answers: it is being started again."""
+        assert self._session is not None
+        try:
+            async with self._session.get(url) as response:
+                return await response.json() if response.status in (200, 503) else None
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return None
+
+    async def _post(self, path: str) -> None:
+        async def posted() -> bool:
+            assert self._session is not None
+            try:
+                async with self._session.post(f"{self._control}{path}") as response:
+                    return response.status < 300
+            except (aiohttp.ClientError, TimeoutError):
+                return False
+
+        await self._until(posted, READY_S, self._machines)
+
+    async def _prepare_database(self, sink: InfluxSink) -> None:
+        if sink.version == 1:
+            await self._query(sink, f'CREATE DATABASE "{sink.database}"')
+
+    async def _query(self, sink: InfluxSink, query: str) -> Json:
+        assert self._session is not None
+        headers = {"Authorization": f"Token {sink.token}"} if sink.version == 2 else {}
+        auth = aiohttp.BasicAuth(sink.user, sink.password) if sink.user else None
+        parameters = {"q": query, "db": sink.database or sink.bucket, "epoch": "ns"}
+        try:
+            async with self._session.post(
+                f"{sink.url.rstrip('/')}/query", params=parameters, headers=headers, auth=auth
+            ) as response:
+                document: Json = await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            text = Text(f"InfluxDB {sink.url} 没有应答：{error}", f"InfluxDB {sink.url} does not answer: {error}")
+            raise SeamlineError(str(text)) from error
+        failed = document.get("error") or next((r["error"] for r in document.get("results", []) if "error" in r), None)
+        if failed:
+            raise SeamlineError(f"InfluxDB {sink.url}: {failed}")
+        return document
+
+    # ---- the books ---------------------------------------------------------------------------------------------------------------
+
+    async def _compare(self, last: Json, truth: Json) -> tuple[list[Line], Mapping[str, Booked]]:
+        made = {
+            machine: Made(entry["made"]["total"], entry["made"]["good"], entry["ideal_cycle_ns"])
+            for machine, entry in truth["machines"].items()
+        }
+        booked = await asyncio.to_thread(read_store, self._folder / "seamline.db", [m.id for m in self._plan.machines])
+        lives = await asyncio.to_thread(_lives, self._folder / "seamline.db", self._plan)
+        delivered = await self._delivered(self._options.influx) if self._options.influx else None
+        counted = {machine["id"]: machine["counted"] for machine in last["machines"]}
+        return verdict(self._plan, made, counted, booked, delivered, lives), booked
+
+    async def _delivered(self, sink: InfluxSink) -> dict[str, int]:
+        answer = await self._query(
+            sink,
+            'SELECT sum("tc"), sum("unscheduled_tc") FROM "ledger" '
+            f'WHERE "window" = \'1m\' AND "site" = \'{self._plan.site.id}\' GROUP BY "machine"',
+        )
+        series = answer["results"][0].get("series", [])
+        return {s["tags"]["machine"]: sum(n or 0 for n in s["values"][0][1:]) for s in series}
+
+    def _say(self, text: Text, more: str = "") -> None:
+        self._say_raw(f"{text}  {more}".rstrip())
+
+    def _say_raw(self, text: str) -> None:
+        print(text, file=sys.stderr if self._options.as_json else sys.stdout, flush=True)
+
+
+def _lives(store: Path, plan: SitePlan) -> dict[str, tuple[int, int]]:
+    """First sample and last commit of every machine that was read."""
+    from edge.outbox.reader import Reader
+    from edge.recorder import META_ALIVE, META_SINCE
+
+    with Reader(store) as reader:
+        meta = reader.meta()
+    until_ns = int(meta[META_ALIVE])
+    return {m.id: (int(meta[f"{META_SINCE}{m.id}"]), until_ns) for m in plan.machines if f"{META_SINCE}{m.id}" in meta}
+
+
+def _sink(arguments: argparse.Namespace) -> InfluxSink | None:
+    if not arguments.influx:
+        return None
+    if arguments.influx_org:
+        return InfluxSink(
+            id="influx",
+            version=2,
+            url=arguments.influx,
+            org=arguments.influx_org,
+            bucket=arguments.influx_bucket,
+            token=os.environ.get("INFLUX_TOKEN", ""),
+        )
+    return InfluxSink(
+        id="influx",
+        version=1,
+        url=arguments.influx,
+        database=arguments.influx_database,
+        user=os.environ.get("INFLUX_USER", ""),
+        password=os.environ.get("INFLUX_PASSWORD", ""),
+    )
+
+
+def _page_port(ports: Any) -> int:
+    """The usual port where nobody has it."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", PAGE_PORT))
+        except OSError:
+            return int(next(ports))
+    return PAGE_PORT
+
+
+def _shown(number: int | None) -> str:
+    return "…" if number is None else str(number)
+
+
+def _duration(text: str) -> float:
+    """`90`, `60s`, `5m`, `1h` in seconds."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
+    return _positive(number) * unit
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(str(Text(f"应为正数：{text}", f"a positive number is expected: {text}")))
+    return number
+
+
+def _positive_int(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            str(Text(f"应为不小于 1 的整数：{text}", f"a whole number of at least 1 is expected: {text}"))
+        )
+    return int(text)
