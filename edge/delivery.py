@@ -85,8 +85,10 @@ class Delivery:
             try:
                 records = await self._outbox.read(self._sink.id, self._batch_bytes)
                 self._store_error = ""
+                if records and self._is_long_backlog(records):
+                    self._outbox.leap(self._sink.id)  # and read again, from where the cursor is now
+                    continue
                 if records:
-                    self._let_new_data_pass(records)
                     await self._deliver(records)
                     continue
             except StoreError as error:  # the disk, not the database: nothing moved, so nothing is lost
@@ -133,13 +135,14 @@ class Delivery:
     def _has(self, record_id: int) -> bool:
         return self._outbox.position(self._sink.id).delivered_up_to >= record_id
 
-    def _let_new_data_pass(self, records: tuple[StoredRecord, ...]) -> None:
-        """A full batch of old records that is not yet the backlog: make it one."""
-        fresh = records[0].id > self._outbox.position(self._sink.id).cursor
-        old = self._clock.now_ns() - records[-1].t_ns > BACKLOG_AGE_NS
-        full = sum(len(record.lines) for record in records) > self._batch_bytes // 2
-        if fresh and old and full and records[-1].id < self._outbox.last_id:
-            self._outbox.leap(self._sink.id)
+    def _is_long_backlog(self, records: tuple[StoredRecord, ...]) -> bool:
+        """Old records that fill a batch, more behind them, and no backlog open yet."""
+        return (
+            not self._outbox.position(self._sink.id).replaying
+            and records[-1].id < self._outbox.last_id
+            and self._clock.now_ns() - records[-1].t_ns > BACKLOG_AGE_NS
+            and sum(len(record.lines) for record in records) > self._batch_bytes // 2
+        )
 
     async def _deliver(self, records: tuple[StoredRecord, ...]) -> None:
         """Send until every line is accepted or quarantined, then move the cursor. Raises StoreError."""
@@ -156,7 +159,8 @@ class Delivery:
         """One request for the next stretch, and what follows from its outcome."""
         lines = batch.stretches.pop()
         sent_ns = self._clock.now_ns()
-        outcome = await self._sink.write(b"\n".join(lines))
+        body = b"\n".join(lines)
+        outcome = await self._sink.write(body)
         match outcome:
             case Delivered(server_date_ns):
                 self._accepted(len(lines), sent_ns, server_date_ns)
@@ -167,9 +171,7 @@ class Delivery:
             case TooLarge() if len(lines) == 1:
                 batch.refused.append((lines[0], "413: the server takes no request of this size"))
             case TooLarge():
-                self._max_batch_bytes = max(
-                    BATCH_MIN_BYTES, self._max_batch_bytes // 2
-                )  # for good: it is a setting there
+                self._max_batch_bytes = max(BATCH_MIN_BYTES, len(body) // 2)  # a setting of the server: remembered
                 self._batch_bytes = min(self._batch_bytes, self._max_batch_bytes)
                 batch.stretches += _halves(lines)
             case Wait():

@@ -126,7 +126,10 @@ class Outbox:
         return self._positions[sink]
 
     def leap(self, sink: str) -> None:
-        """Let new records pass the backlog: it is sent from now on when nothing new waits."""
+        """Let new records pass the backlog: it is sent from now on when nothing new waits.
+
+        Never between `read` and `advance`: what was read would belong to another stretch than before.
+        """
         self._positions[sink] = self._positions[sink].leapt(self._last_id)
 
     async def quarantine(self, sink: str, refused: Sequence[tuple[bytes, str]]) -> None:

@@ -10,7 +10,10 @@ from edge.sinks import Sink
 
 
 def make_sink(plan: InfluxSink) -> Sink:
-    """The sink of one configured database; opens nothing yet. Raises ValueError for a version that does not exist."""
+    """The sink of one configured database; opens nothing yet. Raises ValueError for a version that does not exist.
+
+    The first sink of a kind imports its library, which takes some tenths of a second: call it off a busy event loop.
+    """
     compress = not _is_this_machine(plan.url)  # on loopback bytes are free and CPU is not
     if plan.version == 1:
         from edge.sinks.influx1 import Influx1
