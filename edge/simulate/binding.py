@@ -35,6 +35,17 @@ class DeviceImage:
             if any(bound and bound.machine == machine.id for bound in self.bound)
         ]
         self._views: dict[str, View] = {}
+        self._held: list[Value] | None = None
+
+    def hold(self) -> None:
+        """Freeze: from now on every value stays as it is, while the machines live on. Holding twice changes nothing."""
+        if self._held is None:
+            self.refresh()
+            self._held = [self.value(tag) for tag in range(len(self.bound))]
+
+    def release(self) -> None:
+        """Thaw."""
+        self._held = None
 
     def refresh(self) -> None:
         """Bring every machine of the device to now; until the next call all values are of this one instant."""
@@ -45,6 +56,8 @@ class DeviceImage:
 
     def value(self, tag: int) -> Value:
         """Of one tag, in engineering units; a counter's raw register value."""
+        if self._held is not None:
+            return self._held[tag]
         bound = self.bound[tag]
         if bound is None:
             return 0

@@ -199,7 +199,7 @@ def _posts(plan: SitePlan, images: Mapping[str, DeviceImage], clock: Clock) -> I
         shared = units.setdefault(address, {})
         server = servers.setdefault(address, ModbusServer(*address, shared))
         memory = Memory(device.tags, device.requests, image.value)
-        shared[device.endpoint.unit] = Unit(memory, image.refresh, faults, ("Seamline", device.brand, "simulated"))
+        shared[device.endpoint.unit] = Unit(memory, image, faults, ("Seamline", device.brand, "simulated"))
         yield _Post(device, faults, server)
 
 
