@@ -7,7 +7,7 @@ import struct
 import time
 
 import pytest
-from peers.modbus import RecordingProxy, running
+from peers.modbus import RecordingProxy, ScriptedPlc, running
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType as SimType
 from pymodbus.simulator import SimData, SimDevice
@@ -285,6 +285,35 @@ async def test_one_request_at_a_time(plc, client):
     plc.delay_s = 0.01
     replies = await asyncio.gather(*(client.read(ask(address=a, quantity=1)) for a in range(5)))
     assert replies == [words(a) for a in range(5)]
+
+
+def test_on_uvloop():
+    """The agent runs on uvloop where it exists: reading, losing and finding the connection again work there, too."""
+    uvloop = pytest.importorskip("uvloop", reason="uvloop exists on Linux and macOS only")
+
+    async def read_lose_read():
+        async with ScriptedPlc() as plc:
+            client = ModbusClient(endpoint(plc.port))
+            await client.connect()
+            assert await client.read(ask()) == words(0, 1, 2)
+            plc.mute = True
+            waiting = asyncio.create_task(client.read(ask()))
+            plc.asked.clear()
+            await plc.asked.wait()
+            await plc.stop()
+            with pytest.raises(ModbusConnectionError):
+                await waiting
+            with pytest.raises(ModbusConnectionError) as raised:
+                await client.connect()
+            assert raised.value.reason == "refused"
+            await plc.start()
+            plc.mute = False
+            await client.connect()
+            assert await client.read(ask()) == words(0, 1, 2)
+            client.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(read_lose_read())
 
 
 async def test_constructor_does_no_io():
