@@ -92,7 +92,7 @@ class Backoff:
 
     def next_s(self, refused: bool) -> float:
         """Another attempt failed: seconds until the next one."""
-        pause_s = min(self.FIRST_S * 2**self._failures, self.REFUSED_CAP_S if refused else self.CAP_S)
+        pause_s = min(self.FIRST_S * 2.0**self._failures, self.REFUSED_CAP_S if refused else self.CAP_S)
         self._failures = min(self._failures + 1, 10)
         return pause_s * self._rng.uniform(0.75, 1.0)
 
