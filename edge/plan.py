@@ -1,6 +1,6 @@
-"""The compiled plan: everything that was decided at start, frozen. The hot path only follows it; `seamline check` prints it.
+"""The compiled plan: everything decided at start, frozen. The hot path only follows it; `seamline check` prints it.
 
-Flow: YAML ─ edge.config ─► SitePlan ─► poll, machines, ledger, outbox, sinks, web. Nothing below this module reads YAML.
+Flow: YAML ─ edge.config ─► SitePlan ─► poll, machines, ledger, outbox, sinks, web. Nothing below here reads YAML.
 Pure data: no loop, socket, database or clock is imported here.
 """
 
@@ -213,7 +213,8 @@ class InfluxSink:
 
     def __repr__(self) -> str:
         """Everything but the secrets."""
-        return f"InfluxSink(id={self.id!r}, version={self.version}, url={self.url!r}, target={self.database or self.bucket!r})"
+        target = self.database or self.bucket
+        return f"InfluxSink(id={self.id!r}, version={self.version}, url={self.url!r}, target={target!r})"
 
 
 @dataclass(frozen=True, slots=True)

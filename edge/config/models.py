@@ -159,9 +159,7 @@ class Label(Strict):
     en: Word
 
 
-Named = Annotated[
-    Label, BeforeValidator(_name), WithJsonSchema({"anyOf": [_TEXT, {"$ref": "#/$defs/Label"}]}, mode="validation")
-]
+Named = Annotated[Label, BeforeValidator(_name, json_schema_input_type=str | Label)]
 
 
 class SiteModel(Strict):
@@ -350,9 +348,7 @@ class ProductModel(Identified):
     stop_s: float | None = Field(None, gt=0, description="t3; default 6 x ideal cycle, within 60 s ... 300 s and >= t2")
 
 
-ProductRef = Annotated[
-    ProductModel, BeforeValidator(_named), WithJsonSchema({"anyOf": [_TEXT, {"$ref": "#/$defs/ProductModel"}]})
-]
+ProductRef = Annotated[ProductModel, BeforeValidator(_named, json_schema_input_type=str | ProductModel)]
 
 
 class MachineModel(Identified):

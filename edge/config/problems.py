@@ -22,8 +22,8 @@ class Place:
 class Problems:
     """Every mistake found so far, one per key: what follows from it at the same key is an echo and is not told.
 
-    (A variable that is not set leaves an empty host; a base beyond its area takes thirty tags with it; a template used by
-    five machines is wrong once.)
+    (A variable that is not set leaves an empty host; a base beyond its area takes thirty tags with it; a template used
+    by five machines is wrong once.)
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Promise: every mistake of a site file is reported at once, each with its line, its key, what was expected and what was meant."""
+"""Promise: all mistakes of a site file are reported at once: line, key, what was expected, what may have been meant."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def problems_of(text: str, environ: dict[str, str] | None = None, folder: Path =
 
 def test_ten_mistakes_give_ten_problems_each_at_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     found = problems_of(TEN)
-    assert [(p.line, p.path) for p in found] == [(line, path) for line, path, *_ in EXPECTED], "\n".join(map(str, found))
+    assert [(p.line, p.path) for p in found] == [(line, path) for line, path, *_ in EXPECTED], "\n".join(
+        map(str, found)
+    )
     for problem, (_, _, zh, en, hint) in zip(found, EXPECTED, strict=True):
         assert zh in problem.what.zh
         assert en in problem.what.en
@@ -98,7 +100,12 @@ CASES = {
     "no such machine kind": (edit("tape-sealer", "tape-sealr"), 5, "machines[0].template", "tape-sealer"),
     "no base": (edit(", base: D1000", ""), 5, "machines[0].base", "first word of its block"),
     "base in a bit area": (edit("D1000", "M1000"), 5, "machines[0].base", "16-bit word"),
-    "base runs off its area": (edit("D1000", "D7990"), 5, "machines[0].base", "D8000: outside D0…D7999 (good = base+10)"),
+    "base runs off its area": (
+        edit("D1000", "D7990"),
+        5,
+        "machines[0].base",
+        "D8000: outside D0…D7999 (good = base+10)",
+    ),
     "no host": (edit(", host: h", ""), 3, "devices[0].host", "required"),
     "url on a Modbus device": (edit("host: h", 'host: h, url: "opc.tcp://h"'), 3, "devices[0].url", "has no url"),
     "port out of range": (edit("host: h", "host: h, port: 70000"), 3, "devices[0].port", "at most 65535"),
@@ -106,86 +113,169 @@ CASES = {
     "commit above a second": (MINIMAL + "agent: {store: {commit_s: 2}}\n", 6, "agent.store.commit_s", "at most 1"),
     "no such signal": (
         edit("base: D1000", "base: D1000, states: [{when: {rum: 1}, bucket: run, state: execute}]"),
-        5, "machines[0].states[0].when.rum", "did you mean run",
+        5,
+        "machines[0].states[0].when.rum",
+        "did you mean run",
     ),
     "no such bucket": (
         edit("base: D1000", "base: D1000, states: [{when: {run: 1}, bucket: running, state: execute}]"),
-        5, "machines[0].states[0].bucket", "external-starved",
+        5,
+        "machines[0].states[0].bucket",
+        "external-starved",
     ),
-    "tag without an address": (edit("base: D1000", "base: D1000, tags: {totl: {type: u16}}"), 5,
-        "machines[0].tags.totl.address", "did you mean total"),
-    "switching off what is not there": (edit("base: D1000", "base: D1000, tags: {totl: null}"), 5,
-        "machines[0].tags.totl", "did you mean total"),
-    "bool in a register": (edit("base: D1000", "base: D1000, tags: {run: {address: D5, type: bool}}"), 5,
-        "machines[0].tags.run", "needs a bit"),
-    "word type on a coil": (edit("base: D1000", "base: D1000, tags: {mode: {address: M5}}"), 5,
-        "machines[0].tags.mode", "one bit lies here"),
-    "counter of no integer type": (edit("base: D1000", "base: D1000, tags: {total: {type: f32}}"), 5,
-        "machines[0].tags.total.type", "integer type"),
+    "tag without an address": (
+        edit("base: D1000", "base: D1000, tags: {totl: {type: u16}}"),
+        5,
+        "machines[0].tags.totl.address",
+        "did you mean total",
+    ),
+    "switching off what is not there": (
+        edit("base: D1000", "base: D1000, tags: {totl: null}"),
+        5,
+        "machines[0].tags.totl",
+        "did you mean total",
+    ),
+    "bool in a register": (
+        edit("base: D1000", "base: D1000, tags: {run: {address: D5, type: bool}}"),
+        5,
+        "machines[0].tags.run",
+        "needs a bit",
+    ),
+    "word type on a coil": (
+        edit("base: D1000", "base: D1000, tags: {mode: {address: M5}}"),
+        5,
+        "machines[0].tags.mode",
+        "one bit lies here",
+    ),
+    "counter of no integer type": (
+        edit("base: D1000", "base: D1000, tags: {total: {type: f32}}"),
+        5,
+        "machines[0].tags.total.type",
+        "integer type",
+    ),
     "modulus beyond its type": (
         edit("base: D1000", "base: D1000, counters: {total: {width: 16, modulus: 100000}}"),
-        5, "machines[0].counters.total.modulus", "65536",
+        5,
+        "machines[0].counters.total.modulus",
+        "65536",
     ),
     "counter that wraps too fast": (
         edit("base: D1000", "base: D1000, counters: {total: {modulus: 10, max_rate_per_s: 9}}"),
-        5, "machines[0].counters.total", "cannot be counted",
+        5,
+        "machines[0].counters.total",
+        "cannot be counted",
     ),
     "maximum rate below the ideal": (
         edit("base: D1000", "base: D1000, counters: {total: {max_rate_per_s: 0.001}}"),
-        5, "machines[0].counters.total.max_rate_per_s", "glitches",
+        5,
+        "machines[0].counters.total.max_rate_per_s",
+        "glitches",
     ),
     "no counter left": (
-        edit("base: D1000", "base: D1000, counters: {total: null, good: null}"), 5, "machines[0].counters", "required"),
+        edit("base: D1000", "base: D1000, counters: {total: null, good: null}"),
+        5,
+        "machines[0].counters",
+        "required",
+    ),
     "no such product": (edit("base: D1000", "base: D1000, product: gown"), 5, "machines[0].product", "suit"),
     "product and products": (
-        edit("base: D1000", "base: D1000, product: suit, products: [suit]"), 5, "machines[0].product", "not both"),
+        edit("base: D1000", "base: D1000, product: suit, products: [suit]"),
+        5,
+        "machines[0].product",
+        "not both",
+    ),
     "thresholds out of order": (
-        edit("base: D1000", "base: D1000, product: {id: suit, stop_s: 10}"), 5, "machines[0].product", "out of order"),
+        edit("base: D1000", "base: D1000, product: {id: suit, stop_s: 10}"),
+        5,
+        "machines[0].product",
+        "out of order",
+    ),
     "hold shorter than the poll": (edit("base: D1000", "base: D1000, hold_s: 0.5"), 5, "machines[0].hold_s", "shorter"),
     "no such calendar": (edit("base: D1000", "base: D1000, calendar: nights"), 5, "machines[0].calendar", "nights"),
     "two calendars, none chosen": (
-        MINIMAL + "calendars: [{id: a}, {id: b}]\n", 5, "machines[0].calendar", "several calendars"),
+        MINIMAL + "calendars: [{id: a}, {id: b}]\n",
+        5,
+        "machines[0].calendar",
+        "several calendars",
+    ),
     "a time that is none": (
-        MINIMAL + 'calendar: {shifts: [{name: d, start: "8am", end: "20:00"}]}\n', 6, "calendar.shifts[0].start", "08:00"),
+        MINIMAL + 'calendar: {shifts: [{name: d, start: "8am", end: "20:00"}]}\n',
+        6,
+        "calendar.shifts[0].start",
+        "08:00",
+    ),
     "a day that is none": (
         MINIMAL + 'calendar: {shifts: [{name: d, start: "08:00", end: "20:00", days: mo}]}\n',
-        6, "calendar.shifts[0].days", "mon-fri",
+        6,
+        "calendar.shifts[0].days",
+        "mon-fri",
     ),
     "a date that is none": (MINIMAL + "calendar: {holidays: [2026-02-30]}\n", 6, "calendar.holidays[0]", "2026-10-01"),
     "break outside its shift": (
         MINIMAL + 'calendar:\n  shifts:\n    - name: d\n      start: "22:00"\n      end: "06:00"\n'
         '      breaks: [{start: "05:50", end: "06:10"}]\n',
-        11, "calendar.shifts[0].breaks[0]", "not inside its shift",
+        11,
+        "calendar.shifts[0].breaks[0]",
+        "not inside its shift",
     ),
     "overlap around the week": (
         MINIMAL + 'calendar:\n  shifts:\n    - {name: a, start: "22:00", end: "06:00", days: sun}\n'
         '    - {name: b, start: "05:00", end: "14:00", days: mon}\n',
-        9, "calendar.shifts[1]", "overlaps shift a",
+        9,
+        "calendar.shifts[1]",
+        "overlaps shift a",
     ),
     "sink without a database": (
-        MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://h:8086"}]\n', 6, "sinks[0].database", "requires database"),
+        MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://h:8086"}]\n',
+        6,
+        "sinks[0].database",
+        "requires database",
+    ),
     "token for InfluxDB 1": (
         MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://h", database: d, token: t}]\n',
-        6, "sinks[0].token", "has no token",
+        6,
+        "sinks[0].token",
+        "has no token",
     ),
     "no such sink type": (
-        MINIMAL + 'sinks: [{id: a, type: influx, url: "http://h"}]\n', 6, "sinks[0].type", "influxdb1"),
+        MINIMAL + 'sinks: [{id: a, type: influx, url: "http://h"}]\n',
+        6,
+        "sinks[0].type",
+        "influxdb1",
+    ),
     "password inside an address": (
-        MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://u:hush@h", database: d}]\n', 6, "sinks[0].url", "password"),
+        MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://u:hush@h", database: d}]\n',
+        6,
+        "sinks[0].url",
+        "password",
+    ),
     "broken YAML": (edit("host: h}", "host: h"), 4, ".", "YAML syntax"),
     "an area off the map": (
         edit("host: h", "host: h, areas: [{prefix: D, range: 0-9, table: holding, base: 65530}]"),
-        3, "devices[0].areas[0]", "does not fit",
+        3,
+        "devices[0].areas[0]",
+        "does not fit",
     ),
     "forbidden range nobody knows": (
-        edit("host: h", "host: h, limits: {forbidden: [Z9]}"), 3, "devices[0].limits.forbidden[0]", "Z9"),
+        edit("host: h", "host: h, limits: {forbidden: [Z9]}"),
+        3,
+        "devices[0].limits.forbidden[0]",
+        "Z9",
+    ),
     "a needed register is forbidden": (
-        edit("host: h", "host: h, limits: {forbidden: [D1008-D1009]}"), 5, "machines[0]", "must never be read"),
+        edit("host: h", "host: h, limits: {forbidden: [D1008-D1009]}"),
+        5,
+        "machines[0]",
+        "must never be read",
+    ),
     "secret file that is not there": (
         MINIMAL + 'sinks: [{id: a, type: influxdb2, url: "http://h", org: o, bucket: b, token: {file: none}}]\n',
-        6, "sinks[0].token", "cannot read the secret file"),
+        6,
+        "sinks[0].token",
+        "cannot read the secret file",
+    ),
     "half a variable": (edit("host: h", "host: '${HOST'"), 3, "devices[0].host", "${NAME}"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)
