@@ -230,6 +230,11 @@ async def test_a_client_that_never_reads_disturbs_nobody_and_is_cut(
                 while page.listeners > 1:
                     await read_events(response, 1)
             await read_events(response, 2)
+        # Its connection and what was buffered for it are let go although it never read a byte.
+        assert page._runner is not None
+        assert page._runner.server is not None
+        connections = page._runner.server
+        await until(lambda: len(connections.connections) == 0)
 
 
 async def test_too_many_open_pages_are_told_so(
