@@ -54,6 +54,7 @@ class Flag(IntFlag):
     GLITCH = 1 << 11
     COUNTER_FAULT = 1 << 12
     QUALITY_ASSUMED = 1 << 13  # no good or reject counter: every piece was taken as good
+    BREAK_ASSUMED = 1 << 14  # a break nobody observed: taken as taken
 
 
 class Correction(IntEnum):

@@ -116,8 +116,9 @@ cdef inline bint reverses(CounterState* c, int64_t t_ns, int64_t value, Step* ou
     return True
 
 
-cdef inline void clear_epoch(CounterState* c, int64_t t_ns, int64_t value, int64_t cap, Step* out) noexcept nogil:
+cdef inline void clear_epoch(CounterState* c, int64_t t_ns, int64_t value, Step* out) noexcept nogil:
     """The PLC itself says that it restarted: a smaller value is a RESET, never a ROLLOVER."""
+    cdef int64_t cap = capacity(c, t_ns - c.at_ns)
     if value <= cap:
         out.credit = value
         out.lost_max = cap - value
@@ -177,8 +178,8 @@ cdef inline void decide_held(CounterState* c, int64_t t_ns, int64_t value, Step*
 
 cdef inline void counter_step(CounterState* c, int64_t t_ns, int64_t value, bint epoch, Step* out) noexcept nogil:
     """One good sample. `t_ns` must not run backwards; `epoch`: the PLC restarted since the last sample."""
-    cdef int64_t delta, cap
-    cdef bint may_wrap
+    cdef int64_t delta
+    cdef double most
     out.credit = 0
     out.old = c.value
     out.new = value
@@ -196,17 +197,16 @@ cdef inline void counter_step(CounterState* c, int64_t t_ns, int64_t value, bint
     if c.held:
         decide_held(c, t_ns, value, out)
     else:
-        cap = capacity(c, t_ns - c.at_ns)
         delta = forward(c, value, c.value)
+        most = possible(c, t_ns - c.at_ns)
         if epoch and value < c.value:
-            clear_epoch(c, t_ns, value, cap, out)
-        elif delta <= cap:
-            may_wrap = possible(c, t_ns - c.at_ns) >= <double> c.modulus
+            clear_epoch(c, t_ns, value, out)
+        elif <double> delta <= most + 2.0 or delta <= capacity(c, t_ns - c.at_ns):    # the first implies the second, without ceil
             out.credit = delta
             if value < c.value:
                 out.correction = C_ROLLOVER
                 out.flags = F_ROLLOVER
-            if may_wrap:
+            if most >= <double> c.modulus:
                 out.correction = C_AMBIGUOUS
                 out.flags |= F_AMBIGUOUS
             accept(c, t_ns, value)
@@ -214,7 +214,7 @@ cdef inline void counter_step(CounterState* c, int64_t t_ns, int64_t value, bint
             c.held = 1
             c.held_value = value
             c.held_at_ns = t_ns
-            c.held_cap = cap
+            c.held_cap = capacity(c, t_ns - c.at_ns)
     if c.memory_left > 0 and out.correction != C_RESET and out.correction != C_REBASE:
         c.memory_left -= 1
         c.credited_since += out.credit

@@ -68,7 +68,9 @@ cdef enum:                      # one cell, as a row of int64; names in CELL_FIE
 cdef struct Rule:               # from the plan; never in a checkpoint
     int64_t hold_ns
     int32_t counters            # mask of the counters the machine has
+    int32_t output              # which of them proves output: the total, else the goods; 0 = none
     int32_t n_products
+    int32_t padding
     int64_t ideal_ns[MAX_PRODUCTS]
     int64_t slow_ns[MAX_PRODUCTS]
     int64_t small_ns[MAX_PRODUCTS]
@@ -82,8 +84,11 @@ cdef struct State:              # all that is remembered; a checkpoint is a copy
     int64_t booked_ns           # everything before is in cells; from here to t_ns nothing is decided yet
     int64_t anchor_ns           # last count, or when the state began: where the present gap started
     int64_t anchored_by_count
-    int64_t stalled             # the gap passed t3: it is a stop
-    int64_t bucket              # what the machine said at t_ns
+    int64_t anchor_rt_ns        # rt_ns at the anchor: what was run since then beyond the ideal cycles is slow or small stop
+    int64_t rt_ns               # run time inside planned production time since the ledger began
+    int64_t heard_ns            # last sample in which the state was known, by its signal or by a counter
+    int64_t read_ns             # last sample in which the counter of output was read
+    int64_t bucket              # what the machine is believed to do since t_ns
     int64_t fault
     int64_t product
     int64_t deficit             # rejects (or goods) counted ahead of their total
@@ -113,6 +118,7 @@ cdef struct Calendar:           # contiguous slices of the plan's calendar
 cdef struct Credits:            # what the counters of one sample came to
     int64_t pieces[N_COUNTER]
     int64_t evidence            # pieces that prove production (rejects alone do not)
+    int64_t blind               # counted while the counter could not be read
     int64_t resets
     int64_t rollovers
     int64_t glitches
@@ -127,4 +133,3 @@ cdef struct Ledger:
     Rows stops
     Rows corrections
     int quiet                   # a peek: no stops, no corrections
-    int uncovered               # the calendar did not reach

@@ -2,26 +2,35 @@
 """The ledger kernel: readings in, integer nanoseconds and pieces out.
 
 Theory. Time is booked only when its class is known. Between `booked_ns` and the last sample lies the present gap: time in which
-the state did not change and nothing was counted. What it was is decided by what ends it:
+the state did not change and nothing was counted, since the anchor (the last count, or when the state began). What ends it decides:
 
-    a count, within t3         it was RUN; beyond t1 the excess over the ideal cycle is slow, beyond t2 a small stop
-    a count, after t3          the first ideal cycle was RUN, the rest an UNASSIGNED stop, whatever the run bit says
-    no count, t3 passes        the same, from now on booked as it passes
-    a count while "stopped"    counts beat states: it was RUN (state conflict), unless the state turned to RUN meanwhile
+    a count, within t2         it was RUN; beyond t1 the excess over the ideal cycles is slow
+    a count, within t3         it was RUN by the state; the excess is a small stop
+    a count, after t3          as many ideal cycles as pieces were RUN, the rest an UNASSIGNED stop, whatever the run bit says
+    no count, t3 passes        the same, from now on booked as it passes: the first ideal cycle after a count was RUN
+    a count while "stopped"    counts beat states: within t2 it was all RUN, beyond it the ideal cycles of the pieces (state conflict,
+                               unless the state turned to RUN meanwhile); not so while people make pieces by hand
     another state              it was what the state said
     silence longer than hold   the state is believed for `hold`, then nobody knows: UNKNOWN
 
+Where several pieces come in one sample, all but the first were made between the last two samples; only the rest of the gap may hide
+a stop. A state that cannot be read is the last one for `hold`; then counts alone decide; without them nobody knows. A counter that
+cannot be read proves nothing: the state alone decides, and what it shows later is RECOVERED.
+
 Booking walks from edge to edge (minute, calendar slice) and fills one cell per minute x shift x product; a cell leaves when the walk
-enters the next. Breaks and unscheduled time leave planned production time unless counts prove production. Pieces belong to the cell in
-which they were seen to be counted; pieces counted across unobserved time are spread over its scheduled part by largest remainder.
+passes its end. Breaks and unscheduled time leave planned production time unless counts prove production there, so that t3 moves time
+between RUN and UNASSIGNED and nothing else: PPT and FPT do not depend on it. Pieces belong to the cell in which they were seen to be
+counted. Pieces counted across silence are spread over its scheduled part (over its breaks where it has none, over all of it where it
+has neither) by largest remainder.
 
 Rules. Integers only. The buckets of a cell sum to the time booked into it, to the nanosecond; no time is booked twice (time never runs
 backwards here: an earlier sample moves counts, not time). O(1) state per machine; output rows are drained by the caller. The inner loop
-holds no Python object and no GIL. Stream, batch, replay and peek are one code path.
+holds no Python object and no GIL. Stream, batch, replay and peek are one code path. What can fail is asked before anything moves: a
+sample refused for its values or for the calendar's end has changed nothing and may be pushed again.
 """
 
 from libc.stdint cimport int32_t, int64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
@@ -37,8 +46,15 @@ from ext.counters cimport (
 )
 from ext.ledger cimport *
 
-cdef int64_t MINUTE = 60_000_000_000
-cdef int64_t STEP_LIMIT = 500_000_000
+cdef extern from *:
+    """
+    #define MINUTE 60000000000LL
+    #define STEP_LIMIT 500000000LL
+    #define ELAPSED_LIMIT 315360000000000000LL
+    """
+    const int64_t MINUTE
+    const int64_t STEP_LIMIT        # wall and monotonic time may differ by this much
+    const int64_t ELAPSED_LIMIT     # ten years
 
 cdef enum:
     T = 0
@@ -55,6 +71,7 @@ cdef enum:
     F_RECOVERED = 1 << 5
     F_ESTIMATED = 1 << 6
     F_QUALITY_ASSUMED = 1 << 13
+    F_BREAK_ASSUMED = 1 << 14
 
 CELL_FIELDS = (
     "minute_ns", "shift_id", "product",
@@ -107,18 +124,22 @@ cdef inline void put_correction(Ledger* m, int64_t t_ns, int counter, Step* step
 
 # ---- calendar and cells --------------------------------------------------------------------------------------------------------
 
-cdef inline int find_slice(Ledger* m, int64_t t_ns) noexcept nogil:
-    """Make `calendar.at` the slice that holds t_ns; 0 where the calendar does not reach."""
+cdef inline int64_t min64(int64_t a, int64_t b) noexcept nogil:
+    return a if a < b else b
+
+
+cdef inline bint covers(Ledger* m, int64_t from_ns, int64_t last_ns) noexcept nogil:
+    """The calendar reaches from `from_ns` to `last_ns`. Asked once per sample, before anything moves; nothing below asks again."""
     cdef Calendar* c = &m.calendar
-    while c.at > 0 and t_ns < c.start[c.at]:
+    return c.count > 0 and c.start[0] <= from_ns and last_ns < c.end[c.count - 1]
+
+
+cdef inline void seek(Calendar* c, int64_t t_ns) noexcept nogil:
+    """Make `at` the slice that holds t_ns."""
+    while t_ns < c.start[c.at]:
         c.at -= 1
-    while c.at < c.count and t_ns >= c.end[c.at]:
+    while t_ns >= c.end[c.at]:
         c.at += 1
-    if c.at >= c.count or t_ns < c.start[c.at]:
-        c.at = 0
-        m.uncovered = 1
-        return 0
-    return 1
 
 
 cdef inline void flush_cell(Ledger* m) noexcept nogil:
@@ -130,22 +151,21 @@ cdef inline void flush_cell(Ledger* m) noexcept nogil:
         m.s.has_cell = 0
 
 
-cdef inline int enter_cell(Ledger* m, int64_t t_ns) noexcept nogil:
+cdef inline void enter_cell(Ledger* m, int64_t t_ns) noexcept nogil:
     """Make the open cell the one that holds t_ns, with the present product."""
-    cdef int64_t minute = t_ns - t_ns % MINUTE
+    cdef int64_t* cell = &m.s.cell[0]
     cdef int64_t shift
-    if not find_slice(m, t_ns):
-        return 0
+    seek(&m.calendar, t_ns)
     shift = m.calendar.shift[m.calendar.at]
-    if m.s.has_cell and m.s.cell[K_MINUTE] == minute and m.s.cell[K_SHIFT] == shift and m.s.cell[K_PRODUCT] == m.s.product:
-        return 1
-    flush_cell(m)
-    memset(&m.s.cell[0], 0, N_CELL * sizeof(int64_t))
-    m.s.cell[K_MINUTE] = minute
-    m.s.cell[K_SHIFT] = shift
-    m.s.cell[K_PRODUCT] = m.s.product
+    if m.s.has_cell:
+        if 0 <= t_ns - cell[K_MINUTE] < MINUTE and cell[K_SHIFT] == shift and cell[K_PRODUCT] == m.s.product:
+            return
+        flush_cell(m)
+    memset(cell, 0, N_CELL * sizeof(int64_t))
+    cell[K_MINUTE] = t_ns - t_ns % MINUTE
+    cell[K_SHIFT] = shift
+    cell[K_PRODUCT] = m.s.product
     m.s.has_cell = 1
-    return 1
 
 
 cdef inline void live_through(Ledger* m, int64_t bucket, int64_t from_ns) noexcept nogil:
@@ -154,43 +174,44 @@ cdef inline void live_through(Ledger* m, int64_t bucket, int64_t from_ns) noexce
         put_stop(m, from_ns)
         m.s.open_bucket = bucket
         m.s.open_since_ns = from_ns
-        m.s.open_fault = m.s.fault
+        m.s.open_fault = m.s.fault if bucket == m.s.bucket or bucket == B_UNASSIGNED else 0
 
 
 cdef inline int64_t scheduled_bucket(int64_t kind, int64_t bucket, bint proven) noexcept nogil:
-    """The calendar's word: it yields to production that is proven, and to nothing else."""
-    if kind == S_SCHEDULED or (bucket == B_RUN and proven):
+    """The calendar's word: it yields to production that is proven, and to nothing else. Unobserved production is proven by pieces that
+    can only have been made in a break; when exactly is UNKNOWN."""
+    if kind == S_SCHEDULED or (proven and (bucket == B_RUN or (kind == S_BREAK and bucket == B_UNKNOWN))):
         return bucket
     return B_PLANNED_STOP if kind == S_BREAK else B_NOT_SCHEDULED
 
 
-cdef inline int book(Ledger* m, int64_t until_ns, int64_t bucket, bint proven) noexcept nogil:
-    """Book everything from `booked_ns` to `until_ns` as `bucket`. 0 where the calendar does not reach."""
-    cdef int64_t edge, ns, effective, kind
+cdef inline void book(Ledger* m, int64_t until_ns, int64_t bucket, bint proven) noexcept nogil:
+    """Book everything from `booked_ns` to `until_ns` as `bucket`."""
+    cdef int64_t minute_end, edge, ns, effective, kind
     cdef int64_t* cell = &m.s.cell[0]
     while m.s.booked_ns < until_ns:
-        if not enter_cell(m, m.s.booked_ns):
-            return 0
-        edge = cell[K_MINUTE] + MINUTE
-        if m.calendar.end[m.calendar.at] < edge:
-            edge = m.calendar.end[m.calendar.at]
-        if until_ns < edge:
-            edge = until_ns
+        enter_cell(m, m.s.booked_ns)
+        minute_end = cell[K_MINUTE] + MINUTE
+        edge = min64(min64(minute_end, m.calendar.end[m.calendar.at]), until_ns)
         ns = edge - m.s.booked_ns
         kind = m.calendar.kind[m.calendar.at]
         effective = scheduled_bucket(kind, bucket, proven)
         live_through(m, effective, m.s.booked_ns)
         cell[K_BUCKET + effective] += ns
-        if kind == S_SCHEDULED or (kind == S_BREAK and effective == B_RUN):
+        if kind == S_SCHEDULED or (kind == S_BREAK and effective != B_PLANNED_STOP):
             cell[K_PPT] += ns
             if effective == B_RUN:
                 cell[K_RT] += ns
+                m.s.rt_ns += ns
             elif effective == B_UNKNOWN:
                 cell[K_UNKNOWN] += ns
         elif effective == B_RUN:
             cell[K_URUN] += ns
+        elif kind == S_BREAK and bucket == B_UNKNOWN:
+            cell[K_FLAGS] |= F_BREAK_ASSUMED
         m.s.booked_ns = edge
-    return 1
+        if edge == minute_end:
+            flush_cell(m)       # everything before the minute of booked_ns has left
 
 
 # ---- pieces --------------------------------------------------------------------------------------------------------------------
@@ -210,6 +231,8 @@ cdef inline void add_pieces(Ledger* m, int64_t total, int64_t good, int64_t reje
         cell[K_SC] += reject
         cell[K_NRT] += ideal * total
         cell[K_FPT] += ideal * good
+    if m.rule.counters == HAS_T or m.rule.counters == HAS_G:
+        cell[K_FLAGS] |= F_QUALITY_ASSUMED
     m.s.made[T] += total
     m.s.made[G] += good
     m.s.made[R] += reject
@@ -240,29 +263,39 @@ cdef inline void derive(Ledger* m, int64_t* d) noexcept nogil:
         d[T] = d[G]
 
 
+cdef inline void decode_counter(Ledger* m, const int64_t* sample, int c, Credits* out) noexcept nogil:
+    cdef CounterState* counter = &m.s.counters[c]
+    cdef int64_t multiplier = counter.multiplier
+    cdef int64_t unread_ns = m.s.virtual_ns - counter.at_ns
+    cdef Step step
+    counter_step(counter, m.s.virtual_ns, sample[I_COUNTER + c], (sample[I_MASK] & EPOCH) != 0, &step)
+    out.pieces[c] = step.credit * multiplier
+    if m.rule.output == (1 << c):
+        out.evidence = out.pieces[c]
+        if out.evidence > 0 and unread_ns > m.rule.hold_ns:
+            out.blind = 1
+            out.flags |= F_RECOVERED
+    if step.correction:
+        put_correction(m, sample[I_T], c, &step)
+        out.flags |= step.flags
+        out.resets += step.correction == C_RESET or step.correction == C_REBASE
+        out.rollovers += (step.flags & F_ROLLOVER) != 0
+        out.glitches += step.correction == C_GLITCH
+        out.lost_max += step.lost_max * multiplier
+
+
 cdef inline void decode_counters(Ledger* m, const int64_t* sample, Credits* out) noexcept nogil:
     """Credits of this sample in pieces; corrections go out as rows."""
-    cdef int c
-    cdef int64_t multiplier
-    cdef Step step
+    cdef int64_t read = m.rule.counters & sample[I_MASK]
     memset(out, 0, sizeof(Credits))
-    for c in range(N_COUNTER):
-        if not (m.rule.counters & sample[I_MASK] & (1 << c)):
-            continue
-        counter_step(&m.s.counters[c], m.s.virtual_ns, sample[I_COUNTER + c], (sample[I_MASK] & EPOCH) != 0, &step)
-        multiplier = m.s.counters[c].multiplier
-        out.pieces[c] = step.credit * multiplier
-        out.flags |= step.flags
-        if step.correction:
-            put_correction(m, sample[I_T], c, &step)
-            out.resets += step.correction == C_RESET or step.correction == C_REBASE
-            out.rollovers += (step.flags & F_ROLLOVER) != 0
-            out.glitches += step.correction == C_GLITCH
-            out.lost_max += step.lost_max * multiplier
-    out.evidence = out.pieces[T] if m.rule.counters & HAS_T else out.pieces[G]
-    derive(m, &out.pieces[0])
-    if m.rule.counters == HAS_T or m.rule.counters == HAS_G:
-        out.flags |= F_QUALITY_ASSUMED
+    if read & HAS_T:
+        decode_counter(m, sample, T, out)
+    if read & HAS_G:
+        decode_counter(m, sample, G, out)
+    if read & HAS_R:
+        decode_counter(m, sample, R, out)
+    if read:
+        derive(m, &out.pieces[0])
 
 
 cdef inline bint anything(Credits* c) noexcept nogil:
@@ -270,13 +303,15 @@ cdef inline bint anything(Credits* c) noexcept nogil:
 
 
 cdef inline void add_facts(Ledger* m, Credits* c) noexcept nogil:
-    """Facts and doubts into the open cell."""
-    if m.s.has_cell:
-        m.s.cell[K_RESETS] += c.resets
-        m.s.cell[K_ROLLOVERS] += c.rollovers
-        m.s.cell[K_GLITCHES] += c.glitches
-        m.s.cell[K_LOST_MAX] += c.lost_max
-        m.s.cell[K_FLAGS] |= c.flags
+    """Facts and doubts into the cell where booking stands."""
+    cdef int64_t* cell = &m.s.cell[0]
+    if c.flags or c.resets or c.lost_max:
+        enter_cell(m, m.s.booked_ns)
+        cell[K_RESETS] += c.resets
+        cell[K_ROLLOVERS] += c.rollovers
+        cell[K_GLITCHES] += c.glitches
+        cell[K_LOST_MAX] += c.lost_max
+        cell[K_FLAGS] |= c.flags
 
 
 # ---- pieces counted across unobserved time -------------------------------------------------------------------------------------
@@ -294,16 +329,23 @@ cdef extern from *:
 
 cdef struct Share:
     int64_t end_ns
+    int64_t kind
     int64_t weight
     int64_t rest
     int64_t pieces[N_COUNTER]
 
 
+cdef inline Py_ssize_t count_above(Share* shares, Py_ssize_t n, int64_t rest) noexcept nogil:
+    cdef Py_ssize_t i, above = 0
+    for i in range(n):
+        above += shares[i].rest > rest
+    return above
+
+
 cdef inline void share_out(Share* shares, Py_ssize_t n, int64_t pieces, int which) noexcept nogil:
     """`pieces` in proportion to the weights, in whole pieces, by largest remainder (the earliest first among equals)."""
-    cdef Py_ssize_t i, best
-    cdef int64_t left = pieces
-    cdef int64_t total = 0
+    cdef Py_ssize_t i
+    cdef int64_t total = 0, left = pieces, low = 0, high, middle
     cdef long long rest = 0
     for i in range(n):
         total += shares[i].weight
@@ -311,56 +353,55 @@ cdef inline void share_out(Share* shares, Py_ssize_t n, int64_t pieces, int whic
         shares[i].pieces[which] = muldiv(pieces, shares[i].weight, total, &rest)
         shares[i].rest = rest
         left -= shares[i].pieces[which]
-    while left > 0:
-        best = 0
-        for i in range(1, n):
-            if shares[i].rest > shares[best].rest:
-                best = i
-        shares[best].pieces[which] += 1
-        shares[best].rest = -1
-        left -= 1
+    high = total
+    while low < high:        # the smallest remainder that may still get one of the pieces left
+        middle = low + (high - low) // 2
+        if count_above(shares, n, middle) <= left:
+            high = middle
+        else:
+            low = middle + 1
+    left -= count_above(shares, n, low)
+    for i in range(n):
+        if shares[i].rest > low:
+            shares[i].pieces[which] += 1
+        elif shares[i].rest == low and left > 0:
+            shares[i].pieces[which] += 1
+            left -= 1
 
 
-cdef inline Py_ssize_t walk_shares(Ledger* m, int64_t from_ns, int64_t until_ns, Share* shares) noexcept nogil:
-    """The stretches between edges in [from, until), weighted by scheduled time (by all time where none is). NULL: only count them."""
-    cdef Py_ssize_t i, n = 0
-    cdef int64_t edge, scheduled = 0
+cdef inline Py_ssize_t walk_shares(Ledger* m, int64_t until_ns, Share* shares) noexcept nogil:
+    """The stretches between edges from `booked_ns` to `until_ns`, with their lengths as weights. NULL: only count them."""
+    cdef Py_ssize_t n = 0
+    cdef int64_t edge, from_ns = m.s.booked_ns
     while from_ns < until_ns:
-        if not find_slice(m, from_ns):
-            return 0
-        edge = from_ns - from_ns % MINUTE + MINUTE
-        if m.calendar.end[m.calendar.at] < edge:
-            edge = m.calendar.end[m.calendar.at]
-        if until_ns < edge:
-            edge = until_ns
+        seek(&m.calendar, from_ns)
+        edge = min64(min64(from_ns - from_ns % MINUTE + MINUTE, m.calendar.end[m.calendar.at]), until_ns)
         if shares != NULL:
             shares[n].end_ns = edge
-            shares[n].weight = edge - from_ns if m.calendar.kind[m.calendar.at] == S_SCHEDULED else 0
-            scheduled += shares[n].weight
+            shares[n].kind = m.calendar.kind[m.calendar.at]
+            shares[n].weight = edge - from_ns
         n += 1
         from_ns = edge
-    if shares != NULL and scheduled == 0:
-        edge = m.s.booked_ns
-        for i in range(n):
-            shares[i].weight = shares[i].end_ns - edge
-            edge = shares[i].end_ns
     return n
 
 
-cdef inline int spread(Ledger* m, int64_t t_ns, Credits* credits) noexcept nogil:
-    """Book [booked, t) as UNKNOWN and spread the pieces that were counted meanwhile over it."""
-    cdef Py_ssize_t i, n = walk_shares(m, m.s.booked_ns, t_ns, NULL)
-    cdef Share* shares
-    if n == 0:
-        return 0
-    shares = <Share*> realloc(NULL, <size_t> n * sizeof(Share))
-    if shares == NULL:
-        m.cells.failed = 1
-        return 0
-    memset(shares, 0, <size_t> n * sizeof(Share))
-    walk_shares(m, m.s.booked_ns, t_ns, shares)
+cdef inline int64_t weigh_best(Share* shares, Py_ssize_t n) noexcept nogil:
+    """Only the best kind of time gets pieces: scheduled, else breaks, else unscheduled. Which it is."""
+    cdef Py_ssize_t i
+    cdef int64_t best = S_NOT_SCHEDULED
+    for i in range(n):
+        best = min64(best, shares[i].kind)
+    for i in range(n):
+        if shares[i].kind != best:
+            shares[i].weight = 0
+    return best
+
+
+cdef inline void share_credits(Share* shares, Py_ssize_t n, Credits* credits) noexcept nogil:
+    """Totals by time; goods and rejects by totals, so that no stretch has more of them than pieces."""
+    cdef Py_ssize_t i
     share_out(shares, n, credits.pieces[T], T)
-    if credits.pieces[T] > 0:        # goods and rejects follow the totals, so that no stretch has more of them than pieces
+    if credits.pieces[T] > 0:
         for i in range(n):
             shares[i].weight = shares[i].pieces[T]
     share_out(shares, n, credits.pieces[G], G)
@@ -369,16 +410,30 @@ cdef inline int spread(Ledger* m, int64_t t_ns, Credits* credits) noexcept nogil
             shares[i].pieces[R] = shares[i].pieces[T] - shares[i].pieces[G]
     else:
         share_out(shares, n, credits.pieces[R], R)
+
+
+cdef inline void spread(Ledger* m, int64_t t_ns, Credits* credits) noexcept nogil:
+    """Book [booked, t) as UNKNOWN and spread the pieces that were counted meanwhile over it."""
+    cdef Py_ssize_t i, n = walk_shares(m, t_ns, NULL)
+    cdef bint proven
+    cdef Share* shares = <Share*> calloc(<size_t> n, sizeof(Share))
+    if shares == NULL:
+        m.cells.failed = 1
+        return
+    walk_shares(m, t_ns, shares)
+    proven = weigh_best(shares, n) == S_BREAK and credits.evidence > 0
+    share_credits(shares, n, credits)
     for i in range(n):
-        if not book(m, shares[i].end_ns, B_UNKNOWN, False):
-            break
-        add_pieces(m, shares[i].pieces[T], shares[i].pieces[G], shares[i].pieces[R])
-        if shares[i].pieces[T] or shares[i].pieces[G]:
-            m.s.cell[K_FLAGS] |= F_RECOVERED | F_ESTIMATED
+        if shares[i].pieces[T] or shares[i].pieces[G] or shares[i].pieces[R]:
+            enter_cell(m, m.s.booked_ns)
+            add_pieces(m, shares[i].pieces[T], shares[i].pieces[G], shares[i].pieces[R])
             m.s.cell[K_RECOVERED] += shares[i].pieces[T]
-            m.s.cell[K_ESTIMATED] += shares[i].pieces[T]
+            m.s.cell[K_FLAGS] |= F_RECOVERED
+            if n > 1:
+                m.s.cell[K_ESTIMATED] += shares[i].pieces[T]
+                m.s.cell[K_FLAGS] |= F_ESTIMATED
+        book(m, shares[i].end_ns, B_UNKNOWN, proven)
     free(shares)
-    return 1
 
 
 # ---- the present gap -----------------------------------------------------------------------------------------------------------
@@ -387,143 +442,183 @@ cdef inline bint is_run(int64_t bucket) noexcept nogil:
     return bucket == B_RUN or bucket == B_NONE
 
 
-cdef inline int settle(Ledger* m, int64_t until_ns) noexcept nogil:
-    """Book the gap up to `until_ns` as what it is if no count ends it."""
-    cdef int64_t ideal = m.rule.ideal_ns[m.s.product]
-    if not is_run(m.s.bucket):
-        return book(m, until_ns, m.s.bucket, False)
-    if m.rule.counters == 0:
-        return book(m, until_ns, B_RUN, True)
-    if until_ns - m.s.anchor_ns <= m.rule.stop_ns[m.s.product]:
-        return book(m, until_ns, B_RUN, False)
-    if not m.s.stalled:
-        m.s.stalled = 1
-        if not book(m, min64(m.s.anchor_ns + ideal, until_ns), B_RUN, m.s.anchored_by_count != 0):
-            return 0
-    return book(m, until_ns, B_UNASSIGNED, False)
+cdef inline bint same(int64_t a, int64_t b) noexcept nogil:
+    """No change of state that could end a gap."""
+    return a == b or (is_run(a) and is_run(b))
 
 
-cdef inline int64_t min64(int64_t a, int64_t b) noexcept nogil:
-    return a if a < b else b
+cdef inline bint by_hand(int64_t bucket) noexcept nogil:
+    """Modes in which people make pieces: their counts prove nothing about the machine."""
+    return bucket == B_MAINTENANCE or bucket == B_MANUAL
+
+
+cdef inline int64_t patience(Ledger* m) noexcept nogil:
+    """How long a gap may stay undecided, because a count may still say what it was."""
+    if m.rule.output == 0 or by_hand(m.s.bucket) or m.s.bucket == B_UNKNOWN:
+        return 0
+    return m.rule.stop_ns[m.s.product] if is_run(m.s.bucket) else m.rule.small_ns[m.s.product]
 
 
 cdef inline void anchor(Ledger* m, int64_t t_ns, bint by_count) noexcept nogil:
     m.s.anchor_ns = t_ns
     m.s.anchored_by_count = by_count
-    m.s.stalled = 0
+    m.s.anchor_rt_ns = m.s.rt_ns
 
 
-cdef inline int end_run_gap(Ledger* m, int64_t t_ns, int64_t pieces, int64_t* slow, int64_t* small) noexcept nogil:
+cdef inline int64_t first_cycle(Ledger* m) noexcept nogil:
+    """End of the cycle that followed the last count: it was run, whatever came after."""
+    return m.s.anchor_ns + (m.rule.ideal_ns[m.s.product] if m.s.anchored_by_count else 0)
+
+
+cdef inline void settle(Ledger* m, int64_t until_ns) noexcept nogil:
+    """Book the gap up to `until_ns` as what it is if no count ends it."""
+    if not is_run(m.s.bucket):
+        book(m, until_ns, m.s.bucket, False)
+    elif m.rule.output == 0:
+        book(m, until_ns, B_RUN, True)
+    else:
+        book(m, min64(first_cycle(m), until_ns), B_RUN, True)
+        book(m, until_ns, B_RUN if until_ns - m.s.anchor_ns <= patience(m) else B_UNASSIGNED, False)
+
+
+cdef inline void settle_believed(Ledger* m, int64_t until_ns) noexcept nogil:
+    """The same where the state has not been heard of since: it is believed for `hold`, then nobody knows."""
+    settle(m, min64(m.s.heard_ns + m.rule.hold_ns, until_ns))
+    book(m, until_ns, B_UNKNOWN, False)
+
+
+cdef inline void end_run_gap(Ledger* m, int64_t t_ns, int64_t pieces, int64_t* slow, int64_t* small) noexcept nogil:
     """A count ends a gap in which the machine was running, or said nothing of its state."""
     cdef int64_t product = m.s.product
     cdef int64_t ideal = m.rule.ideal_ns[product]
     cdef int64_t gap = t_ns - m.s.anchor_ns
-    cdef int64_t tail
-    if gap <= m.rule.stop_ns[product] and not m.s.stalled:
-        if gap > pieces * m.rule.small_ns[product]:
-            small[0] = gap - pieces * ideal
-        elif gap > pieces * m.rule.slow_ns[product]:
-            slow[0] = gap - pieces * ideal
-        return book(m, t_ns, B_RUN, True)
-    # The first ideal cycle of the gap was run; so were, at its end, the cycles of the other pieces seen in this sample.
-    tail = min64((pieces - 1) * ideal, t_ns - m.s.t_ns)
-    if not m.s.stalled and not book(m, min64(m.s.anchor_ns + ideal, t_ns - tail), B_RUN, m.s.anchored_by_count != 0):
-        return 0
-    return book(m, t_ns - tail, B_UNASSIGNED, False) and book(m, t_ns, B_RUN, True)
-
-
-cdef inline int end_stop_gap(Ledger* m, int64_t t_ns, int64_t pieces, int64_t now, int64_t* conflict) noexcept nogil:
-    """A count although the machine said it stood. Counts beat states, but not a mode in which people make pieces by hand."""
-    cdef int64_t tail
-    if m.s.bucket == B_MAINTENANCE or m.s.bucket == B_MANUAL or is_run(now):
-        return book(m, t_ns, m.s.bucket, False)
-    if t_ns - m.s.anchor_ns <= m.rule.stop_ns[m.s.product]:
-        tail = t_ns - m.s.booked_ns
+    cdef int64_t since_last = t_ns - m.s.t_ns
+    cdef int64_t idle = gap - min64((pieces - 1) * ideal, since_last)
+    cdef int64_t tail, lost
+    if idle <= m.rule.small_ns[product]:
+        book(m, t_ns, B_RUN, True)
     else:
-        tail = min64(pieces * m.rule.ideal_ns[m.s.product], t_ns - m.s.booked_ns)
-    conflict[0] = tail
-    return book(m, t_ns - tail, m.s.bucket, False) and book(m, t_ns, B_RUN, True)
+        tail = min64((pieces - m.s.anchored_by_count) * ideal, since_last)
+        book(m, min64(first_cycle(m), t_ns - tail), B_RUN, True)
+        book(m, t_ns - tail, B_RUN if idle <= m.rule.stop_ns[product] else B_UNASSIGNED, False)
+        book(m, t_ns, B_RUN, True)
+    lost = m.s.rt_ns - m.s.anchor_rt_ns - pieces * ideal
+    if lost > 0 and idle > m.rule.small_ns[product]:
+        small[0] = lost
+    elif lost > 0 and gap > pieces * m.rule.slow_ns[product]:
+        slow[0] = lost
 
 
-cdef inline int pass_silence(Ledger* m, int64_t t_ns, Credits* credits) noexcept nogil:
-    """Longer than `hold` without a reading: the old state is believed for `hold`, then nobody knows."""
-    if not settle(m, m.s.t_ns + m.rule.hold_ns):
-        return 0
-    if not anything(credits):
-        return book(m, t_ns, B_UNKNOWN, False)
-    if m.s.booked_ns // MINUTE == t_ns // MINUTE and walk_shares(m, m.s.booked_ns, t_ns, NULL) == 1:
-        if not book(m, t_ns, B_UNKNOWN, False) or not enter_cell(m, t_ns):
-            return 0
-        add_pieces(m, credits.pieces[T], credits.pieces[G], credits.pieces[R])
-        m.s.cell[K_FLAGS] |= F_RECOVERED
-        m.s.cell[K_RECOVERED] += credits.pieces[T]
-        return 1
-    return spread(m, t_ns, credits)
+cdef inline void end_stop_gap(Ledger* m, int64_t t_ns, int64_t pieces, int64_t now, int64_t* conflict) noexcept nogil:
+    """A count although the machine said it stood, or nobody knew what it did."""
+    cdef int64_t cycles = pieces * m.rule.ideal_ns[m.s.product]
+    cdef int64_t idle = t_ns - m.s.anchor_ns - min64(cycles - m.rule.ideal_ns[m.s.product], t_ns - m.s.t_ns)
+    cdef int64_t run = t_ns - m.s.booked_ns
+    if by_hand(m.s.bucket):
+        book(m, t_ns, m.s.bucket, False)
+        return
+    if is_run(now) or m.s.bucket == B_UNKNOWN:
+        run = min64(cycles, run)
+    else:
+        if idle > m.rule.small_ns[m.s.product]:
+            run = min64(cycles, run)
+        conflict[0] = run
+    book(m, t_ns - run, m.s.bucket, False)
+    book(m, t_ns, B_RUN, True)
 
 
-cdef inline int pass_counted(Ledger* m, int64_t t_ns, int64_t now, Credits* credits) noexcept nogil:
+cdef inline void pass_silence(Ledger* m, int64_t t_ns, Credits* credits) noexcept nogil:
+    """Longer than `hold` without a sample."""
+    if anything(credits):
+        settle(m, min64(m.s.heard_ns + m.rule.hold_ns, t_ns))
+        spread(m, t_ns, credits)
+    else:
+        settle_believed(m, t_ns)
+    anchor(m, t_ns, False)
+
+
+cdef inline void pass_counted(Ledger* m, int64_t t_ns, int64_t now, Credits* credits) noexcept nogil:
     """Something was counted since the last sample: the gap is decided, everything up to t is booked."""
     cdef int64_t slow = 0, small = 0, conflict = 0
-    cdef int done
+    cdef int64_t* cell = &m.s.cell[0]
     if credits.evidence <= 0:
-        done = settle(m, t_ns)
+        if now == B_UNKNOWN:
+            settle_believed(m, t_ns)
+        else:
+            settle(m, t_ns)
     elif is_run(m.s.bucket):
-        done = end_run_gap(m, t_ns, credits.evidence, &slow, &small)
+        end_run_gap(m, t_ns, credits.evidence, &slow, &small)
     else:
-        done = end_stop_gap(m, t_ns, credits.evidence, now, &conflict)
-    if not done or not enter_cell(m, t_ns):
-        return 0
+        end_stop_gap(m, t_ns, credits.evidence, now, &conflict)
+    enter_cell(m, t_ns)
     add_pieces(m, credits.pieces[T], credits.pieces[G], credits.pieces[R])
-    m.s.cell[K_SLOW] += slow
-    m.s.cell[K_SMALL] += small
-    m.s.cell[K_CONFLICT] += conflict
+    cell[K_SLOW] += slow
+    cell[K_SMALL] += small
+    if credits.blind:
+        cell[K_RECOVERED] += credits.pieces[T]
     if conflict:
-        m.s.cell[K_FLAGS] |= F_STATE_CONFLICT
-    if credits.evidence > 0:
-        anchor(m, t_ns, True)
-    return 1
+        cell[K_CONFLICT] += conflict
+        cell[K_FLAGS] |= F_STATE_CONFLICT
+    if credits.evidence > 0 or not same(now, m.s.bucket):
+        anchor(m, t_ns, credits.evidence > 0)
 
 
-cdef inline int pass_uncounted(Ledger* m, int64_t t_ns, int64_t now, bint readable) noexcept nogil:
-    """Nothing was counted. The gap goes on, unless the state changed, it can be no gap at all, or it became a stop."""
-    cdef int64_t bucket = m.s.bucket
-    cdef bint waits = m.rule.counters != 0 and readable and now == bucket
-    if waits and (is_run(bucket) or not (bucket == B_MAINTENANCE or bucket == B_MANUAL or bucket == B_UNKNOWN)):
-        if t_ns - m.s.anchor_ns <= m.rule.stop_ns[m.s.product]:
-            return 1
-        return settle(m, t_ns)
-    if not settle(m, t_ns):
-        return 0
-    if now != bucket or not readable:
+cdef inline void pass_uncounted(Ledger* m, int64_t t_ns, int64_t now, bint readable) noexcept nogil:
+    """Nothing was counted. The gap goes on, unless the state changed, or it is decided without a count."""
+    if not same(now, m.s.bucket):
+        if now == B_UNKNOWN:
+            settle_believed(m, t_ns)
+        else:
+            settle(m, t_ns)
         anchor(m, t_ns, False)
-    return 1
+    elif not readable and is_run(m.s.bucket) and m.rule.output:
+        if t_ns - m.s.read_ns > m.rule.hold_ns:     # the counter is blind, the state is not
+            settle(m, m.s.read_ns)
+            book(m, t_ns, B_RUN, False)
+            anchor(m, t_ns, False)
+    elif t_ns - m.s.anchor_ns > patience(m):
+        settle(m, t_ns)
 
 
 # ---- one sample ----------------------------------------------------------------------------------------------------------------
 
-cdef inline void start(Ledger* m, const int64_t* sample) noexcept nogil:
+cdef inline int64_t believed(Ledger* m, int64_t t_ns, int64_t said, bint readable) noexcept nogil:
+    """What the machine does from now on. A state that cannot be read is the last one for `hold`, then counts alone decide."""
+    if said != B_UNKNOWN and (said != B_NONE or readable):
+        m.s.heard_ns = t_ns
+        return said
+    if t_ns - m.s.heard_ns <= m.rule.hold_ns:
+        return m.s.bucket
+    if readable:
+        m.s.heard_ns = t_ns
+        return B_NONE
+    return B_UNKNOWN
+
+
+cdef inline void start(Ledger* m, const int64_t* sample, bint readable) noexcept nogil:
+    cdef Credits baseline
+    cdef int64_t t_ns = sample[I_T]
     m.s.version = CHECKPOINT_VERSION
     m.s.started = 1
-    m.s.t_ns = m.s.booked_ns = m.s.open_since_ns = sample[I_T]
+    m.s.t_ns = m.s.booked_ns = m.s.open_since_ns = m.s.read_ns = t_ns
+    m.s.heard_ns = t_ns - m.rule.hold_ns - 1      # nothing was heard before
     m.s.open_bucket = B_NONE
-    m.s.bucket = sample[I_BUCKET]
+    m.s.bucket = believed(m, t_ns, sample[I_BUCKET], readable)
     m.s.fault = sample[I_FAULT]
     m.s.product = sample[I_PRODUCT]
-    anchor(m, sample[I_T], False)
+    anchor(m, t_ns, False)
+    decode_counters(m, sample, &baseline)
 
 
-cdef inline int step(Ledger* m, const int64_t* sample) noexcept nogil:
-    """One sample. 0: the calendar does not reach, or memory is out (see the flags of the ledger)."""
+cdef inline void step(Ledger* m, const int64_t* sample) noexcept nogil:
+    """One sample, already checked. The calendar reaches from booked_ns to it."""
     cdef int64_t t_ns = sample[I_T]
-    cdef int64_t now = sample[I_BUCKET]
-    cdef int64_t elapsed, wall
-    cdef bint readable = (sample[I_MASK] & m.rule.counters) != 0
+    cdef int64_t now, elapsed, wall
+    cdef bint readable = (sample[I_MASK] & m.rule.output) != 0
     cdef Credits credits
-    cdef int done
     if not m.s.started:
-        start(m, sample)
-        decode_counters(m, sample, &credits)
-        return enter_cell(m, t_ns)
+        start(m, sample, readable)
+        return
     wall = t_ns - m.s.t_ns
     elapsed = sample[I_ELAPSED] if sample[I_ELAPSED] >= 0 else (wall if wall > 0 else 0)
     m.s.virtual_ns += elapsed
@@ -533,20 +628,17 @@ cdef inline int step(Ledger* m, const int64_t* sample) noexcept nogil:
     if wall - elapsed > STEP_LIMIT or elapsed - wall > STEP_LIMIT:
         credits.flags |= F_CLOCK_STEP
     if t_ns - m.s.t_ns > m.rule.hold_ns:
-        done = pass_silence(m, t_ns, &credits)
-        anchor(m, t_ns, False)
-    elif anything(&credits):
-        done = pass_counted(m, t_ns, now, &credits)
-        if now != m.s.bucket and not (is_run(now) and is_run(m.s.bucket)):
-            anchor(m, t_ns, is_run(now) and credits.evidence > 0)
+        pass_silence(m, t_ns, &credits)
+        now = believed(m, t_ns, sample[I_BUCKET], readable)
     else:
-        done = pass_uncounted(m, t_ns, now, readable)
-    if not done:
-        return 0
+        now = believed(m, t_ns, sample[I_BUCKET], readable)
+        if anything(&credits):
+            pass_counted(m, t_ns, now, &credits)
+        else:
+            pass_uncounted(m, t_ns, now, readable)
     add_facts(m, &credits)
     if sample[I_PRODUCT] != m.s.product:
-        if not settle(m, t_ns):
-            return 0
+        settle(m, t_ns)
         m.s.product = sample[I_PRODUCT]
         anchor(m, t_ns, False)
     if now != m.s.bucket or m.s.fault == 0:
@@ -555,15 +647,23 @@ cdef inline int step(Ledger* m, const int64_t* sample) noexcept nogil:
         m.s.open_fault = m.s.fault
     m.s.bucket = now
     m.s.t_ns = t_ns
-    return not (m.cells.failed or m.stops.failed or m.corrections.failed)
+    if readable:
+        m.s.read_ns = t_ns
 
 
-cdef inline int close_at(Ledger* m, int64_t t_ns) noexcept nogil:
-    """Book everything up to `t_ns` as it looks now."""
-    cdef int64_t held = min64(m.s.t_ns + m.rule.hold_ns, t_ns)
-    if not m.s.started or t_ns <= m.s.booked_ns:
-        return 1
-    return settle(m, held) and book(m, t_ns, B_UNKNOWN, False)
+cdef inline bint is_possible(Rule* rule, const int64_t* sample) noexcept nogil:
+    return (
+        B_NONE <= sample[I_BUCKET] < B_NOT_SCHEDULED
+        and 0 <= sample[I_PRODUCT] < rule.n_products
+        and 0 <= sample[I_MASK] < 2 * EPOCH
+        and sample[I_T] > 0
+        and sample[I_ELAPSED] <= ELAPSED_LIMIT
+    )
+
+
+cdef inline bint broken(Ledger* m) noexcept nogil:
+    """Memory ran out while rows were written: they are incomplete, and so is everything after."""
+    return m.cells.failed or m.stops.failed or m.corrections.failed
 
 
 # ---- the face for Python -------------------------------------------------------------------------------------------------------
@@ -582,8 +682,9 @@ cdef class MachineLedger:
     counters: (Counter number, modulus, highest rate in counts per second, pieces per count) of each counter the machine has.
     products: (ideal cycle, t1, t2, t3) in ns of each product; `product` in samples is an index into them.
 
-    All times are UTC ns, all durations ns. Raises ValueError for impossible rules and samples, LookupError where the calendar given by
-    `set_calendar` does not reach a time that must be booked, MemoryError.
+    All times are UTC ns, all durations ns. Raises ValueError for impossible rules and samples and LookupError where the calendar given
+    by `set_calendar` does not reach from `booked_ns` to the sample: nothing has changed then, and the call may be repeated. Raises
+    MemoryError where rows could not be written: this ledger is of no more use, go on from its last checkpoint.
     """
 
     cdef Ledger m
@@ -610,9 +711,14 @@ cdef class MachineLedger:
         for number, modulus, rate_per_s, multiplier in counters:
             if not 0 <= number < N_COUNTER or modulus < 2 or not 0.0 < rate_per_s < 1e12 or multiplier < 1:
                 raise ValueError(f"impossible counter rule {(number, modulus, rate_per_s, multiplier)}")
+            if self.m.rule.counters & (1 << <int> number):
+                raise ValueError(f"two rules for counter {number}")
             c = &self.m.s.counters[<int> number]
             c.modulus, c.rate_per_s, c.multiplier = modulus, rate_per_s, multiplier
             self.m.rule.counters |= 1 << <int> number
+        if self.m.rule.counters == HAS_R:
+            raise ValueError("a reject counter alone says nothing of the output: a total or good counter is needed")
+        self.m.rule.output = HAS_T if self.m.rule.counters & HAS_T else self.m.rule.counters & HAS_G
 
     cdef _set_products(self, products):
         if not 0 < len(products) <= MAX_PRODUCTS:
@@ -627,7 +733,7 @@ cdef class MachineLedger:
         self.m.rule.n_products = <int32_t> len(products)
 
     def set_calendar(self, const int64_t[::1] start, const int64_t[::1] end, const int64_t[::1] kind, const int64_t[::1] shift):
-        """Contiguous slices (start, end, Schedule number, shift id); they must cover every time that will be booked."""
+        """Contiguous slices (start, end, Schedule number, shift id) that cover `booked_ns` and every sample to come, as far as known."""
         cdef Py_ssize_t i, n = start.shape[0]
         if n == 0 or end.shape[0] != n or kind.shape[0] != n or shift.shape[0] != n:
             raise ValueError("a calendar is four arrays of one length, at least 1")
@@ -639,61 +745,86 @@ cdef class MachineLedger:
         self.m.calendar.kind, self.m.calendar.shift = &kind[0], &shift[0]
         self.m.calendar.count, self.m.calendar.at = n, 0
 
-    cdef _check(self, const int64_t* sample):
-        if not -1 <= sample[I_BUCKET] < N_BUCKET:
-            raise ValueError(f"no such bucket: {sample[I_BUCKET]}")
+    cdef _refuse(self, const int64_t* sample):
+        """Say what is impossible about a sample that is."""
+        if not B_NONE <= sample[I_BUCKET] < B_NOT_SCHEDULED:
+            raise ValueError(f"no state of a machine: bucket {sample[I_BUCKET]}")
         if not 0 <= sample[I_PRODUCT] < self.m.rule.n_products:
             raise ValueError(f"no such product: {sample[I_PRODUCT]}")
+        if not 0 <= sample[I_MASK] < 2 * EPOCH:
+            raise ValueError(f"no such counters: mask {sample[I_MASK]}")
         if sample[I_T] <= 0:
             raise ValueError(f"not a time: {sample[I_T]}")
+        raise ValueError(f"no elapsed time: {sample[I_ELAPSED]} ns")
 
-    cdef _fail(self):
-        if self.m.uncovered:
-            self.m.uncovered = 0
-            raise LookupError("the calendar does not reach the time to be booked")
-        raise MemoryError
+    cdef int _cover(self, int64_t from_ns, int64_t last_ns) except -1:
+        if not covers(&self.m, from_ns, last_ns):
+            raise LookupError(f"the calendar does not reach from {from_ns} to {last_ns}: set_calendar, then repeat")
+        return 0
 
     def push(self, int64_t t_ns, int64_t elapsed_ns, int64_t bucket, int64_t fault_code, int64_t product, int64_t mask,
              int64_t total=0, int64_t good=0, int64_t reject=0):
-        """One sample; fields as SAMPLE_FIELDS. bucket -1: no state signal; mask: bit per Counter read well, bit 3: the PLC restarted."""
+        """One sample; fields as SAMPLE_FIELDS. bucket -1: the machine has no state signal; UNKNOWN: it could not be read now.
+
+        mask: bit per Counter that was read well; bit 3: the PLC restarted since the last sample. elapsed_ns: monotonic time since the
+        last sample, negative where it is not known. A sample in which nothing could be read need not be pushed.
+        """
         cdef int64_t[N_SAMPLE] sample
         sample[I_T], sample[I_ELAPSED], sample[I_BUCKET], sample[I_FAULT] = t_ns, elapsed_ns, bucket, fault_code
         sample[I_PRODUCT], sample[I_MASK] = product, mask
         sample[I_COUNTER], sample[I_COUNTER + 1], sample[I_COUNTER + 2] = total, good, reject
-        self._check(&sample[0])
-        if not step(&self.m, &sample[0]):
-            self._fail()
+        if not is_possible(&self.m.rule, &sample[0]):
+            self._refuse(&sample[0])
+        if self.m.s.started:
+            self._cover(self.m.s.booked_ns, max(t_ns, self.m.s.t_ns))
+        else:
+            self._cover(t_ns, t_ns)
+        step(&self.m, &sample[0])
+        if broken(&self.m):
+            raise MemoryError
 
     def run(self, const int64_t[:, ::1] samples):
-        """Many samples, rows as SAMPLE_FIELDS, in time order. Same code path as `push`, without the GIL."""
+        """Many samples, rows as SAMPLE_FIELDS, in time order: all or, where one is refused, none. Same code path as `push`, without the GIL."""
         cdef Py_ssize_t i, n = samples.shape[0]
-        cdef int done = 1
+        cdef int64_t last_ns
         if samples.shape[1] != N_SAMPLE:
             raise ValueError(f"rows of {N_SAMPLE} numbers, got {samples.shape[1]}")
+        if n == 0:
+            return
+        last_ns = self.m.s.t_ns if self.m.s.started else samples[0, I_T]
         for i in range(n):
-            self._check(&samples[i, 0])
+            if not is_possible(&self.m.rule, &samples[i, 0]):
+                self._refuse(&samples[i, 0])
+            last_ns = max(last_ns, samples[i, I_T])
+        self._cover(self.m.s.booked_ns if self.m.s.started else samples[0, I_T], last_ns)
         with nogil:
             for i in range(n):
-                done = step(&self.m, &samples[i, 0])
-                if not done:
+                step(&self.m, &samples[i, 0])
+                if broken(&self.m):
                     break
-        if not done:
-            self._fail()
+        if broken(&self.m):
+            raise MemoryError
 
     def peek(self, int64_t t_ns, int64_t since_ns=0):
-        """The ledger as it would be if nothing more came: cells from minute `since_ns` on that are not drained yet, the open one included.
+        """The ledger at `t_ns` if nothing more came: the cells that `cells()` has not handed out yet and would then, from minute `since_ns` on.
 
-        Changes nothing. Returns (cells, bucket, in this bucket since, fault code)."""
+        Changes nothing. Returns (cells, bucket, in this bucket since, fault code); bucket -1: nothing is booked yet. Drain first: finished
+        cells that wait in `cells()` are not repeated.
+        """
         cdef Ledger copy = self.m
         cdef Py_ssize_t i, k
         cdef int64_t* row
+        if self.m.s.started and t_ns > self.m.s.booked_ns:
+            self._cover(self.m.s.booked_ns, t_ns - 1)
         memset(&copy.cells, 0, sizeof(Rows))
         copy.cells.width = N_CELL
         copy.quiet = 1
         try:
-            if not close_at(&copy, t_ns):
-                self._fail_peek(&copy)
+            if copy.s.started:
+                settle_believed(&copy, t_ns)
             flush_cell(&copy)
+            if copy.cells.failed:
+                raise MemoryError
             found = []
             for i in range(copy.cells.count):
                 row = copy.cells.data + i * N_CELL
@@ -701,12 +832,7 @@ cdef class MachineLedger:
                     found.append(tuple([row[k] for k in range(N_CELL)]))
         finally:
             free(copy.cells.data)
-        return found, copy.s.open_bucket, copy.s.open_since_ns, copy.s.open_fault if copy.s.open_bucket == copy.s.bucket else 0
-
-    cdef _fail_peek(self, Ledger* copy):
-        if copy.uncovered:
-            raise LookupError("the calendar does not reach the time to be booked")
-        raise MemoryError
+        return found, copy.s.open_bucket, copy.s.open_since_ns, copy.s.open_fault
 
     def cells(self):
         """Finished cells since the last call: tuples as CELL_FIELDS. One minute x shift x product may come in several cells; they add up."""
@@ -744,8 +870,12 @@ cdef class MachineLedger:
         """A checkpoint: everything remembered, not the rules. Undrained rows are not part of it: drain first, commit together."""
         return PyBytes_FromStringAndSize(<char*> &self.m.s, sizeof(State))
 
-    def load(self, bytes blob not None):
-        """Continue from a checkpoint under the present rules. ValueError if it is not one of this version."""
+    def load(self, bytes blob not None, renumber=()):
+        """Continue from a checkpoint under the present rules. ValueError if it is not one of this version.
+
+        The cell that was open comes out with the next `cells()`, under the numbers of the rules it was filled by. renumber: the product
+        index now of each product index then; empty = the same.
+        """
         cdef State saved
         cdef CounterState rule
         cdef int c
@@ -760,6 +890,11 @@ cdef class MachineLedger:
                 saved.counters[c] = rule          # another counter: its first sample is a new baseline
             saved.counters[c].rate_per_s = rule.rate_per_s
             saved.counters[c].multiplier = rule.multiplier
-        if not 0 <= saved.product < self.m.rule.n_products:
-            saved.product = 0
         self.m.s = saved
+        flush_cell(&self.m)
+        if renumber:
+            self.m.s.product = renumber[saved.product]
+        if not 0 <= self.m.s.product < self.m.rule.n_products:
+            self.m.s.product = 0
+        if broken(&self.m):
+            raise MemoryError

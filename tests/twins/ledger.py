@@ -1,0 +1,536 @@
+"""Plain-Python twin of `ext.ledger`: the same rules, written to be read. The oracle of the compiled ledger.
+
+It keeps cells as dicts by field name, finds the calendar by bisection, spreads pieces by sorting remainders, peeks into a deep
+copy. Where the kernel walks a pointer or asks a number, the twin asks a question with a name.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twins.counters import CounterTwin
+
+from ext.buckets import Bucket, Correction, Counter, Flag, Schedule
+from ext.ledger import CELL_FIELDS
+
+MINUTE = 60_000_000_000
+STEP_LIMIT = 500_000_000
+TEN_YEARS = 10 * 365 * 86_400_000_000_000
+NO_STATE = -1
+EPOCH = 8
+BUCKET_NAMES = [bucket.name.lower() for bucket in Bucket]
+
+
+@dataclass(frozen=True)
+class Product:
+    ideal: int
+    slow: int
+    small: int
+    stop: int
+
+
+@dataclass
+class Credits:
+    """What the counters of one sample came to, in pieces."""
+
+    total: int = 0
+    good: int = 0
+    reject: int = 0
+    evidence: int = 0
+    blind: bool = False
+    facts: dict[str, int] = field(default_factory=dict)
+    flags: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.total or self.good or self.reject)
+
+
+class LedgerTwin:
+    """Same interface as `ext.ledger.MachineLedger`."""
+
+    def __init__(self, hold_ns: int, counters: Sequence[tuple], products: Sequence[tuple]) -> None:
+        if hold_ns <= 0:
+            raise ValueError(f"hold_ns must be positive, got {hold_ns}")
+        if not 0 < len(products) <= 32:
+            raise ValueError(f"1 to 32 products, got {len(products)}")
+        if len({c[0] for c in counters}) < len(counters):
+            raise ValueError("two rules for one counter")
+        for number, modulus, rate, multiplier in counters:
+            if not 0 <= number < 3 or modulus < 2 or not 0 < rate < 1e12 or multiplier < 1:
+                raise ValueError(f"impossible counter rule {(number, modulus, rate, multiplier)}")
+        for p in products:
+            if not 0 < p[0] <= p[1] <= p[2] <= p[3]:
+                raise ValueError(f"0 < ideal <= t1 <= t2 <= t3 must hold, got {p}")
+        self.hold = hold_ns
+        self.products = [Product(*p) for p in products]
+        self.decoders = {Counter(n): CounterTwin(modulus, rate, k) for n, modulus, rate, k in counters}
+        if set(self.decoders) == {Counter.REJECT}:
+            raise ValueError("a reject counter alone says nothing of the output")
+        self.output = next((c for c in (Counter.TOTAL, Counter.GOOD) if c in self.decoders), None)
+        self.slices: list[tuple[int, int, int, int]] = []
+        self.started = False
+        self.t_ns = self.virtual = self.booked_ns = self.heard = self.read = 0
+        self.bucket = self.open_bucket = NO_STATE
+        self.fault = self.open_fault = self.open_since = 0
+        self.product = 0
+        self.deficit = 0
+        self._made = [0, 0, 0]
+        self.anchor, self.anchored_by_count = 0, False
+        self.run_since_anchor = 0
+        self.cell: dict[str, int] | None = None
+        self._cells: list[tuple] = []
+        self._stops: list[tuple] = []
+        self._corrections: list[tuple] = []
+
+    # ---- the face
+
+    def set_calendar(self, start: Any, end: Any, kind: Any, shift: Any) -> None:
+        slices = list(zip(start, end, kind, shift, strict=True))
+        for i, (a, b, k, _) in enumerate(slices):
+            if b <= a or (i and a != slices[i - 1][1]) or k not in (0, 1, 2):
+                raise ValueError(f"calendar slice {i}")
+        if not slices:
+            raise ValueError("no calendar")
+        self.slices = slices
+
+    def push(self, t_ns, elapsed_ns, bucket, fault_code, product, mask, total=0, good=0, reject=0) -> None:
+        self._check((t_ns, elapsed_ns, bucket, fault_code, product, mask))
+        first = self.booked_ns if self.started else t_ns
+        self._must_cover(first, max(t_ns, self.t_ns))
+        self._sample(t_ns, elapsed_ns, bucket, fault_code, product, mask, (total, good, reject))
+
+    def run(self, samples: Any) -> None:
+        rows = samples.tolist()
+        for row in rows:
+            if len(row) != 9:
+                raise ValueError("rows of 9 numbers")
+            self._check(row)
+        if not rows:
+            return
+        first = self.booked_ns if self.started else rows[0][0]
+        self._must_cover(first, max([self.t_ns, *(row[0] for row in rows)]))
+        for row in rows:
+            self._sample(*row[:6], tuple(row[6:]))
+
+    def peek(self, t_ns: int, since_ns: int = 0):
+        if self.started and t_ns > self.booked_ns:
+            self._must_cover(self.booked_ns, t_ns - 1)
+        later = copy.deepcopy(self)
+        later._cells = []
+        if later.started:
+            later._settle_believed(t_ns)
+        later._leave_cell()
+        cells = [cell for cell in later._cells if cell[0] >= since_ns]
+        return cells, later.open_bucket, later.open_since, later.open_fault
+
+    def cells(self) -> list[tuple]:
+        rows, self._cells = self._cells, []
+        return rows
+
+    def stops(self) -> list[tuple]:
+        rows, self._stops = self._stops, []
+        return rows
+
+    def corrections(self) -> list[tuple]:
+        rows, self._corrections = self._corrections, []
+        return rows
+
+    @property
+    def made(self) -> tuple[int, int, int]:
+        return tuple(self._made)
+
+    def dump(self) -> bytes:
+        rules = {"hold", "products", "output", "slices", "_cells", "_stops", "_corrections"}
+        return pickle.dumps({k: v for k, v in vars(self).items() if k not in rules})
+
+    def load(self, blob: bytes, renumber: Sequence[int] = ()) -> None:
+        try:
+            state = pickle.loads(blob)
+        except Exception as error:
+            raise ValueError("not a checkpoint") from error
+        fresh = self.decoders
+        vars(self).update(state)
+        for counter, rule in fresh.items():
+            old = self.decoders.get(counter)
+            if old is not None and old.modulus == rule.modulus:
+                rule.last, rule.held, rule.memory = old.last, old.held, old.memory
+        self.decoders = fresh
+        self._leave_cell()
+        if renumber:
+            self.product = renumber[self.product]
+        if self.product >= len(self.products):
+            self.product = 0
+
+    # ---- what is possible
+
+    def _check(self, row: Sequence[int]) -> None:
+        t_ns, elapsed_ns, bucket, _, product, mask, *_ = row
+        if not NO_STATE <= bucket < Bucket.NOT_SCHEDULED:
+            raise ValueError(f"no state of a machine: bucket {bucket}")
+        if not 0 <= product < len(self.products):
+            raise ValueError(f"no such product: {product}")
+        if not 0 <= mask < 16:
+            raise ValueError(f"no such counters: mask {mask}")
+        if t_ns <= 0:
+            raise ValueError(f"not a time: {t_ns}")
+        if elapsed_ns > TEN_YEARS:
+            raise ValueError(f"no elapsed time: {elapsed_ns} ns")
+
+    def _must_cover(self, first: int, last: int) -> None:
+        if not self.slices or first < self.slices[0][0] or last >= self.slices[-1][1]:
+            raise LookupError("the calendar does not reach")
+
+    # ---- one sample
+
+    def _sample(self, t, elapsed, said, fault, product, mask, values) -> None:
+        readable = self.output is not None and bool(mask >> self.output & 1)
+        if not self.started:
+            self._start(t, said, fault, product, mask, values, readable)
+            return
+        wall = t - self.t_ns
+        if elapsed < 0:
+            elapsed = max(wall, 0)
+        self.virtual += elapsed
+        wall_t, t = t, max(t, self.t_ns)
+        credits = self._decode(wall_t, mask, values)
+        if abs(wall - elapsed) > STEP_LIMIT:
+            credits.flags |= Flag.CLOCK_STEP
+        if t - self.t_ns > self.hold:
+            self._pass_silence(t, credits)
+            now = self._believed(t, said, readable)
+        else:
+            now = self._believed(t, said, readable)
+            if credits:
+                self._pass_counted(t, now, credits)
+            else:
+                self._pass_uncounted(t, now, readable)
+        if credits.flags or credits.facts.get("resets") or credits.facts.get("lost_max"):
+            self._note(self.booked_ns, credits.flags, **credits.facts)
+        if product != self.product:
+            self._settle(t)
+            self.product = product
+            self._anchor(t, by_count=False)
+        if now != self.bucket or self.fault == 0:
+            self.fault = fault
+        if self.open_fault == 0 and self.open_bucket == now:
+            self.open_fault = self.fault
+        self.bucket, self.t_ns = now, t
+        if readable:
+            self.read = t
+
+    def _start(self, t, said, fault, product, mask, values, readable) -> None:
+        self.started = True
+        self.t_ns = self.booked_ns = self.open_since = self.read = t
+        self.heard = t - self.hold - 1
+        self.bucket = self._believed(t, said, readable)
+        self.fault, self.product = fault, product
+        self._anchor(t, by_count=False)
+        self._decode(t, mask, values)
+
+    def _believed(self, t: int, said: int, readable: bool) -> int:
+        """An unreadable state is the last one for `hold`; then counts alone decide; without them nobody knows."""
+        speaks = said != Bucket.UNKNOWN if said != NO_STATE else readable
+        if speaks:
+            self.heard = t
+            return said
+        if t - self.heard <= self.hold:
+            return self.bucket
+        if readable:
+            self.heard = t
+            return NO_STATE
+        return Bucket.UNKNOWN
+
+    # ---- counters
+
+    def _decode(self, t: int, mask: int, values: Sequence[int]) -> Credits:
+        c = Credits()
+        got = dict.fromkeys(Counter, 0)
+        read = False
+        for counter, decoder in self.decoders.items():
+            if not mask >> counter & 1:
+                continue
+            read = True
+            since = self.virtual - (decoder.last[1] if decoder.last else 0)
+            old = decoder.last[0] if decoder.last else 0
+            pieces, correction, lost_max, unattributed, flags = decoder.push(
+                self.virtual, values[counter], bool(mask & EPOCH)
+            )
+            got[counter] = pieces
+            if counter == self.output:
+                c.evidence = pieces
+                c.blind = pieces > 0 and since > self.hold
+            if correction:
+                self._corrections.append(
+                    (t, counter, correction, old, values[counter], pieces, lost_max, unattributed)
+                )
+                facts = {
+                    "resets": correction in (Correction.RESET, Correction.REBASE),
+                    "rollovers": bool(flags & Flag.ROLLOVER),
+                    "glitches": correction == Correction.GLITCH,
+                    "lost_max": lost_max,
+                }
+                c.facts = {name: c.facts.get(name, 0) + n for name, n in facts.items()}
+                c.flags |= flags
+        if c.blind:
+            c.flags |= Flag.RECOVERED
+        c.total, c.good, c.reject = got.values()
+        if read:
+            self._derive(c)
+        return c
+
+    def _derive(self, c: Credits) -> None:
+        has = set(self.decoders)
+        if has == {Counter.TOTAL, Counter.REJECT}:
+            c.good = self._rest(c.total, c.reject)
+        elif has == {Counter.TOTAL, Counter.GOOD}:
+            c.reject = self._rest(c.total, c.good)
+        elif has == {Counter.GOOD, Counter.REJECT}:
+            c.total = c.good + c.reject
+        elif has == {Counter.TOTAL}:
+            c.good = c.total
+        elif has == {Counter.GOOD}:
+            c.total = c.good
+
+    def _rest(self, whole: int, part: int) -> int:
+        """whole - part, never negative: what is ahead is carried to the next sample."""
+        rest = whole - part - self.deficit
+        self.deficit = max(-rest, 0)
+        return max(rest, 0)
+
+    # ---- cells
+
+    def _slice(self, t: int) -> tuple[int, int, int, int]:
+        return self.slices[bisect_right([s[0] for s in self.slices], t) - 1]
+
+    def _enter_cell(self, t: int) -> dict[str, int]:
+        key = (t - t % MINUTE, self._slice(t)[3], self.product)
+        if self.cell is None or (self.cell["minute_ns"], self.cell["shift_id"], self.cell["product"]) != key:
+            self._leave_cell()
+            self.cell = dict.fromkeys(CELL_FIELDS, 0) | dict(zip(CELL_FIELDS, key, strict=False))
+        return self.cell
+
+    def _leave_cell(self) -> None:
+        if self.cell is not None:
+            self._cells.append(tuple(int(n) for n in self.cell.values()))
+            self.cell = None
+
+    def _note(self, t: int, flags: int = 0, **numbers: int) -> None:
+        cell = self._enter_cell(t)
+        cell["flags"] |= flags
+        for name, n in numbers.items():
+            cell[name] += n
+
+    def _stretches(self, until: int) -> Iterator[tuple[int, int, int]]:
+        """From `booked_ns` on, cut at minutes and calendar slices: (start, end, Schedule)."""
+        start = self.booked_ns
+        while start < until:
+            _, slice_end, kind, _ = self._slice(start)
+            end = min(start - start % MINUTE + MINUTE, slice_end, until)
+            yield start, end, kind
+            start = end
+
+    def _book(self, until: int, bucket: int, *, proven: bool = False) -> None:
+        for start, end, kind in list(self._stretches(until)):
+            effective = self._under_schedule(kind, bucket, proven)
+            self._live_through(effective, start)
+            cell = self._enter_cell(start)
+            cell[BUCKET_NAMES[effective]] += end - start
+            planned = kind == Schedule.SCHEDULED or (kind == Schedule.BREAK and effective != Bucket.PLANNED_STOP)
+            if planned:
+                cell["ppt_ns"] += end - start
+            if planned and effective == Bucket.RUN:
+                cell["rt_ns"] += end - start
+                self.run_since_anchor += end - start
+            if planned and effective == Bucket.UNKNOWN:
+                cell["unknown_ns"] += end - start
+            if kind == Schedule.NOT_SCHEDULED and effective == Bucket.RUN:
+                cell["unscheduled_run_ns"] += end - start
+            if kind == Schedule.BREAK and bucket == Bucket.UNKNOWN and not planned:
+                cell["flags"] |= Flag.BREAK_ASSUMED
+            self.booked_ns = end
+            if end % MINUTE == 0:
+                self._leave_cell()
+
+    @staticmethod
+    def _under_schedule(kind: int, bucket: int, proven: bool) -> int:
+        if kind == Schedule.SCHEDULED:
+            return bucket
+        if proven and bucket == Bucket.RUN:
+            return bucket
+        if kind == Schedule.BREAK:
+            return Bucket.UNKNOWN if proven and bucket == Bucket.UNKNOWN else Bucket.PLANNED_STOP
+        return Bucket.NOT_SCHEDULED
+
+    def _live_through(self, bucket: int, start: int) -> None:
+        if bucket == self.open_bucket:
+            return
+        if self.open_bucket not in (Bucket.RUN, NO_STATE):
+            self._stops.append((self.open_since, start, int(self.open_bucket), self.open_fault))
+        self.open_bucket, self.open_since = bucket, start
+        self.open_fault = self.fault if bucket in (self.bucket, Bucket.UNASSIGNED) else 0
+
+    def _add_pieces(self, t: int, total: int, good: int, reject: int) -> None:
+        cell = self._enter_cell(t)
+        ideal = self.products[self.product].ideal
+        if self._slice(t)[2] == Schedule.NOT_SCHEDULED:
+            self._note(t, unscheduled_tc=total, unscheduled_gc=good, unscheduled_sc=reject)
+            cell["unscheduled_fpt_ns"] += ideal * good
+        else:
+            self._note(t, tc=total, gc=good, sc=reject, nrt_ns=ideal * total, fpt_ns=ideal * good)
+        if len(self.decoders) == 1:
+            cell["flags"] |= Flag.QUALITY_ASSUMED
+        self._made = [a + b for a, b in zip(self._made, (total, good, reject), strict=True)]
+
+    # ---- the present gap
+
+    @property
+    def _rule(self) -> Product:
+        return self.products[self.product]
+
+    def _anchor(self, t: int, *, by_count: bool) -> None:
+        self.anchor, self.anchored_by_count, self.run_since_anchor = t, by_count, 0
+
+    @property
+    def _first_cycle(self) -> int:
+        """End of the cycle that was run after the last count."""
+        return self.anchor + (self._rule.ideal if self.anchored_by_count else 0)
+
+    def _settle(self, until: int) -> None:
+        """What the gap is if no count ends it."""
+        if not runs(self.bucket):
+            self._book(until, self.bucket)
+        elif self.output is None:
+            self._book(until, Bucket.RUN, proven=True)
+        else:
+            self._book(min(self._first_cycle, until), Bucket.RUN, proven=True)
+            stood = until - self.anchor > self._rule.stop
+            self._book(until, Bucket.UNASSIGNED if stood else Bucket.RUN)
+
+    def _settle_believed(self, until: int) -> None:
+        self._settle(min(self.heard + self.hold, until))
+        self._book(until, Bucket.UNKNOWN)
+
+    def _pass_silence(self, t: int, credits: Credits) -> None:
+        if credits:
+            self._settle(min(self.heard + self.hold, t))
+            self._spread(t, credits)
+        else:
+            self._settle_believed(t)
+        self._anchor(t, by_count=False)
+
+    def _pass_uncounted(self, t: int, now: int, readable: bool) -> None:
+        if not same(now, self.bucket):
+            if now == Bucket.UNKNOWN:
+                self._settle_believed(t)
+            else:
+                self._settle(t)
+            self._anchor(t, by_count=False)
+        elif runs(self.bucket) and self.output is not None and not readable:
+            if t - self.read > self.hold:
+                self._settle(self.read)
+                self._book(t, Bucket.RUN)
+                self._anchor(t, by_count=False)
+        elif not (self._may_wait and t - self.anchor <= (self._rule.stop if runs(self.bucket) else self._rule.small)):
+            self._settle(t)
+
+    @property
+    def _may_wait(self) -> bool:
+        """A count could still say what the gap was."""
+        undecidable = (Bucket.MAINTENANCE, Bucket.MANUAL, Bucket.UNKNOWN)
+        return self.output is not None and self.bucket not in undecidable
+
+    def _pass_counted(self, t: int, now: int, credits: Credits) -> None:
+        losses: dict[str, int] = {}
+        if credits.evidence <= 0:
+            if now == Bucket.UNKNOWN:
+                self._settle_believed(t)
+            else:
+                self._settle(t)
+        elif runs(self.bucket):
+            losses = self._end_run_gap(t, credits.evidence)
+        else:
+            losses = self._end_stop_gap(t, credits.evidence, now)
+        self._add_pieces(t, credits.total, credits.good, credits.reject)
+        self._note(t, Flag.STATE_CONFLICT if "conflict_ns" in losses else 0, **losses)
+        if credits.blind:
+            self._note(t, recovered=credits.total)
+        if credits.evidence > 0 or not same(now, self.bucket):
+            self._anchor(t, by_count=credits.evidence > 0)
+
+    def _idle(self, t: int, pieces: int) -> int:
+        """The part of the gap that may hide a stop: all but the first piece were made between the last two samples."""
+        return t - self.anchor - min((pieces - 1) * self._rule.ideal, t - self.t_ns)
+
+    def _end_run_gap(self, t: int, pieces: int) -> dict[str, int]:
+        rule, idle = self._rule, self._idle(t, pieces)
+        if idle <= rule.small:
+            self._book(t, Bucket.RUN, proven=True)
+        else:
+            cycles = pieces - 1 if self.anchored_by_count else pieces
+            tail = t - min(cycles * rule.ideal, t - self.t_ns)
+            self._book(min(self._first_cycle, tail), Bucket.RUN, proven=True)
+            self._book(tail, Bucket.RUN if idle <= rule.stop else Bucket.UNASSIGNED)
+            self._book(t, Bucket.RUN, proven=True)
+        lost = self.run_since_anchor - pieces * rule.ideal
+        if lost <= 0:
+            return {}
+        if idle > rule.small:
+            return {"small_ns": lost}
+        return {"slow_ns": lost} if t - self.anchor > pieces * rule.slow else {}
+
+    def _end_stop_gap(self, t: int, pieces: int, now: int) -> dict[str, int]:
+        if self.bucket in (Bucket.MAINTENANCE, Bucket.MANUAL):
+            self._book(t, self.bucket)
+            return {}
+        conflict = not runs(now) and self.bucket != Bucket.UNKNOWN
+        run = t - self.booked_ns
+        if not conflict or self._idle(t, pieces) > self._rule.small:
+            run = min(run, pieces * self._rule.ideal)
+        self._book(t - run, self.bucket)
+        self._book(t, Bucket.RUN, proven=True)
+        return {"conflict_ns": run} if conflict and run else {}
+
+    # ---- pieces counted across unobserved time
+
+    def _spread(self, t: int, credits: Credits) -> None:
+        stretches = list(self._stretches(t))
+        best = min(kind for _, _, kind in stretches)
+        weights = [end - start if kind == best else 0 for start, end, kind in stretches]
+        totals = largest_remainder(credits.total, weights)
+        by_total = totals if credits.total else weights
+        goods = largest_remainder(credits.good, by_total)
+        if credits.good + credits.reject == credits.total:
+            rejects = [a - b for a, b in zip(totals, goods, strict=True)]
+        else:
+            rejects = largest_remainder(credits.reject, by_total)
+        for (start, end, _), total, good, reject in zip(stretches, totals, goods, rejects, strict=True):
+            if total or good or reject:
+                self._add_pieces(start, total, good, reject)
+                self._note(start, Flag.RECOVERED, recovered=total)
+                if len(stretches) > 1:
+                    self._note(start, Flag.ESTIMATED, estimated=total)
+            self._book(end, Bucket.UNKNOWN, proven=best == Schedule.BREAK and credits.evidence > 0)
+
+
+def runs(bucket: int) -> bool:
+    return bucket in (Bucket.RUN, NO_STATE)
+
+
+def same(a: int, b: int) -> bool:
+    return a == b or (runs(a) and runs(b))
+
+
+def largest_remainder(pieces: int, weights: Sequence[int]) -> list[int]:
+    """Whole pieces in proportion to the weights; what is left goes to the largest remainders, the earliest first."""
+    whole = sum(weights)
+    shares = [pieces * w // whole for w in weights]
+    remainders = [pieces * w % whole for w in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda i: (-remainders[i], i))
+    for i in by_remainder[: pieces - sum(shares)]:
+        shares[i] += 1
+    return shares
