@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,6 +50,12 @@ def size_bytes(path: Path) -> int:
     """All files of the store together."""
     names = (path, wal_of(path), path.with_name(path.name + "-shm"))
     return sum(file.stat().st_size for file in names if file.exists())
+
+
+def request_check(path: Path) -> None:
+    """Let the next `open_store` read all of the file, whatever its size: damage was met while it was in use."""
+    with suppress(OSError):  # a disk that refuses even this has more to say at the next commit
+        _check_wanted(path).touch()
 
 
 class StoreLock:
@@ -121,6 +128,7 @@ def set_aside(path: Path, now_ns: int) -> Path:
     if wal_of(path).exists():
         wal_of(path).rename(wal_of(aside))
     path.with_name(path.name + "-shm").unlink(missing_ok=True)
+    _check_wanted(path).unlink(missing_ok=True)
     return aside
 
 
@@ -134,15 +142,20 @@ def _fresh(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _check_wanted(path: Path) -> Path:
+    return path.with_name(path.name + ".check")
+
+
 def _existing(path: Path) -> sqlite3.Connection:
     """An open, checked connection. Raises DamagedError, or StoreError for a file that is not ours to touch."""
-    clean = not wal_of(path).exists() or wal_of(path).stat().st_size == 0
+    clean = not _check_wanted(path).exists() and (not wal_of(path).exists() or wal_of(path).stat().st_size == 0)
     connection: sqlite3.Connection | None = None
     try:
         connection = schema.connect(path)
         _refuse_foreign(connection, path)
         if not clean or path.stat().st_size <= CHECK_CLEAN_UP_TO_BYTES:
             _check(connection)
+        _check_wanted(path).unlink(missing_ok=True)
         schema.add_missing_columns(connection)
     except (sqlite3.Error, DamagedError, StoreError) as error:
         if connection is not None:

@@ -1,7 +1,8 @@
 """The whole file in one place: tables, pragmas, version. Nothing else in the product contains SQL that creates
 anything.
 
-Theory. One record is one commit's lines of one class, as one blob: a row per point would cost more than the disk does.
+Theory. One record is one commit's lines of one class, as one compressed blob: a row per point would cost more than the
+disk does, and lines that share their tags shrink to a fifth, which is hours of autonomy and years of a card's life.
 The ledger's columns are generated from `edge.kpi.row.Sums`, so a new sum is a new column, added at the next open.
 
 Durability. WAL with synchronous=FULL: a commit that returned is on the disk (SQLite, "PRAGMA synchronous"); what a
@@ -30,7 +31,8 @@ CREATE TABLE record (
     class   INTEGER NOT NULL,                   -- edge.points.RecordClass
     t_ns    INTEGER NOT NULL,                   -- time of the batch
     points  INTEGER NOT NULL,
-    crc     INTEGER NOT NULL,                   -- crc32 of lines
+    codec   INTEGER NOT NULL,                   -- edge.outbox.codec.Codec
+    crc     INTEGER NOT NULL,                   -- crc32 of lines as stored
     lines   BLOB    NOT NULL                    -- line protocol
 );
 CREATE INDEX record_by_class ON record (class);

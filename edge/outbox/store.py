@@ -71,6 +71,8 @@ class Outbox:
         try:
             if self._positions:
                 await self._in_writer(self._writer.save_positions, dict(self._positions))
+        except StoreError as error:  # a full disk: what was delivered last is sent once more, and overwrites
+            self._error = str(error)
         finally:
             await self._in_reader(self._reader.close)
             await self._in_writer(self._writer.close)

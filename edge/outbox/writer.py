@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from edge.errors import StoreError, Text
 from edge.outbox import eviction, files, ledger, schema
 from edge.outbox.batch import Batch, Record
+from edge.outbox.codec import Packed, pack
 from edge.outbox.facts import Eviction, OpenReport, Position, StoreSettings
 
 QUARANTINE_LINES = 10_000  # the newest are kept; the count per database goes on
@@ -68,9 +68,10 @@ class Writer:
 
     def commit(self, batch: Batch, positions: Mapping[str, Position]) -> int:
         """Make `batch` and the cursors durable. Returns the id of the newest record. Raises StoreError."""
+        packed = [pack(record) for record in batch.records]
         with self._transaction() as connection:
-            self._make_room(connection, batch, positions)
-            for record in batch.records:
+            self._make_room(connection, batch, _needed_bytes(batch, packed), positions)
+            for record in packed:
                 _insert(connection, record, batch.t_ns)
             ledger.upsert(connection, batch.rows)
             connection.executemany("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", batch.checkpoints)
@@ -112,15 +113,17 @@ class Writer:
         connection.execute(f"PRAGMA wal_autocheckpoint={self._wal_bytes // 4 // schema.PAGE_BYTES}")
         connection.execute(f"PRAGMA journal_size_limit={self._wal_bytes}")
 
-    def _make_room(self, connection: sqlite3.Connection, batch: Batch, positions: Mapping[str, Position]) -> None:
+    def _make_room(
+        self, connection: sqlite3.Connection, batch: Batch, needed_bytes: int, positions: Mapping[str, Position]
+    ) -> None:
         """Keep the files inside their bound, and drop what is too old."""
         if self._settings.max_age_ns:
             eviction.forget_old(connection, positions, batch.t_ns - self._settings.max_age_ns)
-        room = self._file_bytes - _needed_bytes(batch)
+        room = self._file_bytes - needed_bytes
         if eviction.used_bytes(connection) > room:
             goal = room - min(self._file_bytes // _HEADROOM_SHARE, _HEADROOM_MAX_BYTES)
             for gone in eviction.make_room(connection, goal, positions, batch.t_ns):
-                _insert(connection, self._eviction_record(gone), batch.t_ns)
+                _insert(connection, pack(self._eviction_record(gone)), batch.t_ns)
         excess = schema.pragma(connection, "page_count") - self._file_bytes // schema.PAGE_BYTES
         for _ in range(min(excess, _SHRINK_PAGES)):  # the bound was lowered: give pages back, a few with each commit
             connection.execute("PRAGMA incremental_vacuum(1)")  # the module steps it once, whatever the number says
@@ -135,6 +138,8 @@ class Writer:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._abandon()
+            if files.is_damage(error):
+                files.request_check(self._settings.path)
             raise self._explain(error) from error
         except BaseException:
             self._abandon()
@@ -179,15 +184,15 @@ class Writer:
         )
 
 
-def _insert(connection: sqlite3.Connection, record: Record, t_ns: int) -> None:
+def _insert(connection: sqlite3.Connection, record: Packed, t_ns: int) -> None:
     connection.execute(
-        "INSERT INTO record (class, t_ns, points, crc, lines) VALUES (?, ?, ?, ?, ?)",
-        (record.record_class, t_ns, record.points, zlib.crc32(record.lines), record.lines),
+        "INSERT INTO record (class, t_ns, points, codec, crc, lines) VALUES (?, ?, ?, ?, ?, ?)",
+        (record.record_class, t_ns, record.points, record.codec, record.crc, record.blob),
     )
     connection.execute(
         "INSERT INTO tally VALUES (?, 1, ?, ?) ON CONFLICT (class) DO UPDATE SET records = records + 1, "
         "points = points + excluded.points, bytes = bytes + excluded.bytes",
-        (record.record_class, record.points, len(record.lines)),
+        (record.record_class, record.points, len(record.blob)),
     )
 
 
@@ -204,8 +209,8 @@ def _last_id(connection: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def _needed_bytes(batch: Batch) -> int:
+def _needed_bytes(batch: Batch, packed: Sequence[Packed]) -> int:
     """An upper estimate of what the batch adds to the main file."""
-    lines = sum(len(record.lines) for record in batch.records)
-    blobs = sum(len(blob) for _, blob in batch.checkpoints)
-    return lines + lines // 4 + blobs + len(batch.rows) * _ROW_BYTES + _SLACK_BYTES
+    lines = sum(len(record.blob) for record in packed)
+    checkpoints = sum(len(blob) for _, blob in batch.checkpoints)
+    return lines + lines // 4 + checkpoints + len(batch.rows) * _ROW_BYTES + _SLACK_BYTES

@@ -10,7 +10,7 @@ import pytest
 from fixtures.records import batch, outbox_at, record
 
 from edge.errors import StoreError
-from edge.outbox import schema
+from edge.outbox import files, schema
 from edge.outbox.reader import Reader
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
@@ -57,6 +57,23 @@ async def test_a_damaged_file_is_set_aside_and_the_agent_starts(path: Path, dama
     assert await asyncio.to_thread(report.set_aside.read_bytes) == broken
     await outbox.commit(batch(1, record(1)))
     assert [r.id for r in await outbox.read("a", 1000)] == [1]
+    await outbox.close()
+
+
+async def test_damage_met_in_use_is_set_aside_at_the_next_start_however_large_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "CHECK_CLEAN_UP_TO_BYTES", 0)  # as a file of many gigabytes: not read at a clean start
+    size = await asyncio.to_thread(lambda: path.stat().st_size)
+    await asyncio.to_thread(overwrite, path, 80 * 1024, b"\xa5" * (size - 80 * 1024))
+    outbox = outbox_at(path, "a")
+    assert (await outbox.open()).set_aside is None
+    with pytest.raises(StoreError, match=r"damaged|损坏"):
+        await outbox.commit(batch(1, record(1)))
+    await outbox.close()
+    outbox = outbox_at(path, "a")
+    assert (await outbox.open()).set_aside is not None
+    await outbox.commit(batch(1, record(1)))
     await outbox.close()
 
 

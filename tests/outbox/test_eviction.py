@@ -16,7 +16,7 @@ BOUND = 1 << 20
 DAY_NS = 86_400 * NS
 
 
-async def fill(outbox: Outbox, seconds: range, of: RecordClass, pad: int = 900) -> None:
+async def fill(outbox: Outbox, seconds: range, of: RecordClass, pad: int = 1200) -> None:
     for n in seconds:
         await outbox.commit(batch(n, record(n, of=of, pad=pad)))
         assert files.size_bytes(outbox.settings.path) <= outbox.settings.max_bytes
@@ -129,7 +129,7 @@ async def test_old_ledger_rows_go_before_anything_a_database_waits_for(tmp_path:
         batch(0, rows=tuple(row(f"m{m}", start + n * 60 * NS, 1) for m in range(10) for n in range(100)))
     )
     for n in range(500):
-        await outbox.commit(batch(3 * 86_400 + n, record(n, pad=900)))
+        await outbox.commit(batch(3 * 86_400 + n, record(n, pad=1200)))
     assert stored(outbox.settings.path) == {RecordClass.LIVE: 500}
     assert await outbox.ledger_rows("m3", "1m", 0, start + DAY_NS) == ()
     assert (await outbox.total_counts())["m3"] == Counts(300, 100, 0)
