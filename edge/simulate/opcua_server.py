@@ -14,6 +14,7 @@ Rules.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from edge.simulate.faults import Faults
 from edge.simulate.inject import Fault
 from edge.simulate.values import Value
 
+_log = logging.getLogger(__name__)
 BEAT_S = 0.1
 _SLOW_BEATS = 10
 _SERVER_STATUS = ua.NodeId(ua.Int32(ObjectIds.Server_ServerStatus))
@@ -80,6 +82,7 @@ class SimulatedOpcuaServer:
         self.up = True
         if self._beat is None:
             self._beat = asyncio.create_task(self._beat_on(), name=f"simulated {self.device.id}")
+            self._beat.add_done_callback(_report)
 
     async def kill(self) -> None:
         """Drop everybody and refuse connections. What clients had subscribed to is forgotten."""
@@ -170,6 +173,12 @@ class SimulatedOpcuaServer:
 
     def _time(self) -> ua.DateTime:
         return ua.DateTime.fromtimestamp(self._now_ns() / 1e9, UTC)
+
+
+def _report(beat: asyncio.Task[None]) -> None:
+    """A beat that ends by itself would leave old values standing as if they were new: say so."""
+    if not beat.cancelled() and (error := beat.exception()):
+        _log.critical("%s no longer updates its values", beat.get_name(), exc_info=error)
 
 
 class _Nodes:
