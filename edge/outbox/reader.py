@@ -28,10 +28,14 @@ _NO_LIMIT = (1 << 63) - 1
 
 
 class Reader:
-    """Read-only. Use from one thread. Every method raises StoreError where the file cannot be read."""
+    """Read-only. Use from one thread. Every method raises StoreError where the file cannot be read.
 
-    def __init__(self, path: Path) -> None:
+    The store's `owner` leaves a request beside a damaged file to check all of it at the next start; others leave nothing.
+    """
+
+    def __init__(self, path: Path, *, owner: bool = False) -> None:
         self._path = path
+        self._owner = owner
         self._connection: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
@@ -148,13 +152,16 @@ class Reader:
         try:
             yield self._connection
         except sqlite3.Error as error:
+            if self._owner and files.is_damage(error):
+                files.request_check(self._path)
             raise self._unreadable(error) from error
 
     def _unreadable(self, why: object) -> StoreError:
         return StoreError(
             Text(
-                f"无法读取存储 {self._path}：{why}；请检查路径和权限",
-                f"cannot read the store {self._path}: {why}; check the path and the rights",
+                f"无法读取存储 {self._path}：{why}；请检查路径和权限；若已损坏，重启后会另存",
+                f"cannot read the store {self._path}: {why}; check the path and the rights; "
+                "a damaged one is set aside at the next start",
             )
         )
 

@@ -42,7 +42,7 @@ class Outbox:
         self.settings = settings
         self._clock = clock
         self._writer = Writer(settings, eviction_record)
-        self._reader = Reader(settings.path)
+        self._reader = Reader(settings.path, owner=True)
         self._writing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox-writer")
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox-reader")
         self._positions: dict[str, Position] = {}
