@@ -89,10 +89,10 @@ class SimulatedOpcuaServer:
         if self._server is None or not self.up:
             return
         self.up = False
+        for transport in list(self._server.iserver.asyncio_transports):
+            transport.abort()  # first of all: who loses power says no goodbye
         service = self._server.iserver.subscription_service
         await service.delete_subscriptions(list(service.subscriptions))
-        for transport in list(self._server.iserver.asyncio_transports):
-            transport.abort()
         if self._server.bserver:
             await self._server.bserver.stop()
 
