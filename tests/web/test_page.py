@@ -11,8 +11,9 @@ import pytest
 from fixtures.browser import Tab, open_browser
 from fixtures.plant import snapshot
 
-from edge.snapshot import MachineView, Snapshot
+from edge.snapshot import MachineView, SinkView, Snapshot, StateSpan
 from edge.web.server import Page
+from ext.buckets import Bucket
 
 CARD = "document.querySelector('[data-machine={}]')"
 
@@ -22,11 +23,13 @@ class Plant:
 
     def __init__(self) -> None:
         self.changes: dict[str, dict[str, object]] = {}
+        self.sinks: tuple[SinkView, ...] | None = None
         self._start_s = time.monotonic()
 
     def __call__(self) -> Snapshot:
         view = snapshot(time.monotonic() - self._start_s)
-        return replace(view, machines=tuple(self._changed(machine) for machine in view.machines))
+        sinks = view.sinks if self.sinks is None else self.sinks
+        return replace(view, machines=tuple(self._changed(machine) for machine in view.machines), sinks=sinks)
 
     def _changed(self, machine: MachineView) -> MachineView:
         return replace(machine, **self.changes.get(machine.id, {}))
@@ -151,6 +154,20 @@ async def test_every_word_of_the_page_exists_in_both_languages(page: Page, tab: 
         })()"""
     )
     assert problems == []
+
+
+async def test_a_young_agent_without_databases_fills_its_strips(page: Page, tab: Tab, plant: Plant) -> None:
+    """Forty seconds old: the strips show five minutes, all on one scale; no empty table of databases."""
+    now_ns = snapshot().now_ns
+    young = (StateSpan(now_ns - 40_000_000_000, now_ns, Bucket.RUN, 0),)
+    plant.changes |= {machine.id: {"timeline": young, "line": "line-1"} for machine in snapshot().machines}
+    plant.sinks = ()
+    await show(tab, page)
+    assert "最近 5 分钟" in await words(tab, ".legend")
+    assert (await words(tab, ".line h2")).startswith("line-1")
+    assert await tab.evaluate("document.getElementById('sinks-table').hidden")
+    assert "未配置上传" in await words(tab, "main")
+    assert tab.errors == []
 
 
 async def test_changes_arrive_by_themselves(page: Page, tab: Tab, plant: Plant) -> None:

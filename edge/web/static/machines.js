@@ -5,7 +5,7 @@
 
 import { attr, instance, keyed, text, translate } from "./dom.js";
 import * as format from "./format.js";
-import { describeStrip, drawStrip } from "./strip.js";
+import { describeStrip, drawStrip, stripMinutes } from "./strip.js";
 import { has, named, t } from "./texts.js";
 
 /** "run", "stopped", "unknown" or "off": the four groups people count in. */
@@ -21,18 +21,19 @@ export function renderLines(parent, machines, nowMs, force) {
     if (!lines.has(machine.line)) lines.set(machine.line, []);
     lines.get(machine.line).push(machine);
   }
+  const look = { nowMs, minutes: stripMinutes(machines, nowMs), force };
   const most = String(Math.max(...[...lines.values()].map((members) => members.length)));
   if (parent.style.getPropertyValue("--most") !== most) parent.style.setProperty("--most", most); // cards as wide as fits
   keyed(parent, lines, ([id]) => id, () => instance("line"), (view, [id, members]) => {
     const running = members.filter((machine) => group(machine) === "run").length;
-    text(view.parts.name, t("line", { id }));
+    text(view.parts.name, /^(line|产线)/i.test(id) ? id : t("line", { id }));
     text(view.parts.note, t("line-note", { running, all: members.length }));
     keyed(view.parts.cards, members, (machine) => machine.id, () => instance("machine"), (card, machine) =>
-      renderCard(card, machine, nowMs, force));
+      renderCard(card, machine, look));
   });
 }
 
-function renderCard({ root, parts }, machine, nowMs, force) {
+function renderCard({ root, parts }, machine, { nowMs, minutes, force }) {
   if (force) translate(root);
   const bucket = group(machine) === "unknown" ? "unknown" : machine.bucket;
   attr(root, "data-bucket", bucket);
@@ -49,7 +50,7 @@ function renderCard({ root, parts }, machine, nowMs, force) {
   renderOutput(parts, machine, bucket);
   text(parts.process, machine.process_values.map(processValue).join("  "));
   renderNotes(parts.notes, machine.shift);
-  drawStrip(parts.strip, machine.timeline, nowMs, force);
+  drawStrip(parts.strip, machine.timeline, nowMs, minutes, force);
   attr(parts.strip, "aria-label", describeStrip(machine.timeline));
   attr(parts.strip, "title", describeStrip(machine.timeline));
   text(parts.age, machine.age_ms === null ? t("age-never") : t("age", { age: format.duration(machine.age_ms) }));

@@ -5,7 +5,7 @@ import * as format from "./format.js";
 import { renderHead, renderHealth } from "./head.js";
 import { openLink } from "./link.js";
 import { renderLines } from "./machines.js";
-import { forgetColours } from "./strip.js";
+import { forgetColours, stripMinutes } from "./strip.js";
 import { renderDevices, renderSinks, renderStore } from "./tables.js";
 import { BUCKETS, currentLanguage, switchLanguage, t } from "./texts.js";
 
@@ -21,6 +21,7 @@ function render(force = false) {
   }
   renderHead(snapshot, link);
   renderLines(lines, snapshot.machines, snapshot.now_ms, force);
+  text(byId("scale"), t("legend", { n: stripMinutes(snapshot.machines, snapshot.now_ms) }));
   renderDevices(byId("devices"), snapshot.devices, snapshot.now_ms);
   renderSinks(byId("sinks"), snapshot.sinks);
   renderStore(byId("store"), snapshot.store);

@@ -1,11 +1,12 @@
-// The last hour of one machine as a strip of its time buckets. Drawn on a canvas: twelve strips of hundreds of short stops cost
+// The last hour (or less) of one machine as a strip of its time buckets. Drawn on a canvas: twelve strips of hundreds of short stops cost
 // less than one table row, and unknown time can be hatched so that it is told apart without colour.
 
 import { BUCKETS, t } from "./texts.js";
 import { duration } from "./format.js";
 
-const HOUR_MS = 3_600_000;
-const STEP_MS = 2000; // half a pixel on a wide card: drawing more often shows nothing new
+const MINUTE_MS = 60_000;
+const SCALES_MIN = [5, 15, 60];
+const STEPS = 1800; // per strip; half a pixel on a wide card: drawing more often shows nothing new
 
 let palette = null;
 
@@ -24,9 +25,16 @@ function colours() {
   return palette;
 }
 
-/** Draw `spans` ([start_ms, end_ms, bucket, fault_code]) of the hour before `nowMs`; `force` after a change of size or colour. */
-export function drawStrip(canvas, spans, nowMs, force) {
-  const slot = Math.floor(nowMs / STEP_MS);
+/** Minutes that all strips show: an hour, or less while the agent is too young to fill it. One scale, so that they compare. */
+export function stripMinutes(machines, nowMs) {
+  const oldest = Math.min(nowMs, ...machines.flatMap(({ timeline }) => timeline.slice(0, 1).map(([from]) => from)));
+  return SCALES_MIN.find((minutes) => nowMs - oldest <= minutes * MINUTE_MS) ?? SCALES_MIN.at(-1);
+}
+
+/** Draw `spans` ([start_ms, end_ms, bucket, fault_code]) of the last `minutes`; `force` after a change of size or colour. */
+export function drawStrip(canvas, spans, nowMs, minutes, force) {
+  const wholeMs = minutes * MINUTE_MS;
+  const slot = `${minutes} ${Math.floor((nowMs / wholeMs) * STEPS)}`;
   const newest = spans.at(-1)?.[2] ?? "";
   if (!force && canvas.slot === slot && canvas.newest === newest) return;
   canvas.slot = slot;
@@ -43,8 +51,8 @@ export function drawStrip(canvas, spans, nowMs, force) {
   const colour = colours();
   context.fillStyle = colour.track;
   context.fillRect(0, 0, width, height);
-  const begin = nowMs - HOUR_MS;
-  const x = (ms) => Math.max(0, Math.min(width, ((ms - begin) / HOUR_MS) * width));
+  const begin = nowMs - wholeMs;
+  const x = (ms) => Math.max(0, Math.min(width, ((ms - begin) / wholeMs) * width));
   for (const [from, to, bucket] of spans) {
     const left = x(from);
     const wide = Math.max(x(to) - left, 1); // a stop of seconds must still be seen
@@ -70,7 +78,7 @@ function hatch(context, colour, left, wide, height, ratio) {
   context.restore();
 }
 
-/** The same hour in words, longest first. */
+/** The same in words, longest first. */
 export function describeStrip(spans) {
   const sums = new Map();
   for (const [from, to, bucket] of spans) sums.set(bucket, (sums.get(bucket) ?? 0) + to - from);

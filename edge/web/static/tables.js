@@ -1,6 +1,6 @@
 // What the gateway talks to: devices below, databases above, the store between.
 
-import { attr, element, icon, keyed, text } from "./dom.js";
+import { attr, byId, element, icon, keyed, text } from "./dom.js";
 import * as format from "./format.js";
 import { t } from "./texts.js";
 
@@ -44,6 +44,8 @@ export function renderDevices(body, devices, nowMs) {
 const SINK_WORDS = { delivering: "delivering", waiting: "waiting-sink", idle: "idle" };
 
 export function renderSinks(body, sinks) {
+  byId("sinks-table").hidden = !sinks.length;
+  byId("no-sinks").hidden = sinks.length > 0;
   keyed(body, sinks, (sink) => sink.id, () => row(SINK), (view, sink) => {
     const { cells } = view;
     renderState(view, sink.state !== "waiting", t(SINK_WORDS[sink.state] ?? sink.state));

@@ -72,8 +72,8 @@ export const TABLE = {
   "fault-bare": ["故障代码 {code}", "Fault code {code}"],
   "age": ["数据 {age}前", "read {age} ago"],
   "age-never": ["从未读到数据", "never read"],
-  "strip": ["最近一小时：{parts}", "Last hour: {parts}"],
-  "strip-none": ["最近一小时没有记录", "No record of the last hour"],
+  "strip": ["最近：{parts}", "Recently: {parts}"],
+  "strip-none": ["还没有记录", "No record yet"],
   "why-off": ["非排产时段，不计 OEE", "outside shifts: no OEE"],
   "why-baseline": ["等待第一次计数读数", "waiting for the first count"],
   "why-unseen": ["本班尚未采到数据", "not observed this shift"],
@@ -120,7 +120,7 @@ export const TABLE = {
   "store": ["本机存储 {path}：{size}，{records} 条记录，上次提交 {age}前，提交耗时 p99 {p99}。",
     "Store {path}: {size}, {records} records, last commit {age} ago, commit p99 {p99}."],
   "store-error": ["本机存储异常：{error}", "Store: {error}"],
-  "legend": ["时间条：最近 60 分钟", "Strip: the last 60 minutes"],
+  "legend": ["时间条：最近 {n} 分钟", "Strip: the last {n} minutes"],
 
   // units
   "ms": ["{n} 毫秒", "{n} ms"],
