@@ -1,4 +1,7 @@
-"""`python -m benchmarks [name]`: run every benchmark, or one; one JSON line per case on stdout, everything else on stderr."""
+"""`python -m benchmarks [name]`:
+
+run every benchmark, or one; one JSON line per case on stdout, everything else on stderr.
+"""
 
 from __future__ import annotations
 

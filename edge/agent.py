@@ -3,9 +3,9 @@
     pollers ─► hub ─► machine lives ─► recorder ─► outbox ─► deliveries ─► databases
                           └► viewer ─► page, /metrics
 
-A `Runtime` is all of that for one site plan. SIGHUP builds the next one from the file; only if that succeeds does the old one hand over
-its machines' checkpoints and end. SIGTERM ends within five seconds: readings stop, open windows are committed, what the databases do not
-take in two seconds stays in the store.
+A `Runtime` is all of that for one site plan. SIGHUP builds the next one from the file; only if that succeeds does the
+old one hand over its machines' checkpoints and end. SIGTERM ends within five seconds: readings stop, open windows are
+committed, what the databases do not take in two seconds stays in the store.
 """
 
 from __future__ import annotations
@@ -131,9 +131,10 @@ class Runtime:
             except OSError as error:
                 where = f"{self.plan.agent.page_host}:{self.plan.agent.page_port}"
                 text = Text(
-                    f"页面无法监听 {where}（{error.strerror}）：端口被占用或地址不属于本机，请改 agent.page；采集不受影响",
-                    f"the page cannot listen on {where} ({error.strerror}): the port is taken or the address is not this machine's; "
-                    "change agent.page; readings go on",
+                    f"页面无法监听 {where}（{error.strerror}）：端口被占用，或地址不属于本机；"
+                    "请改 agent.page；采集不受影响",
+                    f"the page cannot listen on {where} ({error.strerror}): the port is taken or the address is not "
+                    "this machine's; change agent.page; readings go on",
                 )
                 log.error("page", extra=facts(detail=str(text)))  # noqa: TRY400 - the text says it all
                 await asyncio.sleep(RETRY_S)
@@ -189,7 +190,7 @@ class Agent:
         _tidy_memory()
         pulse = _task("pulse", self._pulse)
         try:
-            while (wish := await self._wishes.get()) is signal.SIGHUP:
+            while await self._wishes.get() is signal.SIGHUP:
                 await self._reload()
         finally:
             self._notifier.stopping()
@@ -272,6 +273,9 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
 
 
 def _tidy_memory() -> None:
-    """What was made while the plan was compiled is either garbage or kept for ever: collect the one, stop scanning the other."""
+    """What was made while the plan was compiled is either garbage or kept for ever:
+
+    collect the one, stop scanning the other.
+    """
     gc.collect()
     gc.freeze()

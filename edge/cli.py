@@ -1,4 +1,7 @@
-"""The command `seamline`. Parses arguments and hands over; every command lives in its own room and is imported only when called."""
+"""The command `seamline`.
+
+Parses arguments and hands over; every command lives in its own room and is imported only when called.
+"""
 
 from __future__ import annotations
 
@@ -65,14 +68,17 @@ def _complain(error: ConfigError) -> None:
 
 
 def build_parser(chosen: str = "") -> argparse.ArgumentParser:
-    """Every command with its help, in the reader's language. The simulator's own options are imported only for `chosen`."""
+    """Every command with its help, in the reader's language.
+
+    The simulator's own options are imported only for `chosen`.
+    """
     parser = argparse.ArgumentParser(
         prog="seamline",
         description=str(
             Text(
                 "Seamline：医用防护用品产线的边缘采集代理。读 PLC（只读）、如实计数、先存后发。",
-                "Seamline: edge agent for lines that make medical protective goods. Reads PLCs (read-only), counts truthfully, "
-                "stores before it forwards.",
+                "Seamline: edge agent for lines that make medical protective goods. Reads PLCs (read-only), counts "
+                "truthfully, stores before it forwards.",
             )
         ),
         epilog=str(

@@ -1,9 +1,10 @@
 """The only module that reads time.
 
-Theory. `now_ns` is UTC as int64 nanoseconds; `monotonic_ns` is for durations. The two are tied together once by an anchor:
-between two re-anchorings `now_ns` is the anchor plus elapsed monotonic time, so a wall clock that is stepped (NTP, a person,
-a battery that died) can neither stretch nor fold a duration. `step_ns` compares both and says how far the wall clock has moved
-away; the agent re-anchors, publishes the step as an event and goes on. Tests and replays use `ManualClock`.
+Theory. `now_ns` is UTC as int64 nanoseconds; `monotonic_ns` is for durations. The two are tied together once by an
+anchor: between two re-anchorings `now_ns` is the anchor plus elapsed monotonic time, so a wall clock that is stepped
+(NTP, a person, a battery that died) can neither stretch nor fold a duration. `step_ns` compares both and says how far
+the wall clock has moved away; the agent re-anchors, publishes the step as an event and goes on. Tests and replays use
+`ManualClock`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 def language() -> str:
     """The language of people's texts: "zh" unless SEAMLINE_LANG or the locale asks for English ("en")."""
     chosen = os.environ.get("SEAMLINE_LANG") or os.environ.get("LC_ALL") or os.environ.get("LANG") or "zh"
-    return "en" if chosen.lower().startswith(("en", "c.", "c", "posix")) and not chosen.lower().startswith("zh") else "zh"
+    return (
+        "en" if chosen.lower().startswith(("en", "c.", "c", "posix")) and not chosen.lower().startswith("zh") else "zh"
+    )
 
 
 @dataclass(frozen=True, slots=True)

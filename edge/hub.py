@@ -1,7 +1,9 @@
-"""Where readings meet machines: routes each frame to the machines it samples, keeps what devices are doing. Synchronous, bounded.
+"""Where readings meet machines: routes each frame to the machines it samples, keeps what devices are doing.
+Synchronous, bounded.
 
-Theory. A frame carries one consistent sample of a device. A machine is sampled when the block of its trigger signal arrives, or when a
-subscription confirms that nothing else changed. Process values are kept apart: by interval and deadband, never on the way of a count.
+Theory. A frame carries one consistent sample of a device. A machine is sampled when the block of its trigger signal
+arrives, or when a subscription confirms that nothing else changed. Process values are kept apart: by interval and
+deadband, never on the way of a count.
 """
 
 from __future__ import annotations

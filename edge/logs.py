@@ -1,8 +1,8 @@
 """Structured logs on stderr: one JSON object a line for machines, or one readable line for people.
 
-An event is a message and facts: `log.info("device down", extra=facts(device="plc-1", reason="timeout"))`. Libraries that log their own
-story (pymodbus mixes the frames of all devices, asyncua tells every publish) are kept to warnings; what matters of them is said by us,
-with the device's name.
+An event is a message and facts: `log.info("device down", extra=facts(device="plc-1", reason="timeout"))`. Libraries
+that log their own story (pymodbus mixes the frames of all devices, asyncua tells every publish) are kept to warnings;
+what matters of them is said by us, with the device's name.
 """
 
 from __future__ import annotations

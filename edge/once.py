@@ -1,4 +1,7 @@
-"""`seamline once`: read every tag of every device once and print it. Stores nothing, sends nothing, and asks a PLC only to be read."""
+"""`seamline once`:
+
+read every tag of every device once and print it. Stores nothing, sends nothing, and asks a PLC only to be read.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """The one dictionary of everything written to a database: measurements, tags, fields, types, units, meanings.
 
-Contracts. Field types are fixed for ever (InfluxDB refuses a second type for a field). Tags are bounded: ids from the site file,
-never values from a PLC. Time stamps are deterministic (window start, event start), so writing a point again overwrites it and
-at-least-once delivery looks exactly-once. Durations are integer nanoseconds, pieces are integers; ratios are never stored, because
-a dashboard that divides sums can never average a percentage. A field that is undefined is absent, never 0 and never NaN.
+Contracts. Field types are fixed for ever (InfluxDB refuses a second type for a field). Tags are bounded: ids from the
+site file, never values from a PLC. Time stamps are deterministic (window start, event start), so writing a point again
+overwrites it and at-least-once delivery looks exactly-once. Durations are integer nanoseconds, pieces are integers;
+ratios are never stored, because a dashboard that divides sums can never average a percentage. A field that is undefined
+is absent, never 0 and never NaN.
 
 `docs/points.md` is generated from this table, and a test checks every dashboard query against it.
 """

@@ -1,12 +1,13 @@
 """Once a commit interval: everything the agent learned, as one transaction.
 
-Theory. `gather` runs in one step of the event loop, so what it takes is one instant of the whole agent: finished ledger rows, stops, device
-facts, process values, and the checkpoint that explains them. A batch that the disk refused is kept and merged with the next; its checkpoint
-stays with it, so a kill in that state costs time, never truth. Nothing here is on the way of a reading: while the disk is stuck, machines
-are sampled and counted as ever.
+Theory. `gather` runs in one step of the event loop, so what it takes is one instant of the whole agent: finished ledger
+rows, stops, device facts, process values, and the checkpoint that explains them. A batch that the disk refused is kept
+and merged with the next; its checkpoint stays with it, so a kill in that state costs time, never truth. Nothing here is
+on the way of a reading: while the disk is stuck, machines are sampled and counted as ever.
 
-Rules. Live views are written at multiples of the live interval, open stops and window sums once a minute: the same point again, so it
-overwrites. At a clean stop the open windows are written as they stand (final = false) and written again when they close.
+Rules. Live views are written at multiples of the live interval, open stops and window sums once a minute: the same
+point again, so it overwrites. At a clean stop the open windows are written as they stand (final = false) and written
+again when they close.
 """
 
 from __future__ import annotations

@@ -10,7 +10,10 @@ from ext.buckets import Bucket, Flag
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Sums over one period of one machine, and the ratios as numerator/denominator are divided. None = undefined, not zero."""
+    """Sums over one period of one machine, and the ratios as numerator/denominator are divided.
+
+    None = undefined, not zero.
+    """
 
     start_ns: int
     end_ns: int

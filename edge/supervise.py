@@ -1,4 +1,7 @@
-"""The top of every task: what ends by a bug is counted, logged with its trace, and started again. The one broad `except` of the agent."""
+"""The top of every task:
+
+what ends by a bug is counted, logged with its trace, and started again. The one broad `except` of the agent.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,11 @@ restarts = 0  # of all tasks since the process began; a metric, and zero on a he
 
 
 async def supervise(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work` for ever; a task that fails again and again is tried at most once a minute. Ends only by cancellation."""
-    global restarts  # noqa: PLW0603 - one process, one figure
+    """Run `work` for ever;
+
+    a task that fails again and again is tried at most once a minute. Ends only by cancellation.
+    """
+    global restarts
     pause_s = PAUSE_S
     loop = asyncio.get_running_loop()
     while True:

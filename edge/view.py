@@ -17,7 +17,10 @@ NO_STATS = StoreStats(0, 0, 0, 0, None, None, "")
 
 
 class Viewer:
-    """Makes snapshots. `store` is refreshed by the agent every second, because the database must not be asked on the loop."""
+    """Makes snapshots.
+
+    `store` is refreshed by the agent every second, because the database must not be asked on the loop.
+    """
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Numbers shared by the ledger kernel and everything above it: time buckets, schedule kinds, flags, correction kinds.
 
-Each nanosecond of a machine's life lies in exactly one `Bucket`; their sum is the calendar time, always. The values are stored
-in checkpoints and in the database: they are appended to, never renumbered.
+Each nanosecond of a machine's life lies in exactly one `Bucket`; their sum is the calendar time, always. The values are
+stored in checkpoints and in the database: they are appended to, never renumbered.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from enum import IntEnum, IntFlag
 
 
 class Bucket(IntEnum):
-    """Where a nanosecond goes: RUN, or one of the fixed stop classes (finer reasons stand beside them, as fault codes)."""
+    """Where a nanosecond goes:
+
+    RUN, or one of the fixed stop classes (finer reasons stand beside them, as fault codes).
+    """
 
     RUN = 0
     BREAKDOWN = 1

@@ -27,7 +27,9 @@ class Stretch:
 
 
 def stretch(calendar: Calendar, from_ns: int, now_ns: int) -> Stretch:
-    """Slices that cover everything from a day before `from_ns` (the oldest time still to be booked) to three days after `now_ns`."""
+    """Slices that cover everything from a day before `from_ns` (the oldest time still to be booked) to three days after
+    `now_ns`.
+    """
     found = slices(calendar, min(from_ns, now_ns) - BEHIND_NS, now_ns + AHEAD_NS)
     return Stretch(
         found[0].start_ns,

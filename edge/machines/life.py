@@ -1,12 +1,13 @@
 """One machine, from its first sample on: observer, ledger kernel, open windows, and what people see of it.
 
-Theory. `observe` is the hot path: one sample from the image into the kernel. Everything else happens once a commit: `harvest` drains what the
-kernel finished, turns it into rows, and takes the checkpoint that belongs to exactly those rows. `view` is a peek: it books nothing.
+Theory. `observe` is the hot path: one sample from the image into the kernel. Everything else happens once a commit:
+`harvest` drains what the kernel finished, turns it into rows, and takes the checkpoint that belongs to exactly those
+rows. `view` is a peek: it books nothing.
 
-Rules. The checkpoint is one blob: config version, kernel state, open minutes. It is committed with the rows it explains or not at all. Hours
-and shifts are sums of minute rows and are made anew from the store at a start. Time for counters is monotonic time since the last sample of
-this process; after a restart it is wall time, and where that went backwards, long enough to believe any change (the credit is then a lower
-bound, and says so).
+Rules. The checkpoint is one blob: config version, kernel state, open minutes. It is committed with the rows it explains
+or not at all. Hours and shifts are sums of minute rows and are made anew from the store at a start. Time for counters
+is monotonic time since the last sample of this process; after a restart it is wall time, and where that went backwards,
+long enough to believe any change (the credit is then a lower bound, and says so).
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class MachineLife:
         """The signal whose arrival samples this machine."""
         return self._observer.trigger
 
-    # ---- readings ----------------------------------------------------------------------------------------------------------------
+    # ---- readings ----
 
     def observe(self, t_ns: int, monotonic_ns: int) -> None:
         """Sample the machine from the images, as they are at `t_ns`."""
@@ -120,10 +121,14 @@ class MachineLife:
         )
         return days
 
-    # ---- commits -----------------------------------------------------------------------------------------------------------------
+    # ---- commits ----
 
     def harvest(self, now_ns: int, *, minute: bool, open_windows: bool = False) -> Harvest:
-        """Drain. `minute`: a minute has passed, so also rows of minutes nobody can decide yet, and the sums; `open_windows`: the open ones too."""
+        """Drain.
+
+        `minute`: a minute has passed, so also rows of minutes nobody can decide yet, and the sums; `open_windows`: the
+        open ones too.
+        """
         kernel, book = self._kernel, self._book
         book.add(kernel.cells())
         stops = kernel.stops()
@@ -174,7 +179,7 @@ class MachineLife:
                 ),
             )
 
-    # ---- checkpoints -------------------------------------------------------------------------------------------------------------
+    # ---- checkpoints ----
 
     def _new_book(self) -> MinuteBook:
         return MinuteBook(
@@ -231,7 +236,7 @@ class MachineLife:
                 return shift_of(self._calendar, number) if number != NO_SHIFT else None
         return None
 
-    # ---- views -------------------------------------------------------------------------------------------------------------------
+    # ---- views ----
 
     def view(self, now_ns: int) -> MachineView:
         """The machine as it is now."""

@@ -1,12 +1,14 @@
 """From a device's tag image to one sample of a machine: state, product, fault, counters.
 
-Theory. A machine's signals lie in the images of its devices. One signal is the clock of the machine: the block that carries its
-counters (of its state, where it has none). When that block arrives, or when a subscription confirms that nothing changed, the machine is
-sampled once, from one consistent image. Other blocks refresh the image and wait for that moment.
+Theory. A machine's signals lie in the images of its devices. One signal is the clock of the machine: the block that
+carries its counters (of its state, where it has none). When that block arrives, or when a subscription confirms that
+nothing changed, the machine is sampled once, from one consistent image. Other blocks refresh the image and wait for
+that moment.
 
-Rules. A signal counts only while its quality is good or uncertain and its reading is younger than the machine's hold. A state rule whose
-signals do not count is false. A machine without state signals leaves its state to the counts (bucket -1); one whose state signals cannot be
-read now is UNKNOWN to the kernel, which believes the last state for `hold` and then lets counts decide. This module knows no time and no loop: it is given the moment.
+Rules. A signal counts only while its quality is good or uncertain and its reading is younger than the machine's hold. A
+state rule whose signals do not count is false. A machine without state signals leaves its state to the counts (bucket
+-1); one whose state signals cannot be read now is UNKNOWN to the kernel, which believes the last state for `hold` and
+then lets counts decide. This module knows no time and no loop: it is given the moment.
 """
 
 from __future__ import annotations

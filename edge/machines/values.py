@@ -1,7 +1,7 @@
 """Process values worth keeping: temperature, pressure, tension, power. By interval and deadband, with their quality.
 
-Rule. A value is kept when it moved by more than its deadband, when its quality changed, or when its interval passed. The time written is the
-time it was read; a value that was not read again is not written again.
+Rule. A value is kept when it moved by more than its deadband, when its quality changed, or when its interval passed.
+The time written is the time it was read; a value that was not read again is not written again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The demo's own processes, each the real `seamline` command: started, kept alive as systemd would, ended. Logs go to files."""
+"""The demo's own processes, each the real `seamline` command:
+
+started, kept alive as systemd would, ended. Logs go to files.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""`seamline demo`: simulated machines, the agent and its page, each the real command in its own process; at the end, the books.
+"""`seamline demo`: simulated machines, the agent and its page, each the real command in its own process; at the end,
+the books.
 
-Order of events. The machines come up idle; the agent starts and takes the first sample of every counter (its baseline); only then are the
-machines told to produce, so that every piece made is one the agent could have seen. At the end they are told to stop, the agent reads once
-more, writes what is open and ends; then four counts of the same pieces are compared (`edge.simulate.verdict`). Whatever dies on the way is
-started again, as systemd would: killing the agent, the machines' server or the database in between changes nothing in the books.
+Order of events. The machines come up idle; the agent starts and takes the first sample of every counter (its baseline);
+only then are the machines told to produce, so that every piece made is one the agent could have seen. At the end they
+are told to stop, the agent reads once more, writes what is open and ends; then four counts of the same pieces are
+compared (`edge.simulate.verdict`). Whatever dies on the way is started again, as systemd would: killing the agent, the
+machines' server or the database in between changes nothing in the books.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +30,12 @@ from edge.config import load
 from edge.errors import SeamlineError, Text, language
 from edge.plan import InfluxSink, SitePlan
 from edge.simulate.children import Child
+from edge.simulate.readback import ReadBack
 from edge.simulate.site import demo_site, for_agent, free_ports
-from edge.simulate.verdict import Booked, Line, Made, as_json, as_table, read_store, verdict
+from edge.simulate.table import as_table
+from edge.simulate.verdict import Booked, Line, Made, as_json, read_store, verdict
 
+ASK_S = 0.2
 READY_S = 60.0
 SETTLE_S = 4.0  # after production stopped: at least three polls, so that a counter held for a second look is decided
 SETTLE_LIMIT_S = 45.0
@@ -157,7 +163,7 @@ class Demo:
         self._options = options
         self._folder = folder
         ports = free_ports()
-        self._page_port = options.page_port if options.page_port is not None else _page_port(ports)
+        self._page_port = options.page_port or _page_port(ports, wanted=options.page_port is None)
         self._control = f"http://127.0.0.1:{next(ports)}"
         self._page = f"http://127.0.0.1:{self._page_port}"
         machines_file, agent_file = folder / "machines.yaml", folder / "agent.yaml"
@@ -179,13 +185,15 @@ class Demo:
             "machines",
             [
                 "simulate", "-c", str(machines_file), "--speed", str(options.speed), "--seed", str(options.seed),
-                "--http", self._control.removeprefix("http://"), "--journal", str(folder / "journal.jsonl"), "--wait-go",
+                "--http", self._control.removeprefix("http://"), "--journal", str(folder / "journal.jsonl"),
+                "--wait-go",
             ],
             folder / "machines.log",
         )  # fmt: skip
         self._agent = Child("agent", ["run", "-c", str(agent_file), "--log-format", "text"], folder / "agent.log")
         self._stop = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
+        self._readback: ReadBack | None = None
 
     async def run(self) -> int:
         """Everything, in order."""
@@ -195,7 +203,8 @@ class Demo:
         timeout = aiohttp.ClientTimeout(total=5.0)
         async with aiohttp.ClientSession(timeout=timeout) as self._session:
             if self._options.influx is not None:
-                await self._prepare_database(self._options.influx)
+                self._readback = ReadBack(self._options.influx, self._session)
+                await self._readback.prepare()
             try:
                 return await self._show()
             finally:
@@ -229,7 +238,7 @@ class Demo:
             print(as_table(lines, booked))
         return 0 if ok else 1
 
-    # ---- what runs where ---------------------------------------------------------------------------------------------------------
+    # ---- what runs where ----
 
     def _describe(self) -> None:
         self._say(Text("现场页面", "live page"), f"{self._page}/")
@@ -267,18 +276,20 @@ class Demo:
         counted = sum(m["counted"] for m in snapshot["machines"]) if snapshot else None
         up = sum(d["up"] for d in snapshot["devices"]) if snapshot else 0
         restarts = self._agent.restarts + self._machines.restarts
-        text = Text(
-            f"{minutes:02}:{seconds:02}  设备在线 {up}/{len(self._plan.devices)}  已生产 {_shown(made)}  已计数 {_shown(counted)}  重启 {restarts}",
-            f"{minutes:02}:{seconds:02}  devices up {up}/{len(self._plan.devices)}  made {_shown(made)}  counted {_shown(counted)}  restarts {restarts}",
+        devices = f"{up}/{len(self._plan.devices)}"
+        figures = Text(
+            f"设备在线 {devices}  已生产 {_shown(made)}  已计数 {_shown(counted)}  重启 {restarts}",
+            f"devices up {devices}  made {_shown(made)}  counted {_shown(counted)}  restarts {restarts}",
         )
+        text = f"{minutes:02}:{seconds:02}  {figures}"
         print(
-            f"\r{text}\033[K" if sys.stderr.isatty() else str(text),
+            f"\r{text}\033[K" if sys.stderr.isatty() else text,
             end="" if sys.stderr.isatty() else "\n",
             file=sys.stderr,
             flush=True,
         )
 
-    # ---- waiting for things ------------------------------------------------------------------------------------------------------
+    # ---- waiting for things ----
 
     async def _machines_answer(self) -> bool:
         return await self._get(f"{self._control}/healthz") is not None
@@ -301,12 +312,12 @@ class Demo:
         snapshot = await self._get(f"{self._page}/api/snapshot")
         return snapshot is not None and all(sink["backlog_records"] <= 2 for sink in snapshot["sinks"])
 
-    async def _until(self, done: Any, limit_s: float, child: Child) -> None:
+    async def _until(self, done: Callable[[], Awaitable[bool]], limit_s: float, child: Child) -> None:
         """Wait for a condition; say what the process said last if it never comes."""
         try:
             async with asyncio.timeout(limit_s):
-                while not await done():
-                    await asyncio.sleep(0.2)
+                while not await done():  # noqa: ASYNC110 - another process: nothing to await but time
+                    await asyncio.sleep(ASK_S)
         except TimeoutError:
             text = Text(
                 f"{child.name} 在 {limit_s:.0f} s 内没有就绪，日志末尾：",
@@ -314,7 +325,7 @@ class Demo:
             )
             raise SeamlineError(f"{text}\n{child.last_words()}") from None
 
-    # ---- HTTP --------------------------------------------------------------------------------------------------------------------
+    # ---- HTTP ----
 
     async def _get(self, url: str) -> Json | None:
         """None where nobody answers: it is being started again."""
@@ -336,29 +347,7 @@ class Demo:
 
         await self._until(posted, READY_S, self._machines)
 
-    async def _prepare_database(self, sink: InfluxSink) -> None:
-        if sink.version == 1:
-            await self._query(sink, f'CREATE DATABASE "{sink.database}"')
-
-    async def _query(self, sink: InfluxSink, query: str) -> Json:
-        assert self._session is not None
-        headers = {"Authorization": f"Token {sink.token}"} if sink.version == 2 else {}
-        auth = aiohttp.BasicAuth(sink.user, sink.password) if sink.user else None
-        parameters = {"q": query, "db": sink.database or sink.bucket, "epoch": "ns"}
-        try:
-            async with self._session.post(
-                f"{sink.url.rstrip('/')}/query", params=parameters, headers=headers, auth=auth
-            ) as response:
-                document: Json = await response.json(content_type=None)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            text = Text(f"InfluxDB {sink.url} 没有应答：{error}", f"InfluxDB {sink.url} does not answer: {error}")
-            raise SeamlineError(str(text)) from error
-        failed = document.get("error") or next((r["error"] for r in document.get("results", []) if "error" in r), None)
-        if failed:
-            raise SeamlineError(f"InfluxDB {sink.url}: {failed}")
-        return document
-
-    # ---- the books ---------------------------------------------------------------------------------------------------------------
+    # ---- the books ----
 
     async def _compare(self, last: Json, truth: Json) -> tuple[list[Line], Mapping[str, Booked]]:
         made = {
@@ -367,18 +356,9 @@ class Demo:
         }
         booked = await asyncio.to_thread(read_store, self._folder / "seamline.db", [m.id for m in self._plan.machines])
         lives = await asyncio.to_thread(_lives, self._folder / "seamline.db", self._plan)
-        delivered = await self._delivered(self._options.influx) if self._options.influx else None
+        delivered = await self._readback.pieces(self._plan.site.id) if self._readback else None
         counted = {machine["id"]: machine["counted"] for machine in last["machines"]}
         return verdict(self._plan, made, counted, booked, delivered, lives), booked
-
-    async def _delivered(self, sink: InfluxSink) -> dict[str, int]:
-        answer = await self._query(
-            sink,
-            'SELECT sum("tc"), sum("unscheduled_tc") FROM "ledger" '
-            f'WHERE "window" = \'1m\' AND "site" = \'{self._plan.site.id}\' GROUP BY "machine"',
-        )
-        series = answer["results"][0].get("series", [])
-        return {s["tags"]["machine"]: sum(n or 0 for n in s["values"][0][1:]) for s in series}
 
     def _say(self, text: Text, more: str = "") -> None:
         self._say_raw(f"{text}  {more}".rstrip())
@@ -420,17 +400,15 @@ def _sink(arguments: argparse.Namespace) -> InfluxSink | None:
     )
 
 
-def _page_port(ports: Any) -> int:
-    """The usual port where nobody has it."""
-    import socket
-
+def _page_port(ports: Iterator[int], *, wanted: bool) -> int:
+    """The usual port where it is wanted and nobody has it, else a free one."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", PAGE_PORT))
         except OSError:
-            return int(next(ports))
-    return PAGE_PORT
+            wanted = False
+    return PAGE_PORT if wanted else next(ports)
 
 
 def _shown(number: int | None) -> str:

@@ -5,8 +5,8 @@
     stored     the sum of the one-minute ledger rows in the store on disk
     delivered  the same sum, read back from the database by query
 
-and OEE twice: by the truth (ideal cycle × good pieces / scheduled time, from the simulator and the calendar), and by the agent's ledger
-(FPT / PPT from the store). Pieces must be equal; OEE must be equal to one part in a million.
+and OEE twice: by the truth (ideal cycle × good pieces / scheduled time, from the simulator and the calendar), and by
+the agent's ledger (FPT / PPT from the store). Pieces must be equal; OEE must be equal to one part in a million.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge.calendar import slices
-from edge.errors import Text
 from edge.kpi import figures
 from edge.machines.report import merged
 from edge.outbox.reader import Reader
@@ -147,45 +146,3 @@ def as_json(lines: Sequence[Line]) -> str:
         ],
     }
     return json.dumps(document, ensure_ascii=False)
-
-
-def as_table(lines: Sequence[Line], booked: Mapping[str, Booked]) -> str:
-    """The same for people."""
-    head = Text(
-        "机台          机型            协议    实际生产   代理计数   已存储     已送达     OEE真值  OEE      回绕 清零 未观测  ",
-        "machine       kind            via     made       counted    stored     delivered  OEE true OEE      wrap reset unseen  ",
-    )
-    rows = [str(head)]
-    for line in lines:
-        book = booked[line.id]
-        unseen = f"{book.unknown_ns / 1e9:.1f} s"
-        rows.append(
-            f"{line.id:<13} {line.kind:<15} {line.protocol:<7} {line.made:>9}  {line.counted:>9}  {line.stored:>9}  "
-            f"{_or_dash(line.delivered):>9}  {_percent(line.oee_truth):>8} {_percent(line.oee):>8}  {book.rollovers:>4} {book.resets:>4} "
-            f"{unseen:>8}  {'✓' if line.agrees else '✗'}"
-        )
-    wrong = [line.id for line in lines if not line.agrees]
-    total = sum(line.made for line in lines)
-    rows.append("")
-    if wrong:
-        rows.append(str(Text(f"✗ 账目不符：{'、'.join(wrong)}", f"✗ the books disagree: {', '.join(wrong)}")))
-    else:
-        asked = lines and lines[0].delivered is not None
-        rows.append(
-            str(
-                Text(
-                    f"✓ 账目相符：{len(lines)} 台机共 {total} 件，实际生产 = 计数 = 存储{' = 送达' if asked else ''}，OEE 与真值一致",
-                    f"✓ the books agree: {total} pieces on {len(lines)} machines, made = counted = stored"
-                    f"{' = delivered' if asked else ''}; OEE equals the truth",
-                )
-            )
-        )
-    return "\n".join(rows)
-
-
-def _or_dash(number: int | None) -> str:
-    return "–" if number is None else str(number)
-
-
-def _percent(ratio: float | None) -> str:
-    return "–" if ratio is None else f"{100 * ratio:.3f}%"
