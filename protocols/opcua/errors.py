@@ -39,6 +39,7 @@ _WORDS = {
 }
 
 _IDENTITY = frozenset(("BadIdentityTokenRejected", "BadIdentityTokenInvalid", "BadUserAccessDenied"))
+_POLICY = frozenset(("BadSecurityModeRejected", "BadSecurityPolicyRejected"))
 _CERTIFICATE = ("BadCertificate", "BadSecurity", "BadApplicationSignature")
 
 
@@ -57,6 +58,14 @@ def refused(url: str, name: str) -> OpcuaError:
             f"{url}: 服务器不接受用户名或密码（{name}），请检查站点文件的 user/password 和服务器上的用户",
             f"{url}: the server does not accept user or password ({name}); check user/password in the site file "
             "and the users on the server",
+            Fault.CONFIG,
+        )
+    if name in _POLICY:
+        return OpcuaSecurityError(
+            name,
+            f"{url}: 服务器不接受这种安全策略或模式（{name}），请修改站点文件的 security/mode",
+            f"{url}: the server does not accept this security policy or mode ({name}); "
+            "change security/mode in the site file",
             Fault.CONFIG,
         )
     if name.startswith(_CERTIFICATE):

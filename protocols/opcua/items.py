@@ -26,6 +26,7 @@ from protocols.opcua.wire import DataValues, Extension, Value, WireError
 
 Scalar = bool | int | float | str | None
 
+QUEUE_MAX = 100  # values per item and publish; also where the server is to report every change (sampling_ns 0)
 HEARTBEAT_HANDLE = 0  # ServerStatus.CurrentTime; the item at position p has handle p + 1
 BAD_TYPE_MISMATCH = 0x80740000
 BAD_NO_DATA = 0x809B0000
@@ -77,7 +78,7 @@ def group(tags: Sequence[OpcuaTag], publishing_ns: int) -> tuple[Item, ...]:
             node=node,
             address=_address(node),
             sampling_ns=sampling_ns,
-            queue_size=1 + -(-publishing_ns // max(sampling_ns, 1)),  # one spare for a publish that is late
+            queue_size=min(1 + -(-publishing_ns // max(sampling_ns, 1)), QUEUE_MAX),  # one spare for a late publish
             tags=tuple(members),
             structured=any(tags[index].field is not None for index in members),
         )

@@ -15,7 +15,7 @@ class OpcuaTag:
     field: str | None = None  # field of a structure value, e.g. AccCount of a PackMLCountDataType
     scale: float = 1.0
     offset: float = 0.0
-    sampling_ns: int = 500_000_000
+    sampling_ns: int = 500_000_000  # 0 = every change, where the server can
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,6 +169,52 @@ async def test_what_is_no_number_is_bad(server: Plant, value: float) -> None:
         assert made.quality(1) == Quality.GOOD
 
 
+async def test_values_between_two_publishes_are_all_seen(server: Plant) -> None:
+    """A state of one sample is not swallowed by the next: oldest first, only the last frame confirms the rest."""
+    node = await server.add("State", 0, ua.VariantType.UInt64)
+    made = rig(server.url, [f"ns={server.ns};s=State"], publishing_ns=500 * MS)
+    async with made.running():
+        await made.seen.until(lambda: made.quality() == Quality.GOOD)
+        seen: list[tuple[int, bool]] = []
+        note = lambda frame: seen.append((made.image.i64[0], frame.confirms))  # noqa: E731
+        made.seen.on_frame = note  # type: ignore[method-assign]
+        for value in (2, 3, 4):
+            await node.write_value(value, ua.VariantType.UInt64)
+        await asyncio.sleep(0.8)
+        assert seen[:3] == [(2, False), (3, False), (4, True)]
+        await node.write_value(2**64 - 1, ua.VariantType.UInt64)
+        await asyncio.sleep(0.8)
+        assert (made.image.i64[0], made.quality()) == (4, Quality.BAD)  # beyond int64: the old value stays
+
+
+async def test_a_publish_that_never_came_is_made_good(server: Plant) -> None:
+    """A gap in the numbering is seen, counted, and answered by reading everything; the session goes on."""
+    await server.add("Total", 5, ua.VariantType.UInt32)
+    async with rig(server.url, [f"ns={server.ns};s=Total"]).running() as made:
+        await made.seen.until(lambda: made.quality() == Quality.GOOD)
+        assert made.poller.gaps == 0
+        (subscription,) = server.server.iserver.subscription_service.subscriptions.values()
+        subscription._notification_seq += 2
+        reads = server.services["ReadRequest"]
+        await made.seen.until(lambda: made.poller.gaps == 1)
+        assert server.services["ReadRequest"] == reads + 1
+        await asyncio.sleep(1.2)
+    assert made.poller.gaps == 1
+    assert made.seen.ups == [(True, "connected")]
+
+
+async def test_a_subscription_the_server_ended_is_made_again(server: Plant) -> None:
+    """Bad_Timeout from the server ends the session with its reason; the next one brings everything back."""
+    await server.add("Total", 5, ua.VariantType.UInt32)
+    async with rig(server.url, [f"ns={server.ns};s=Total"]).running() as made:
+        await made.seen.until(lambda: made.quality() == Quality.GOOD)
+        (subscription,) = server.server.iserver.subscription_service.subscriptions.values()
+        await subscription.enqueue_statuschange(ua.StatusCode(0x800A0000))
+        await made.seen.until(lambda: made.quality() == Quality.COMM_LOST)
+        await made.seen.until(lambda: made.quality() == Quality.GOOD)
+    assert made.seen.ups == [(True, "connected"), (False, "subscription-closed"), (True, "connected")]
+
+
 async def test_an_unknown_node_is_bad_alone_and_comes_back(server: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its neighbours flow; once the program has it, the retry finds it; the facts say both, once."""
     monkeypatch.setattr("edge.poll.opcua.UPKEEP_NS", 300 * MS)
@@ -226,7 +272,7 @@ async def test_reading_once(server: Plant) -> None:
 async def test_a_thousand_items_at_ten_hertz_lose_nothing(tmp_path: Path) -> None:
     """Every change of every item arrives: the values seen are without gaps, by a server of another make, in its limits
     of nodes per call, which are far below a thousand."""
-    nodes = [OpcuaTag(f"t{i}", f"{PEER}V{i}", sampling_ns=50 * MS) for i in range(1000)]
+    nodes = [OpcuaTag(f"t{i}", f"{PEER}V{i}", sampling_ns=0) for i in range(1000)]
     async with NodePeer(tmp_path, items=1000) as peer, rig(peer.url, nodes).running() as made:
         await made.seen.until(lambda: all(quality == Quality.GOOD for quality in made.image.quality), 20)
         seen: list[list[int]] = [[] for _ in nodes]
@@ -347,7 +393,8 @@ async def test_secured_end_to_end(
             await made.seen.until(lambda: made.image.i64[0] > 0 or (False in dict(made.seen.ups)), 15)
             assert made.seen.ups == [(True, "connected")]
         assert made.poller.security == expected
-        wrong = rig(peer.url, [PEER + "Total"], pki=folder / "gateway", mode=mode, user="reader", password="wrong")
+        account["password"] = "wrong"
+        wrong = rig(peer.url, [PEER + "Total"], pki=folder / "gateway", security=security, mode=mode, **account)
         with pytest.raises(DeviceError, match=r"user/password"):
             await wrong.poller.read_once()
 

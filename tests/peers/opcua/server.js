@@ -69,7 +69,9 @@ async function main() {
     }, { valueRank: 1 });
   }
   const items = [];
-  for (let i = 0; i < options.items; i++) items.push(add("V" + i, "Double", { dataType: DataType.Double, value: 0 }));
+  for (let i = 0; i < options.items; i++) {
+    items.push(add("V" + i, "Double", { dataType: DataType.Double, value: 0 }, { minimumSamplingInterval: 0 }));
+  }
 
   let count = 0;
   setInterval(() => {

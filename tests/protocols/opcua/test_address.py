@@ -65,7 +65,7 @@ def test_every_notation_is_understood(text: str, address: NodeAddress | BrowsePa
 )
 def test_a_mistake_is_explained(text: str) -> None:
     """What is no address is refused with the text and an expectation in the message."""
-    with pytest.raises(ValueError, match="expected|write") as caught:
+    with pytest.raises(ValueError, match=r"expected|write") as caught:
         parse(text)
     assert repr(text) in str(caught.value)
 

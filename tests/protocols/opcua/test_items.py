@@ -43,7 +43,8 @@ def test_one_monitored_item_per_node_and_interval() -> None:
     tags.append(OpcuaTag("fast", "ns=2;s=Counts", index=0, sampling_ns=100 * MS))
     items = group(tags, 500 * MS)
     assert [item.tags for item in items] == [(0, 1, 2), (3,)]
-    assert [item.queue_size for item in items] == [2, 6]
+    tags.append(OpcuaTag("all", "ns=2;s=Counts", index=0, sampling_ns=0))
+    assert [item.queue_size for item in group(tags, 500 * MS)] == [2, 6, 100]
 
 
 def test_elements_and_fields_are_picked() -> None:
