@@ -79,6 +79,7 @@ def _calendar(document: Document, path: KeyPath, timezone: str, problems: Proble
     for shift in shifts:
         _check_breaks(shift, problems)
     _check_overlaps(shifts, problems)
+    _check_names(shifts, problems)
     model = head.value.model_copy(update={"shifts": tuple(shift.value for shift in shifts)})
     return Placed(document, path, model)
 
@@ -119,6 +120,15 @@ def _check_overlaps(shifts: list[Placed[ShiftModel]], problems: Problems) -> Non
         )
         hint = Text("同一时刻只能属于一个班次：改起止时间或 days", "a moment has one shift: change start, end or days")
         second.shift.add(problems, (), what, hint)
+
+
+def _check_names(shifts: list[Placed[ShiftModel]], problems: Problems) -> None:
+    """Rows are told apart by shift name and date: one name may stand only once on a weekday."""
+    for first, second in combinations(shifts, 2):
+        if first.value.name == second.value.name and first.value.days & second.value.days:
+            zh = f"同一天有两个班次都叫 {second.value.name}"
+            en = f"two shifts of one day are both called {second.value.name}"
+            second.add(problems, ("name",), Text(zh, en), Text("换一个名字", "choose another name"))
 
 
 def _check_breaks(shift: Placed[ShiftModel], problems: Problems) -> None:

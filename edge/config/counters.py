@@ -57,6 +57,7 @@ def choose_counters(
 ) -> list[ChosenCounter]:
     """The machine's counters. Where a width is given, the tag's type in `tags` follows it."""
     chosen: list[ChosenCounter] = []
+    broken = False
     for name, counter in COUNTERS.items():
         model = _merged(machine.value.counters, template.value.counters, name)
         if model is None:
@@ -68,15 +69,17 @@ def choose_counters(
             if own or (model.tag or name) not in template.value.tags:
                 what = Text(f"没有点 {model.tag or name}", f"there is no tag {model.tag or name}")
                 machine.add(problems, path, what, suggest(model.tag or name, tags))
+                broken = True
             continue  # switched off in the site file: the counter goes with its tag
         if model.width is not None:
             tag = replace(tag, spec=tag.spec.model_copy(update={"type": _BY_WIDTH[model.width]}))
             tags[tag.name] = tag
         modulus = _modulus(model, tag, machine, path, problems)
+        broken |= modulus is None
         if modulus is not None:
             rate = model.max_rate_per_s
             chosen.append(ChosenCounter(counter, tag.name, modulus, model.multiplier or 1, rate, path))
-    if not any(c.counter in (Counter.TOTAL, Counter.GOOD) for c in chosen) and not problems:
+    if not any(c.counter in (Counter.TOTAL, Counter.GOOD) for c in chosen) and not broken:
         what = Text("至少要有一个产量计数：total 或 good", "at least one output counter is required: total or good")
         machine.add(problems, ("counters",), what)
     return chosen

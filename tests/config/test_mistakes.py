@@ -225,6 +225,13 @@ CASES = {
         "calendar.shifts[1]",
         "overlaps shift a",
     ),
+    "two shifts of one name": (
+        MINIMAL + 'calendar:\n  shifts:\n    - {name: a, start: "06:00", end: "14:00"}\n'
+        '    - {name: a, start: "14:00", end: "22:00", days: mon}\n',
+        9,
+        "calendar.shifts[1].name",
+        "both called a",
+    ),
     "sink without a database": (
         MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://h:8086"}]\n',
         6,
