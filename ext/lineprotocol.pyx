@@ -1,18 +1,18 @@
 # cython: language_level=3
 """InfluxDB line protocol, written from compiled schemas.
 
-Theory. A point is `prefix fields timestamp`. What never changes is prepared once: the prefix (measurement and tags, escaped)
-by `encode_prefix`, the field keys by `Schema`. A row then is a tuple of values in schema order, and writing it is one pass
-of copies and number printing into a buffer that the schema keeps.
+Theory. A point is `prefix fields timestamp`. What never changes is prepared once: the prefix (measurement and tags,
+escaped) by `encode_prefix`, the field keys by `Schema`. A row then is a tuple of values in schema order, and writing
+it is one pass of copies and number printing into a buffer that the schema keeps.
 
 Rules (InfluxDB 1.x and 2.x, "Line protocol reference").
-* Kinds are strict: an integer field takes an int (not a bool) within int64, a float field a float or int, a string field a
-  str, a boolean field a bool. Anything else is a TypeError or OverflowError: a field keeps its type for ever.
-* `None`, NaN and infinities are absent fields: they cannot be stored, and 0 would be a lie. A row without fields is not a
-  row: it encodes to b"".
+* Kinds are strict: an integer field takes an int (not a bool) within int64, a float field a float or int, a string
+  field a str, a boolean field a bool. Anything else is a TypeError or OverflowError: a field keeps its type for ever.
+* `None`, NaN and infinities are absent fields: they cannot be stored, and 0 would be a lie. A row without fields is
+  not a row: it encodes to b"".
 * Floats are written with the fewest digits that read back as the same double (as `repr` does).
-* One line is one point: line feeds are refused everywhere, so that a batch can be cut at line ends. A tag or measurement
-  with a backslash before a separator or at its end has no spelling in line protocol and is refused too.
+* One line is one point: line feeds are refused everywhere, so that a batch can be cut at line ends. A tag or
+  measurement with a backslash before a separator or at its end has no spelling in line protocol and is refused too.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -106,7 +106,10 @@ cdef int append_millis(TextBuffer *text, long long millis) except -1:
 
 
 cdef int append_double(TextBuffer *text, double value) except -1:
-    """Shortest text that reads back as `value`. Values of at most three decimals, which is what PLCs give, need no dtoa."""
+    """Shortest text that reads back as `value`.
+
+    Values of at most three decimals, which is what PLCs give, need no dtoa.
+    """
     cdef double scaled = value * 1000.0
     cdef double millis
     cdef char *shortest
@@ -138,7 +141,11 @@ cdef int append_string(TextBuffer *text, object value, str name) except -1:
 
 
 cdef class Schema:
-    """The fields of one measurement in writing order: pairs of name and kind (an InfluxDB word: integer, float, string, boolean)."""
+    """The fields of one measurement in writing order: pairs of name and kind.
+
+    A kind is an InfluxDB word: integer, float, string or boolean. Raises ValueError for any other, or a name without
+    spelling. One schema serves one thread at a time; the GIL is held from the first byte of a row to its last.
+    """
 
     def __cinit__(self, fields):
         cdef Py_ssize_t i
@@ -152,7 +159,8 @@ cdef class Schema:
             raise MemoryError
         for i in range(self._count):
             if self.kinds[i] not in _KIND_BY_NAME:
-                raise ValueError(f"field {self.names[i]!r}: no kind {self.kinds[i]!r}; there are {', '.join(_KIND_BY_NAME)}")
+                words = ", ".join(_KIND_BY_NAME)
+                raise ValueError(f"field {self.names[i]!r}: no kind {self.kinds[i]!r}; there are {words}")
             self._kind[i] = _KIND_BY_NAME[self.kinds[i]]
 
     def __dealloc__(self):
@@ -160,7 +168,10 @@ cdef class Schema:
         PyMem_Free(self._text.data)
 
     cdef int append_row(self, bytes prefix, tuple values, object t_ns) except -1:
-        """Append one line to the buffer, without line feed. Returns 1, or 0 and an unchanged buffer where no field is present."""
+        """Append one line to the buffer, without line feed.
+
+        Returns 1, or 0 and an unchanged buffer where no field is present.
+        """
         cdef TextBuffer *text = &self._text
         cdef Py_ssize_t start = text.used
         cdef Py_ssize_t i
@@ -258,8 +269,8 @@ def encode_prefix(str measurement not None, tags):
 def encode_row(Schema schema not None, bytes prefix not None, tuple values not None, t_ns):
     """One line without line feed, or b"" where every field is absent.
 
-    `values` in schema order; `t_ns` is UTC nanoseconds. Raises TypeError for a value of another kind, OverflowError beyond
-    int64, ValueError for a line feed in a string or a row of the wrong length.
+    `values` in schema order; `t_ns` is UTC nanoseconds. Raises TypeError for a value of another kind, OverflowError
+    beyond int64, ValueError for a line feed in a string or a row of the wrong length.
     """
     schema._text.used = 0
     schema.append_row(prefix, values, t_ns)
@@ -267,7 +278,10 @@ def encode_row(Schema schema not None, bytes prefix not None, tuple values not N
 
 
 def encode_rows(Schema schema not None, prefixes, rows, times_ns):
-    """Many lines joined by line feeds, and how many there are. Rows without a field are left out; errors as `encode_row`."""
+    """Many lines joined by line feeds, and how many there are.
+
+    Rows without a field are left out; errors as `encode_row`.
+    """
     cdef list prefix_list = list(prefixes)
     cdef list row_list = list(rows)
     cdef list time_list = list(times_ns)

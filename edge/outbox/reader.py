@@ -30,7 +30,7 @@ _NO_LIMIT = (1 << 63) - 1
 class Reader:
     """Read-only. Use from one thread. Every method raises StoreError where the file cannot be read.
 
-    The store's `owner` leaves a request beside a damaged file to check all of it at the next start; others leave nothing.
+    The `owner` of the store leaves a request beside a damaged file to check all of it at the next start.
     """
 
     def __init__(self, path: Path, *, owner: bool = False) -> None:
