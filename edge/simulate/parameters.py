@@ -206,7 +206,6 @@ EO_STERILISER = Parameters(
     start_cycles=0,
     warmup_ns=(0, 0),  # the chamber is kept warm; conditioning is part of the cycle
     temperature_c=50.0,
-    first_left=(0.008, 0.03),  # a batch is nearly done when we begin to look
     unload=Cause(0, "", 1.0, 40 * MINUTE),
 )
 

@@ -129,3 +129,17 @@ def test_narrow_counters_roll_over_within_the_first_minute_and_clears_come_after
     for name in cleared:
         (clear,) = plant.machines[name].process.counters.clears
         assert plant.machines[name].scale.real_ns(clear) == 620 * second
+
+
+def test_a_steriliser_counts_batches_and_makes_pieces() -> None:
+    """The register moves by one where the truth moves by a batch of 500."""
+    day = 86_400 * 1_000_000_000
+    plant = Plant(plan_of(demo_site(12)), 1, Fraction(1), 0, None)
+    steriliser = plant.machines["eo-9"]
+    initial = steriliser.registers()["total"]
+    steriliser.order(0, "go")
+    steriliser.live(10 * day)
+    truth = steriliser.truth(0, 10 * day + 1)
+    assert 12 <= truth.total // 500 <= 30
+    assert truth.total % 500 == 0
+    assert steriliser.registers()["total"] - initial == truth.total // 500
