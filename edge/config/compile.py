@@ -13,11 +13,11 @@ from typing import TypeVar
 from edge.config.calendars import compile_calendars, known_zone, plan_calendar, zone_problem
 from edge.config.devices import Draft, draft
 from edge.config.document import Document, read
+from edge.config.fields import Identified
 from edge.config.machines import MachineDraft, Slot, draft_machine
 from edge.config.models import (
     AgentModel,
     DeviceModel,
-    Identified,
     MachineModel,
     ProductModel,
     SinkModel,

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edge.config.models import Label, MachineModel, MachineTemplate, ProductModel
+from edge.config.fields import Label
+from edge.config.models import MachineModel, MachineTemplate, ProductModel
 from edge.config.problems import KeyPath, Problems, suggest
 from edge.config.validate import Placed
 from edge.errors import Text

@@ -7,7 +7,6 @@ template may extend another by name; its keys are laid over the other's, mapping
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,14 +28,6 @@ def config_folder() -> Path:
     package = Path(edge.__file__).parent
     checkout = package.parent / "config"
     return checkout if (checkout / "templates").is_dir() else package / "data" / "config"
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """One validated template and the document it came from."""
-
-    id: str
-    placed: Placed[MachineTemplate] | Placed[PlcTemplate]
 
 
 class Templates:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from edge.config import compile_site, models
+from edge.config.fields import BUCKETS
 from edge.config.templates import config_folder
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -30,7 +31,7 @@ def test_the_page_names_every_key_and_template(page: Path) -> None:
     templates = {file.stem for file in (config_folder() / "templates").glob("*/*.yaml")} - {"mask-line"}
     missing = {name for name in keys() | templates if not re.search(rf"[`{{ ]{re.escape(name)}[`:,}}]", text)}
     assert not missing
-    for bucket in models.BUCKETS:
+    for bucket in BUCKETS:
         assert f"`{bucket}`" in text
 
 
