@@ -54,7 +54,7 @@ class Batch:
     statuses: list[int]
     source_ns: list[int]  # UTC ns by the device's clock, 0 = none
     server_ns: list[int]
-    publish_ns: int  # when the server sent it, by its clock; 0 = none or not a publish
+    publish_ns: int  # when the server sent it, by its clock; 0 = it did not say, or not a publish
     complete: bool  # tags that are subscribed and not listed are unchanged
     overflows: int = 0  # values the server dropped because a queue was full
 
@@ -113,6 +113,8 @@ class Assembler:
 
     def batches(self, data: DataValues, publish_ns: int, *, complete: bool) -> list[Batch]:
         """At least one batch, empty for a mere heartbeat. `data.handles` are client handles."""
+        if HEARTBEAT_HANDLE in data.handles and not publish_ns:  # node-opcua leaves PublishTime empty
+            publish_ns = _time(data.values[data.handles.index(HEARTBEAT_HANDLE)])
         plain = self._plain
         last = len(plain)
         tags = [plain[handle] if handle < last else -1 for handle in data.handles]
@@ -153,6 +155,11 @@ class Assembler:
             return None, BAD_TYPE_MISMATCH
         self.complaints.pop(tag, None)
         return scalar, status
+
+
+def _time(current_time: Value) -> int:
+    """The heartbeat's value: the server's clock at its last sample, UTC ns; 0 where it is none."""
+    return current_time if type(current_time) is int else 0
 
 
 _SCALARS = frozenset((bool, int, float, str))

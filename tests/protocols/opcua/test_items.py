@@ -92,6 +92,10 @@ def test_the_heartbeat_and_unknown_handles_are_no_tags() -> None:
     """CurrentTime carries no tag, and a handle we never gave is not mistaken for one."""
     (batch,), _ = assemble([OpcuaTag("a", "i=1")], values((0, 5), (1, 6), (9, 7)))
     assert (batch.tags, batch.values, batch.complete) == ([0], [6], True)
+    (beat,), _ = assemble([OpcuaTag("a", "i=1")], values((0, 5)))
+    assert (beat.tags, beat.publish_ns) == ([], 77)
+    assembler = assemble([OpcuaTag("a", "i=1")], values())[1]
+    assert assembler.batches(values((0, 5)), 0, complete=True)[0].publish_ns == 5  # the server sent no PublishTime
     (empty,), _ = assemble([OpcuaTag("a", "i=1")], values())
     assert (empty.tags, empty.complete, empty.publish_ns) == ([], True, 77)
 
