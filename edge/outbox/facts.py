@@ -25,7 +25,7 @@ class StoreSettings:
     def __post_init__(self) -> None:
         """Raises ValueError for a bound too small to hold the log of one commit."""
         if self.max_bytes < MIN_BYTES:
-            raise ValueError(f"store_max_bytes is {self.max_bytes}; the smallest useful store has {MIN_BYTES} bytes")
+            raise ValueError(f"store.max_bytes is {self.max_bytes}; the smallest useful store has {MIN_BYTES} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ class Eviction:
         return str(
             Text(
                 f"存储已满，删除了 {self.points} 个 {self.record_class.name} 点，"
-                f"以下数据库未收到：{'、'.join(self.sinks)}；请恢复上行链路或增大 store_max_bytes",
+                f"以下数据库未收到：{'、'.join(self.sinks)}；请恢复上行链路或增大 store.max_bytes",
                 f"store full: {self.points} {self.record_class.name} points dropped before these databases had them: "
-                f"{', '.join(self.sinks)}; restore the uplink or raise store_max_bytes",
+                f"{', '.join(self.sinks)}; restore the uplink or raise store.max_bytes",
             )
         )
 

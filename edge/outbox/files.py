@@ -74,9 +74,9 @@ class StoreLock:
             os.close(file)
             raise StoreError(
                 Text(
-                    f"{self._path}：另一个 seamline 进程正在使用该存储；请先停止它，或为本进程指定另一个 store_path",
+                    f"{self._path}：另一个 seamline 进程正在使用该存储；请先停止它，或为本进程指定另一个 store.path",
                     f"{self._path}: another seamline process holds this store; stop it, or give this one another "
-                    "store_path",
+                    "store.path",
                 )
             ) from None
         self._file = file
@@ -172,8 +172,8 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
     if tables and schema.pragma(connection, "application_id") != schema.APPLICATION_ID:
         raise StoreError(
             Text(
-                f"{path} 是其他程序的 SQLite 文件；请把 store_path 指到别处",
-                f"{path} is another program's SQLite file; point store_path elsewhere",
+                f"{path} 是其他程序的 SQLite 文件；请把 store.path 指到别处",
+                f"{path} is another program's SQLite file; point store.path elsewhere",
             )
         )
     version = schema.pragma(connection, "user_version")

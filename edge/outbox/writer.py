@@ -163,9 +163,9 @@ class Writer:
         if code == sqlite3.SQLITE_FULL:
             return StoreError(
                 Text(
-                    f"磁盘已满，无法写入存储 {path}；数据暂留内存并会重试。请清理该分区或减小 store_max_bytes",
+                    f"磁盘已满，无法写入存储 {path}；数据暂留内存并会重试。请清理该分区或减小 store.max_bytes",
                     f"the disk is full, nothing can be written to {path}; the data stay in memory and are tried again. "
-                    "Free space on this partition or lower store_max_bytes",
+                    "Free space on this partition or lower store.max_bytes",
                 )
             )
         if files.is_damage(error):

@@ -181,5 +181,5 @@ async def test_a_failed_commit_writes_nothing_and_the_same_batch_goes_in_later(
 
 
 def test_a_bound_too_small_is_refused(path: Path) -> None:
-    with pytest.raises(ValueError, match="store_max_bytes"):
+    with pytest.raises(ValueError, match=r"store\.max_bytes"):
         StoreSettings(path, 1000)
