@@ -157,13 +157,15 @@ class Position:
             return Position(record_id, self.replay_from, self.replay_to)
         if not self.replay_from < record_id <= self.replay_to:
             return self
+        # The end of the backlog. What was committed since the leap is sent once more, in order: a point may stand on
+        # both sides (a window while it was open, and closed), and the database keeps what it was told last.
         return (
-            Position(self.cursor) if record_id == self.replay_to else Position(self.cursor, record_id, self.replay_to)
+            Position(record_id) if record_id == self.replay_to else Position(self.cursor, record_id, self.replay_to)
         )
 
     def leapt(self, last_id: int) -> Position:
         """Go on with what comes after `last_id`; the rest becomes the backlog.
 
-        Records between two backlogs are sent twice.
+        Records between two backlogs are sent twice, and so is what comes while the backlog is sent.
         """
         return Position(last_id, self.delivered_up_to, last_id)

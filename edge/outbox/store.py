@@ -116,7 +116,7 @@ class Outbox:
             await self._in_writer(self._writer.set_damaged_aside, damaged, self._clock.now_ns())
             return records or await self.read(sink, max_bytes)
         if not records and position.replaying:  # the rest of the backlog was evicted
-            self._positions[sink] = Position(self._positions[sink].cursor)
+            self._positions[sink] = Position(self._positions[sink].replay_to)
         return records
 
     async def advance(self, sink: str, record_id: int) -> None:

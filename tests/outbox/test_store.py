@@ -95,7 +95,7 @@ async def test_new_records_pass_a_backlog_and_the_backlog_follows(path: Path) ->
     while records := await outbox.read("a", 1):
         order.append(records[0].id)
         await outbox.advance("a", records[-1].id)
-    assert order == [5, 1, 2, 3, 4]
+    assert order == [5, 1, 2, 3, 4, 5], "what passed the backlog is told again: the newest version is the last one told"
     await outbox.close()
 
 
