@@ -8,7 +8,8 @@ newest version and CONFIG_CHANGED.
 `Rollup` keeps running sums, so that a live view does not add up a whole shift every second. Fill it at start from the
 store:
     hours = Rollup(HOUR, hour_of); hours.add(stored minute rows of the open hour)
-    per commit   hours.add(final minute rows); rows = hours.finished(booked_ns) + hours.provisional(provisional minute rows)
+    per commit   hours.add(final minute rows)
+                 rows = hours.finished(booked_ns) + hours.provisional(provisional minute rows)
 """
 
 from __future__ import annotations

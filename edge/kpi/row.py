@@ -1,4 +1,4 @@
-"""One row of the ledger: integers only, additive. Hours, shifts, lines and nations are sums of rows, then one division."""
+"""One row of the ledger: integers that add up. Hours, shifts, lines and nations are sums of rows, then one division."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from ext.buckets import N_BUCKETS, Flag
 
 @dataclass(slots=True)
 class Sums:
-    """Everything that adds up, in ns and pieces. `stop_ns` is indexed by `Bucket`, RUN included; its sum is `all_ns`."""
+    """Everything that adds up, in ns and pieces.
+
+    `stop_ns` is indexed by `Bucket`, RUN included, and sums to `all_ns`.
+    """
 
     all_ns: int = 0
     ppt_ns: int = 0

@@ -1,7 +1,7 @@
 """Plain-Python twin of `ext.ledger`: the same rules, written to be read. The oracle of the compiled ledger.
 
-It keeps cells as dicts by field name, finds the calendar by bisection, spreads pieces by sorting remainders, peeks into a deep
-copy. Where the kernel walks a pointer or asks a number, the twin asks a question with a name.
+It keeps cells as dicts by field name, finds the calendar by bisection, spreads pieces by sorting remainders, peeks into
+a deep copy. Where the kernel walks a pointer or asks a number, the twin asks a question with a name.
 """
 
 from __future__ import annotations
@@ -197,20 +197,20 @@ class LedgerTwin:
             elapsed = max(wall, 0)
         self.virtual += elapsed
         wall_t, t = t, max(t, self.t_ns)
-        credits = self._decode(wall_t, mask, values)
+        counted = self._decode(wall_t, mask, values)
         if abs(wall - elapsed) > STEP_LIMIT:
-            credits.flags |= Flag.CLOCK_STEP
+            counted.flags |= Flag.CLOCK_STEP
         if t - self.t_ns > self.hold:
-            self._pass_silence(t, credits)
+            self._pass_silence(t, counted)
             now = self._believed(t, said, readable)
         else:
             now = self._believed(t, said, readable)
-            if credits:
-                self._pass_counted(t, now, credits)
+            if counted:
+                self._pass_counted(t, now, counted)
             else:
                 self._pass_uncounted(t, now, readable)
-        if credits.flags or credits.facts.get("resets") or credits.facts.get("lost_max"):
-            self._note(self.booked_ns, credits.flags, **credits.facts)
+        if counted.flags or counted.facts.get("resets") or counted.facts.get("lost_max"):
+            self._note(self.booked_ns, counted.flags, **counted.facts)
         if product != self.product:
             self._settle(t)
             self.product = product
@@ -265,9 +265,7 @@ class LedgerTwin:
                 c.evidence = pieces
                 c.blind = pieces > 0 and since > self.hold
             if correction:
-                self._corrections.append(
-                    (t, counter, correction, old, values[counter], pieces, lost_max, unattributed)
-                )
+                self._corrections.append((t, counter, correction, old, values[counter], pieces, lost_max, unattributed))
                 facts = {
                     "resets": correction in (Correction.RESET, Correction.REBASE),
                     "rollovers": bool(flags & Flag.ROLLOVER),
@@ -415,10 +413,10 @@ class LedgerTwin:
         self._settle(min(self.heard + self.hold, until))
         self._book(until, Bucket.UNKNOWN)
 
-    def _pass_silence(self, t: int, credits: Credits) -> None:
-        if credits:
+    def _pass_silence(self, t: int, counted: Credits) -> None:
+        if counted:
             self._settle(min(self.heard + self.hold, t))
-            self._spread(t, credits)
+            self._spread(t, counted)
         else:
             self._settle_believed(t)
         self._anchor(t, by_count=False)
@@ -444,23 +442,23 @@ class LedgerTwin:
         undecidable = (Bucket.MAINTENANCE, Bucket.MANUAL, Bucket.UNKNOWN)
         return self.output is not None and self.bucket not in undecidable
 
-    def _pass_counted(self, t: int, now: int, credits: Credits) -> None:
+    def _pass_counted(self, t: int, now: int, counted: Credits) -> None:
         losses: dict[str, int] = {}
-        if credits.evidence <= 0:
+        if counted.evidence <= 0:
             if now == Bucket.UNKNOWN:
                 self._settle_believed(t)
             else:
                 self._settle(t)
         elif runs(self.bucket):
-            losses = self._end_run_gap(t, credits.evidence)
+            losses = self._end_run_gap(t, counted.evidence)
         else:
-            losses = self._end_stop_gap(t, credits.evidence, now)
-        self._add_pieces(t, credits.total, credits.good, credits.reject)
+            losses = self._end_stop_gap(t, counted.evidence, now)
+        self._add_pieces(t, counted.total, counted.good, counted.reject)
         self._note(t, Flag.STATE_CONFLICT if "conflict_ns" in losses else 0, **losses)
-        if credits.blind:
-            self._note(t, recovered=credits.total)
-        if credits.evidence > 0 or not same(now, self.bucket):
-            self._anchor(t, by_count=credits.evidence > 0)
+        if counted.blind:
+            self._note(t, recovered=counted.total)
+        if counted.evidence > 0 or not same(now, self.bucket):
+            self._anchor(t, by_count=counted.evidence > 0)
 
     def _idle(self, t: int, pieces: int) -> int:
         """The part of the gap that may hide a stop: all but the first piece were made between the last two samples."""
@@ -497,24 +495,24 @@ class LedgerTwin:
 
     # ---- pieces counted across unobserved time
 
-    def _spread(self, t: int, credits: Credits) -> None:
+    def _spread(self, t: int, counted: Credits) -> None:
         stretches = list(self._stretches(t))
         best = min(kind for _, _, kind in stretches)
         weights = [end - start if kind == best else 0 for start, end, kind in stretches]
-        totals = largest_remainder(credits.total, weights)
-        by_total = totals if credits.total else weights
-        goods = largest_remainder(credits.good, by_total)
-        if credits.good + credits.reject == credits.total:
+        totals = largest_remainder(counted.total, weights)
+        by_total = totals if counted.total else weights
+        goods = largest_remainder(counted.good, by_total)
+        if counted.good + counted.reject == counted.total:
             rejects = [a - b for a, b in zip(totals, goods, strict=True)]
         else:
-            rejects = largest_remainder(credits.reject, by_total)
+            rejects = largest_remainder(counted.reject, by_total)
         for (start, end, _), total, good, reject in zip(stretches, totals, goods, rejects, strict=True):
             if total or good or reject:
                 self._add_pieces(start, total, good, reject)
                 self._note(start, Flag.RECOVERED, recovered=total)
                 if len(stretches) > 1:
                     self._note(start, Flag.ESTIMATED, estimated=total)
-            self._book(end, Bucket.UNKNOWN, proven=best == Schedule.BREAK and credits.evidence > 0)
+            self._book(end, Bucket.UNKNOWN, proven=best == Schedule.BREAK and counted.evidence > 0)
 
 
 def runs(bucket: int) -> bool:
