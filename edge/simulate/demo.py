@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -229,6 +230,8 @@ class Demo:
         last = await self._get(f"{self._page}/api/snapshot")
         truth = await self._get(f"{self._control}/truth")
         await self._agent.end()
+        for name, document in (("snapshot.json", last), ("truth.json", truth)):
+            (self._folder / name).write_text(json.dumps(document, ensure_ascii=False), "utf-8")
         lines, booked = await self._compare(last or {"machines": []}, truth or {"machines": {}})
         ok = all(line.agrees for line in lines)
         if self._options.as_json:
