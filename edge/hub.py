@@ -54,7 +54,8 @@ class Hub:
 
     def on_frame(self, frame: Frame) -> None:
         """Sample the machines of this frame."""
-        monotonic_ns = self._clock.monotonic_ns()
+        # The moment of the frame, not of its arrival here: a late sample must not look like a fast machine.
+        monotonic_ns = self._clock.monotonic_ns() - (self._clock.now_ns() - frame.t_ns)
         for tag, life in self._by_device[frame.device]:
             if frame.confirms or tag in frame.tags:
                 life.observe(frame.t_ns, monotonic_ns)

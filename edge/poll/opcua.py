@@ -1,9 +1,9 @@
 """One OPC UA server: keeps its session, writes what it publishes into the image, tells what became of it.
 
-Theory. The server pushes; this task waits. Every publish is a consistent sample: its values go into the image with
-the time of its arrival, the source time beside them, and one Frame goes up. Each publish also proves that the
-subscription lives, so the values it does not list are unchanged at that time; the frame says so (`confirms`) and
-their times move with it.
+Theory. The server pushes; this task waits. Every publish is a consistent sample: its values go into the image with the
+time it was sent by our clock (`edge.poll.publish_time`), the source time beside them, and one Frame goes up. Each
+publish also proves that the subscription lives, so the values it does not list are unchanged at that time; the frame
+says so (`confirms`) and their times move with it.
 
 Rules.
 * One owner of reconnect: this task. Whatever goes wrong ends the session as a whole; after a pause exactly one new
@@ -31,6 +31,7 @@ from random import Random
 from edge.clock import Clock
 from edge.errors import DeviceError, Text
 from edge.plan import OpcuaDevice
+from edge.poll.publish_time import PublishTime
 from edge.poll.stats import PollStats
 from protocols.errors import Fault, ProtocolError
 from protocols.opcua.certificate import Identity, ensure_identity
@@ -232,6 +233,7 @@ class OpcuaPoller:
         watchdog_s = max(self._device.endpoint.watchdog_ns / _NS_PER_S, 2.5 * client.publishing_s)
         upkeep_ns = clock.monotonic_ns() + UPKEEP_NS
         renew_ns = clock.monotonic_ns() + _renew_after_ns(client)
+        times = PublishTime()
         while True:
             try:
                 async with asyncio.timeout(watchdog_s):
@@ -239,8 +241,7 @@ class OpcuaPoller:
             except TimeoutError:
                 self._stats.timeouts += 1
                 raise silent(self._device.endpoint.url, watchdog_s) from None
-            t_ns = clock.now_ns()
-            for batch in batches:
+            for batch, t_ns in zip(batches, times.of(batches, clock.now_ns()), strict=True):
                 self._take(batch, t_ns)
             self.publishes += 1
             self.gaps += client.gaps
