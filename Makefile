@@ -49,7 +49,7 @@ peers: tests/peers/opcua/node_modules/.ready
 
 tests/peers/opcua/node_modules/.ready: tests/peers/opcua/package-lock.json
 	@.ci/need node
-	cd tests/peers/opcua && npm ci --omit=optional --no-audit --no-fund --loglevel=error
+	cd tests/peers/opcua && npm ci --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
 $(TEST_VENV)/.ready: pyproject.toml

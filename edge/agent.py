@@ -67,7 +67,8 @@ class Runtime:
         values = ProcessValues(plan.machines, images)
         self._hub = Hub(plan.devices, self._lives, values, clock)
         self._pollers = [
-            make_poller(device, image, self._hub, clock) for device, image in zip(plan.devices, images, strict=True)
+            make_poller(device, image, self._hub, clock, pki=Path(plan.agent.store_path).parent / "pki")
+            for device, image in zip(plan.devices, images, strict=True)
         ]
         self._outbox = Outbox(_store_settings(plan), clock, Encoder(plan.site).eviction)
         self._sinks = [make_sink(sink) for sink in plan.sinks]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from edge.clock import Clock
@@ -24,12 +25,14 @@ class Poller(Protocol):
         """Read every tag once and close. Raises edge.errors.DeviceError where the device cannot be reached."""
 
 
-def make_poller(device: Device, image: TagImage, receiver: Receiver, clock: Clock) -> Poller:
-    """The poller of `device`; `image` has one place per tag of it."""
+def make_poller(
+    device: Device, image: TagImage, receiver: Receiver, clock: Clock, *, pki: Path | None = None
+) -> Poller:
+    """The poller of `device`; `image` has one place per tag of it. `pki`: folder of this gateway's own certificate."""
     if isinstance(device, ModbusDevice):
         from edge.poll.modbus import ModbusPoller
 
         return ModbusPoller(device, image, receiver, clock)
     from edge.poll.opcua import OpcuaPoller
 
-    return OpcuaPoller(device, image, receiver, clock)
+    return OpcuaPoller(device, image, receiver, clock, pki=pki)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from fixtures.grafana import View, find_query, run_dashboard, run_query
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -72,19 +73,6 @@ class DemoRun:
         self.stderr.close()
 
 
-@pytest.fixture
-def demo(tmp_path, request):
-    runs = []
-
-    def start(*arguments: str) -> DemoRun:
-        runs.append(DemoRun(tmp_path / f"demo{len(runs)}", *arguments))
-        return runs[-1]
-
-    yield start
-    for run in runs:
-        run.close()
-
-
 def disagreements(document):
     """Machines whose four counts or OEE differ; the keys are the promised ones."""
     keys = ["id", "kind", "protocol", "made", "counted", "stored", "delivered", "oee_truth", "oee"]
@@ -97,35 +85,86 @@ def disagreements(document):
     ]
 
 
-def test_kills_change_nothing_in_the_books(demo, influx):
-    """Agent killed five times, the PLCs' server and InfluxDB once each, wraps and resets meanwhile:
+CHANCES = {AGENT: 5, MACHINES: 1, "influxd": 1}
 
-    made = counted = stored = delivered.
-    """
-    server, database = influx
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory, influx_server):
+    """A run in which the agent is killed five times, the PLCs' server and InfluxDB once each; with its database."""
     seed = random.SystemRandom().randrange(1_000_000)
     print("seed", seed)
     chance = random.Random(seed)
-    run = demo(
+    database = f"demo{seed}"
+    run = DemoRun(
+        tmp_path_factory.mktemp("demo") / "run",
         "--for", "45s", "--machines", "12", "--seed", str(seed),
-        "--influx", server.url, "--influx-database", database, "--page-port", "0",
+        "--influx", influx_server.url, "--influx-database", database, "--page-port", "0",
     )  # fmt: skip
-    run.wait_for_go()
-    victims = [AGENT] * 5 + [MACHINES, "influxd"]
-    chance.shuffle(victims)
-    for victim in victims:
-        time.sleep(chance.uniform(2.0, 6.0))
-        if victim == "influxd":
-            server.kill()
-            time.sleep(chance.uniform(0.5, 3.0))
-            server.start()
-        else:
-            run.kill(victim)
-    document = run.finish()
-    assert disagreements(document) == [], f"seed {seed}\n{run.words()}"
-    assert document["ok"], f"seed {seed}\n{run.words()}"
+    try:
+        run.wait_for_go()
+        victims = [victim for victim, times in CHANCES.items() for _ in range(times)]
+        chance.shuffle(victims)
+        for victim in victims:
+            time.sleep(chance.uniform(2.0, 6.0))
+            if victim == "influxd":
+                influx_server.kill()
+                time.sleep(chance.uniform(0.5, 3.0))
+                influx_server.start()
+            else:
+                run.kill(victim)
+        yield run, run.finish(), database
+    finally:
+        run.close()
+
+
+def test_kills_change_nothing_in_the_books(killed):
+    """Wraps and resets, kills of everything: made = counted = stored = delivered, and OEE is the truth's."""
+    run, document, _ = killed
+    assert disagreements(document) == [], run.words()
+    assert document["ok"], run.words()
     assert document["status"] == 0
     assert len(document["machines"]) == 12
     assert {m["protocol"] for m in document["machines"]} == {"modbus", "opcua"}
-    assert all(m["made"] > 0 for m in document["machines"]), "every machine produced"
     assert all(m["delivered"] is not None for m in document["machines"])
+    assert sum(m["made"] for m in document["machines"]) > 1000
+
+
+async def test_the_dashboard_tells_the_truth(killed, influx_server):
+    """Every query of the dashboard runs on what the agent delivered; output and OEE by machine are the simulator's own."""
+    run, document, database = killed
+    truth = json.loads((run.folder / "truth.json").read_text())["machines"]
+    snapshot = json.loads((run.folder / "snapshot.json").read_text())
+    now_ns = time.time_ns()
+    lines = sorted({m["line"] for m in snapshot["machines"]})
+    view = View(
+        now_ns - 600 * 1_000_000_000,
+        now_ns + 60 * 1_000_000_000,
+        {"site": [snapshot["site"]], "line": lines, "machine": sorted(truth)},
+    )
+    answers = await run_dashboard(influx_server, database, view)
+    assert all(isinstance(rows, list) for rows in answers.values())
+
+    (total,) = await run_query(influx_server, database, find_query("总产量"), view)
+    assert total["Total"] == sum(m["made"]["total"] for m in truth.values())
+    counts = {row["machine"]: row for row in await run_query(influx_server, database, find_query("机台汇总"), view)}
+    ratios = {
+        row["machine"]: row for row in await run_query(influx_server, database, find_query("机台汇总", "B"), view)
+    }
+    for machine in document["machines"]:
+        made = truth[machine["id"]]["made"]
+        assert (counts[machine["id"]]["good"], counts[machine["id"]]["reject"]) == (made["good"], made["reject"])
+        assert ratios[machine["id"]]["oee"] == pytest.approx(machine["oee_truth"], abs=1e-6)
+
+
+def test_unknown_arguments_and_a_used_folder_are_refused(tmp_path):
+    """A user's slip ends with one clear sentence and no traceback."""
+    (tmp_path / "something").write_text("mine")
+    command = [sys.executable, "-Im", "edge.cli", "--lang", "en", "demo", "--keep", str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "not empty" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert (tmp_path / "something").read_text() == "mine"
+    ended = subprocess.run([*command[:-2], "--for", "soon"], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert "a positive number is expected" in ended.stderr
