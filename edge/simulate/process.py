@@ -97,6 +97,9 @@ class Process:
     def advance(self, to_ns: int) -> None:
         """Live until `to_ns`; asking for the past changes nothing."""
         while self._end_ns <= to_ns:
+            # Stretch by stretch, as if somebody looked at each end: what a clear or a draw sees must not depend on
+            # how often anybody asked.
+            self._settle_quality(self.history.cycles(self._end_ns))
             self._turn(self._end_ns)
         self.now_ns = max(self.now_ns, to_ns)
         self._settle_quality(self.history.cycles(self.now_ns))
