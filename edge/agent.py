@@ -3,15 +3,15 @@
     pollers ─► hub ─► machine lives ─► recorder ─► outbox ─► deliveries ─► databases
                           └► viewer ─► page, /metrics
 
-A `Runtime` is all of that for one site plan. SIGHUP builds the next one from the file; only if that succeeds does the
-old one hand over its machines' checkpoints and end. SIGTERM ends within five seconds: readings stop, open windows are
-committed, what the databases do not take in two seconds stays in the store.
+A `Runtime` is all of that for one site plan. SIGHUP builds the next one from the file; only if that succeeds, and the
+store takes data, does the old one hand over its machines' checkpoints and end; where the new one cannot open its store,
+the old plan goes on. SIGTERM ends within five seconds: readings stop, open windows are committed, what the databases do
+not take in two seconds stays in the store.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
@@ -85,11 +85,15 @@ class Runtime:
         self._serving: list[asyncio.Task[None]] = []
 
     async def start(self, event: str) -> None:
-        """Open the store, remember, run. Raises StoreError where the store cannot be opened at all."""
-        report = await self._outbox.open()
-        if report.detail:
-            log.error("store", extra=facts(detail=report.detail))
-        await self._remember()
+        """Open the store, remember, run. Raises StoreError where the store cannot be opened; nothing runs then."""
+        try:
+            report = await self._outbox.open()
+            if report.detail:
+                log.error("store", extra=facts(detail=report.detail))
+            await self._remember()
+        except StoreError:
+            await self._outbox.close()
+            raise
         self._recorder.event(event, report.detail)
         for device, poller in zip(self.plan.devices, self._pollers, strict=True):
             self._reading.append(_task(f"poll {device.id}", poller.run))
@@ -104,8 +108,7 @@ class Runtime:
         now_ns = self._clock.now_ns()
         checkpoints = await self._outbox.load_checkpoints()
         for life in self._lives:
-            shift = life.restore(checkpoints.get(f"machine:{life.machine.id}"), now_ns)
-            since_ns = min(now_ns - now_ns % HOUR_NS, shift.start_ns if shift else now_ns)
+            since_ns = life.restore(checkpoints.get(f"machine:{life.machine.id}"), now_ns)
             life.remember(await self._outbox.ledger_rows(life.machine.id, MINUTE, since_ns, now_ns + HOUR_NS))
         alive = (await self._outbox.load_meta()).get(META_ALIVE)
         if alive is not None and now_ns - int(alive) > GAP_NS:
@@ -118,28 +121,37 @@ class Runtime:
             self._recorder.gap(int(alive), now_ns, "agent-stopped", self.plan.site.id, detail)
 
     async def _refresh_store(self) -> None:
+        said = ""
         while True:
             try:
-                self._viewer.store = await self._outbox.stats()
+                self._viewer.store, said = await self._outbox.stats(), ""
             except StoreError as error:
-                log.error("store figures", extra=facts(detail=str(error)))  # noqa: TRY400 - the text says it all
+                if str(error) != said:
+                    said = str(error)
+                    log.error("store figures", extra=facts(detail=said))  # noqa: TRY400 - the text says it all
             await asyncio.sleep(STATS_S)
 
     async def _serve_page(self) -> None:
+        said = False
         while True:
             try:
                 await self._page.start()
             except OSError as error:
+                if said:
+                    await asyncio.sleep(RETRY_S)
+                    continue
+                said = True
                 where = f"{self.plan.agent.page_host}:{self.plan.agent.page_port}"
                 text = Text(
                     f"页面无法监听 {where}（{error.strerror}）：端口被占用，或地址不属于本机；"
-                    "请改 agent.page；采集不受影响",
+                    "请改 agent.page 或释放端口，代理会自动重试；采集不受影响",
                     f"the page cannot listen on {where} ({error.strerror}): the port is taken or the address is not "
-                    "this machine's; change agent.page; readings go on",
+                    "this machine's; change agent.page, or free the port: it is tried again; readings go on",
                 )
                 log.error("page", extra=facts(detail=str(text)))  # noqa: TRY400 - the text says it all
                 await asyncio.sleep(RETRY_S)
                 continue
+            said = False
             log.info("page", extra=facts(url=self._page.url))
             try:
                 await asyncio.Event().wait()
@@ -156,13 +168,18 @@ class Runtime:
         up = sum(state.up for state in self._hub.states)
         return f"{up}/{len(self._hub.states)} devices up, {len(self._lives)} machines"
 
-    async def stop(self, event: str) -> None:
-        """Readings first, then what is open, then the databases for a moment, then the store."""
+    @property
+    def refused(self) -> bool:
+        """The store takes no data now; what was learned since is in memory only."""
+        return self._recorder.refused
+
+    async def stop(self, event: str, drain_s: float = 0.0) -> None:
+        """Readings first, then what is open, then the databases for `drain_s`, then the store."""
         await _cancel(self._reading)
         self._recorder.event(event, "")
         stored = await self._recorder.flush()
-        if stored and self._deliveries:
-            await asyncio.gather(*(delivery.drained(DRAIN_S) for delivery in self._deliveries))
+        if stored and drain_s:
+            await asyncio.gather(*(delivery.drained(drain_s) for delivery in self._deliveries))
         await _cancel(self._serving)
         for sink in self._sinks:
             await sink.close()
@@ -178,7 +195,8 @@ class Agent:
         self._started_ns = self._clock.now_ns()
         self._runtime = Runtime(plan, self._clock, self._started_ns)
         self._notifier = Notifier()
-        self._wishes: asyncio.Queue[signal.Signals] = asyncio.Queue(maxsize=16)
+        self._wanted = asyncio.Event()  # a signal came: several SIGHUPs are one wish, SIGTERM is never forgotten
+        self._ending = False
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT."""
@@ -191,36 +209,59 @@ class Agent:
         _tidy_memory()
         pulse = _task("pulse", self._pulse)
         try:
-            while await self._wishes.get() is signal.SIGHUP:
+            while not await self._wished_to_end():
+                self._notifier.reloading(self._clock.monotonic_ns())
                 await self._reload()
-        finally:
+                self._notifier.ready(self._runtime.status())
             self._notifier.stopping()
+        finally:
             await _cancel([pulse])
-            await self._runtime.stop("stop")
-            log.info("stopped")
+        await self._runtime.stop("stop", DRAIN_S)
+        log.info("stopped")
 
     def _wish(self, number: signal.Signals) -> None:
-        with contextlib.suppress(asyncio.QueueFull):  # somebody leans on the key
-            self._wishes.put_nowait(number)
+        self._ending = self._ending or number is not signal.SIGHUP
+        self._wanted.set()
+
+    async def _wished_to_end(self) -> bool:
+        """The next wish: to end, or to reload."""
+        await self._wanted.wait()
+        self._wanted.clear()
+        return self._ending
 
     async def _reload(self) -> None:
-        self._notifier.reloading(self._clock.monotonic_ns())
         try:
             plan = await asyncio.to_thread(load, self._config, os.environ)
         except ConfigError as error:
             text = Text("配置有误，继续按原配置运行", "the site file has errors; the old configuration goes on")
             log.error("reload refused", extra=facts(detail=str(text), problems=[str(p) for p in error.problems]))  # noqa: TRY400
-            self._notifier.ready(self._runtime.status())
             return
-        if plan == self._runtime.plan:
+        old = self._runtime
+        if plan == old.plan:
             log.info("reload: nothing changed")
+        elif old.refused:
+            text = Text(
+                "存储现在拒写，内存中还有未落盘的数据；继续按原配置运行，请在存储恢复后再次 reload",
+                "the store takes no data now and memory holds what it has not got; the old configuration goes on, "
+                "reload again once the store is well",
+            )
+            log.error("reload refused", extra=facts(detail=str(text)))
         else:
-            fresh = Runtime(plan, self._clock, self._started_ns)
-            await self._runtime.stop("reload")
-            self._runtime = fresh
-            await fresh.start("reload")
+            await old.stop("reload")
+            await self._begin(plan, old.plan)
+
+    async def _begin(self, plan: SitePlan, old: SitePlan) -> None:
+        """Run the new plan; the old one where the new one cannot open its store."""
+        try:
+            self._runtime = Runtime(plan, self._clock, self._started_ns)
+            await self._runtime.start("reload")
+        except StoreError as error:
+            text = Text(f"继续按原配置运行：{error}", f"the old configuration goes on: {error}")
+            log.error("reload refused", extra=facts(detail=str(text)))  # noqa: TRY400 - the text says it all
+            self._runtime = Runtime(old, self._clock, self._started_ns)
+            await self._runtime.start("reload refused")
+        else:
             log.info("reloaded", extra=facts(config_version=plan.config_version))
-        self._notifier.ready(self._runtime.status())
 
     async def _pulse(self) -> None:
         """Once a second: is the wall clock where we think it is; tell systemd that the loop turns."""

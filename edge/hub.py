@@ -22,7 +22,7 @@ from protocols.reading import DeviceFact, Frame
 
 log = logging.getLogger(__name__)
 
-FACTS_KEPT = 1000  # device facts waiting for the next commit; beyond it the oldest go, counted
+FACTS_KEPT = 1000  # device facts waiting for the next commit; beyond it the oldest go, what is now stays known
 
 
 @dataclass(slots=True)

@@ -1,45 +1,40 @@
 """Once a commit interval: everything the agent learned, as one transaction.
 
 Theory. `gather` runs in one step of the event loop, so what it takes is one instant of the whole agent: finished ledger
-rows, stops, device facts, process values, and the checkpoint that explains them. A batch that the disk refused is kept
-and merged with the next; its checkpoint stays with it, so a kill in that state costs time, never truth. Nothing here is
-on the way of a reading: while the disk is stuck, machines are sampled and counted as ever.
+rows, stops, device facts, process values, and the checkpoint that explains them. Nothing here is on the way of a
+reading: while the disk is stuck (`edge.committer`), machines are sampled and counted as ever.
 
 Rules. Live views are written at multiples of the live interval, open stops and window sums once a minute: the same
 point again, so it overwrites. At a clean stop the open windows are written as they stand (final = false) and written
-again when they close.
+again when they close. A machine that comes back after weeks brings a row for every minute; a batch that has enough
+rows leaves the other machines to the next one, each with its own checkpoint.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edge import __version__
 from edge.clock import Clock
+from edge.committer import Committer
 from edge.encode import Encoder
-from edge.errors import StoreError
+from edge.errors import Text
 from edge.hub import Hub
 from edge.kpi.row import Row
-from edge.logs import facts
 from edge.machines.life import MachineLife
 from edge.machines.values import ProcessValues
-from edge.outbox.batch import Batch, Record, merge, shed
+from edge.outbox.batch import Batch, Record
 from edge.outbox.store import Outbox
 from edge.plan import SitePlan
 from edge.points import RecordClass
 from edge.poll.factory import Poller
 from ext.buckets import Bucket
 
-log = logging.getLogger(__name__)
-
 MINUTE_NS = 60_000_000_000
-UNCOMMITTED_LIMIT_BYTES = (
-    16_000_000  # raw values and live views beyond it are shed, oldest first; rows and checkpoints never
-)
+ROWS_LIMIT = 10_000  # a week of minutes: about 20 MB while it is written
 STOP_SHOWN_NS = 10_000_000_000  # an open stop is published once it lasted this long
 META_SINCE = "since_ns:"  # + machine id: its first sample in this store
 META_ALIVE = "alive_ns"  # when the last batch was gathered: what lies between it and the next start is a gap
@@ -78,10 +73,10 @@ class Recorder:
         self._hub = hub
         self._values = values
         self._pollers = pollers
-        self._outbox = outbox
         self._clock = clock
+        self._committer = Committer(outbox, clock, plan.agent.commit_ns, self._tell_shed)
         self._encoder = Encoder(plan.site)
-        self._uncommitted: Batch | None = None
+        self._queue = deque(lives)  # whose turn it is
         self._events: deque[bytes] = deque(maxlen=10_000)
         self._live_due_ns = 0
         self._minute_due_ns = 0
@@ -102,43 +97,44 @@ class Recorder:
             )
         )
 
-    def gap(self, start_ns: int, end_ns: int, cause: str, subject: str, detail: str) -> None:
+    def gap(
+        self, start_ns: int, end_ns: int, cause: str, subject: str, detail: str, records: int | None = None
+    ) -> None:
         """Time without trustworthy data, ended."""
         self._events.append(
             self._encoder.gap(
-                start_ns, cause=cause, subject=subject, duration_ns=end_ns - start_ns, detail=detail, is_open=False
+                start_ns,
+                cause=cause,
+                subject=subject,
+                duration_ns=end_ns - start_ns,
+                records=records,
+                detail=detail,
+                is_open=False,
             )
         )
 
+    def _tell_shed(self, record_class: RecordClass, records: int, start_ns: int, end_ns: int) -> None:
+        detail = Text("磁盘拒写期间内存不足，未能保存", "memory could not keep them while the disk took no data")
+        self.gap(start_ns, end_ns, "evicted", record_class.name.lower(), str(detail), records)
+
+    @property
+    def refused(self) -> bool:
+        """The disk takes no data now."""
+        return self._committer.refused
+
     async def run(self) -> None:
         """Commit every interval, for ever. Only a bug ends it."""
-        interval_s = self._plan.agent.commit_ns / 1e9
         while True:
-            await asyncio.sleep(interval_s)
+            await asyncio.sleep(self._committer.pause_ns / 1e9)
             await self.commit()
 
     async def commit(self) -> bool:
         """Gather and make durable. False where the disk refused: the batch is kept and tried again with the next."""
-        return await self._store(self.gather())
+        return await self._committer.commit(self.gather())
 
     async def flush(self) -> bool:
         """The last commit: open windows as they stand."""
-        return await self._store(self.gather(closing=True))
-
-    async def _store(self, batch: Batch) -> bool:
-        if self._uncommitted is not None:
-            batch = merge((self._uncommitted, batch))
-            batch, dropped = shed(batch, UNCOMMITTED_LIMIT_BYTES)
-            for loss in dropped:
-                log.error("shed from memory", extra=facts(record_class=loss.record_class.name, points=loss.points))
-        self._uncommitted = batch
-        try:
-            await self._outbox.commit(batch)
-        except StoreError as error:
-            log.error("store refused", extra=facts(detail=str(error)))  # noqa: TRY400 - the text says it all
-            return False
-        self._uncommitted = None
-        return True
+        return await self._committer.commit(self.gather(closing=True))
 
     def gather(self, *, closing: bool = False) -> Batch:
         """One instant of the whole agent."""
@@ -146,9 +142,13 @@ class Recorder:
         lines = _Lines()
         rows: list[Row] = []
         checkpoints: list[tuple[str, bytes]] = []
-        minute = now_ns >= self._minute_due_ns
-        live = now_ns >= self._live_due_ns or closing
-        for life in self._lives:
+        minute = _is_due(now_ns, self._minute_due_ns, MINUTE_NS)
+        live = _is_due(now_ns, self._live_due_ns, self._plan.agent.live_ns) or closing
+        for _ in self._lives:
+            if len(rows) > ROWS_LIMIT:
+                break
+            life = self._queue[0]
+            self._queue.rotate(-1)
             harvest = life.harvest(now_ns, open_windows=closing, minute=minute or closing)
             rows += harvest.rows
             for row in (*harvest.rows, *harvest.sums):
@@ -279,3 +279,8 @@ class Recorder:
                 machine, kept.t_ns, name=kept.value.name, value=kept.number, quality=kept.quality, unit=kept.value.unit
             )
             lines.add(RecordClass.TAG, line)
+
+
+def _is_due(now_ns: int, due_ns: int, interval_ns: int) -> bool:
+    """Its time has come, or the clock was set back so far that it would not come for long."""
+    return not due_ns - interval_ns <= now_ns < due_ns

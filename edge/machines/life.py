@@ -7,7 +7,9 @@ rows. `view` is a peek: it books nothing.
 Rules. The checkpoint is one blob: config version, kernel state, open minutes. It is committed with the rows it explains
 or not at all. Hours and shifts are sums of minute rows and are made anew from the store at a start. Time for counters
 is monotonic time since the last sample of this process; after a restart it is wall time, and where that went backwards,
-long enough to believe any change (the credit is then a lower bound, and says so).
+long enough to believe any change (the credit is then a lower bound, and says so). The calendar is made anew before it
+runs out, whether or not anybody hears of the machine: a plant may be off for weeks. Samples more than 35 days apart are
+not of one life: the machine begins anew, and says so.
 """
 
 from __future__ import annotations
@@ -19,16 +21,18 @@ from dataclasses import dataclass
 
 from edge.calendar import NO_SHIFT, ShiftInstance, shift_of
 from edge.calendar.feed import Stretch, runs_out, stretch
-from edge.kpi.rollup import HOUR, HOUR_NS, SHIFT, Rollup, hour_of, shift_spans
+from edge.errors import Text
+from edge.kpi.rollup import HOUR_NS
 from edge.kpi.row import Row
 from edge.kpi.target import target_count
-from edge.kpi.windows import MINUTE_NS, MinuteBook, renumbering
+from edge.kpi.windows import MINUTE_NS, MinuteBook
 from edge.logs import facts
+from edge.machines.books import Books, Present
 from edge.machines.observer import NO_STATE, UNSEEN, Observer, Sample
 from edge.machines.pace import Pace, Timeline
 from edge.machines.report import figures_of, merged
 from edge.plan import Calendar, Machine, Name, Signal
-from edge.snapshot import Figures, MachineView
+from edge.snapshot import MachineView
 from ext.buckets import Bucket, Correction, Counter
 from ext.ledger import MachineLedger
 from protocols.reading import Quality, TagImage
@@ -36,7 +40,9 @@ from protocols.reading import Quality, TagImage
 log = logging.getLogger(__name__)
 
 OEE_TARGET = 0.85  # what the plan expects of scheduled time where the site file says nothing
-LONG_NS = 86_400_000_000_000
+DAY_NS = 86_400_000_000_000
+LONG_NS = DAY_NS  # with it a counter believes any change
+APART_NS = 35 * DAY_NS  # samples further apart than this, either way, are not of one life
 _HEADER_END = b"\n"
 
 
@@ -61,16 +67,8 @@ class MachineLife:
         self._images = images
         self._config_version = config_version
         self._observer = Observer(machine, images)
-        self._kernel = MachineLedger(
-            machine.hold_ns,
-            tuple((int(c.counter), c.modulus, c.max_rate_per_s / c.multiplier, c.multiplier) for c in machine.counters),
-            tuple((p.ideal_cycle_ns, p.slow_ns, p.small_stop_ns, p.stop_ns) for p in machine.products),
-        )
         self._product_ids = [product.id for product in machine.products]
-        self._book = self._new_book()
-        self._shift_span = shift_spans(())
-        self._hours = Rollup(HOUR, hour_of)
-        self._shifts = Rollup(SHIFT, lambda key: self._shift_span(key))
+        self._kernel, self._books = self._new_books()
         self._stretch = self._cover(now_ns, now_ns)
         self._pace = Pace()
         self._timeline = Timeline()
@@ -79,7 +77,6 @@ class MachineLife:
         self._monotonic_ns: int | None = None
         self._checkpoint = b""
         self.since_ns = 0  # first sample ever, as far as the store knows; 0 = none yet
-        self._unobserved_ns = 0  # minutes before it have a provisional row
         self._corrections = dict.fromkeys(Correction, 0)
 
     @property
@@ -91,8 +88,9 @@ class MachineLife:
 
     def observe(self, t_ns: int, monotonic_ns: int) -> None:
         """Sample the machine from the images, as they are at `t_ns`."""
-        if runs_out(self._stretch, t_ns):
-            self._stretch = self._cover(self._kernel.booked_ns or t_ns, t_ns)
+        if self._kernel.started and abs(t_ns - self._kernel.t_ns) > APART_NS:
+            self._begin_anew(t_ns)
+        self._reach(t_ns)
         sample = self._observer.sample(t_ns)
         total, good, reject = sample.counters
         elapsed_ns = self._elapsed_ns(t_ns, monotonic_ns)
@@ -112,12 +110,32 @@ class MachineLife:
         wall_ns = t_ns - self._kernel.t_ns
         return wall_ns if wall_ns >= 0 else LONG_NS
 
+    def _begin_anew(self, t_ns: int) -> None:
+        """Nobody heard of the machine for weeks, or a clock without battery was set: minutes without end would be
+        booked, or none for years. What was counted stays in the store; the counters get a new baseline.
+        """
+        days = (t_ns - self._kernel.t_ns) // DAY_NS
+        text = Text(
+            f"距上次读数 {days} 天（或时钟被改）；计数从新的基线开始，其间的件数不计入",
+            f"{days} days since the last reading (or the clock was set); counting starts from a new baseline, pieces "
+            "made in between are not counted",
+        )
+        log.error("begins anew", extra=facts(machine=self.machine.id, detail=str(text)))
+        self._kernel, self._books = self._new_books()
+        self._stretch = self._cover(t_ns, t_ns)
+        self._pace, self._timeline = Pace(), Timeline()
+
+    def _reach(self, now_ns: int) -> None:
+        """Let the calendar reach beyond `now_ns`."""
+        if runs_out(self._stretch, now_ns):
+            self._stretch = self._cover(self._kernel.booked_ns or now_ns, now_ns)
+
     def _cover(self, from_ns: int, now_ns: int) -> Stretch:
         """Give the kernel and the shift sums the calendar around now."""
         days = stretch(self._calendar, from_ns, now_ns)
         self._kernel.set_calendar(days.start, days.end, days.kind, days.shift)
-        self._shift_span = shift_spans(
-            [shift_of(self._calendar, number) for number in sorted(set(days.shift)) if number != NO_SHIFT]
+        self._books.know_shifts(
+            shift_of(self._calendar, number) for number in sorted(set(days.shift)) if number != NO_SHIFT
         )
         return days
 
@@ -129,35 +147,19 @@ class MachineLife:
         `minute`: a minute has passed, so also rows of minutes nobody can decide yet, and the sums; `open_windows`: the
         open ones too.
         """
-        kernel, book = self._kernel, self._book
-        book.add(kernel.cells())
-        stops = kernel.stops()
+        self._reach(now_ns)
+        rows = self._books.finished()
+        stops = self._kernel.stops()
         self._timeline.add(stops)
         self._note_corrections()
-        rows = book.finished(kernel.booked_ns) if kernel.started else []
-        self._hours.add(rows)
-        self._shifts.add(rows)
-        open_rows = self._provisional(now_ns) if kernel.started else []
         sums: list[Row] = []
-        if minute and kernel.started:
-            sums = [
-                *self._hours.finished(kernel.booked_ns),
-                *self._shifts.finished(kernel.booked_ns),
-                *self._hours.provisional(open_rows),
-                *self._shifts.provisional(open_rows),
-            ]
-            present_ns = now_ns - now_ns % MINUTE_NS
-            rows += [row for row in open_rows if open_windows or self._unobserved_ns <= row.key.start_ns < present_ns]
-            self._unobserved_ns = present_ns
+        if minute and self._kernel.started:
+            unfinished, sums = self._books.unfinished(now_ns, open_windows=open_windows)
+            rows += unfinished
         checkpoint = self._dump()
         changed = checkpoint != self._checkpoint
         self._checkpoint = checkpoint
         return Harvest(rows, sums, stops, checkpoint if changed else None)
-
-    def _provisional(self, now_ns: int) -> list[Row]:
-        """Minute rows that are not final, as they would be if nothing more came."""
-        cells, _, _, _ = self._kernel.peek(max(now_ns, self._kernel.booked_ns))
-        return self._book.provisional(cells)
 
     def _note_corrections(self) -> None:
         for t_ns, counter, correction, old, new, credited, lost_max, unattributed in self._kernel.corrections():
@@ -181,17 +183,24 @@ class MachineLife:
 
     # ---- checkpoints ----
 
-    def _new_book(self) -> MinuteBook:
-        return MinuteBook(
-            self.machine.id,
+    def _new_books(self) -> tuple[MachineLedger, Books]:
+        machine = self.machine
+        kernel = MachineLedger(
+            machine.hold_ns,
+            tuple((int(c.counter), c.modulus, c.max_rate_per_s / c.multiplier, c.multiplier) for c in machine.counters),
+            tuple((p.ideal_cycle_ns, p.slow_ns, p.small_stop_ns, p.stop_ns) for p in machine.products),
+        )
+        book = MinuteBook(
+            machine.id,
             self._product_ids,
             lambda number: shift_of(self._calendar, number),
-            tier=self.machine.tier,
+            tier=machine.tier,
             config_version=self._config_version,
         )
+        return kernel, Books(kernel, book, machine.hold_ns)
 
     def _dump(self) -> bytes:
-        kernel, book = self._kernel.dump(), self._book.dump()
+        kernel, book = self._kernel.dump(), self._books.dump()
         header = {
             "config": self._config_version,
             "kernel": len(kernel),
@@ -200,35 +209,49 @@ class MachineLife:
         }
         return json.dumps(header).encode() + _HEADER_END + kernel + book
 
-    def restore(self, blob: bytes | None, now_ns: int) -> ShiftInstance | None:
+    def restore(self, blob: bytes | None, now_ns: int) -> int:
         """Go on from a checkpoint. One that this build cannot read is said and left: counters begin at a new baseline.
 
-        Returns the shift running now, whose stored rows `remember` wants.
+        Returns since when (UTC ns) `remember` wants the stored minute rows: the present hour, the present shift, and
+        where the configuration changed, whatever is not booked yet.
         """
+        config_version = self._config_version
         if blob is not None:
             try:
-                self._load(blob)
+                config_version = self._load(blob)
             except ValueError as error:
-                log.error("checkpoint", extra=facts(machine=self.machine.id, detail=str(error)))  # noqa: TRY400
+                self._kernel, self._books = self._new_books()
+                text = Text(
+                    f"断点无法读取（{error}）；计数从新的基线开始，代理停运期间的件数不计入",
+                    f"the checkpoint cannot be read ({error}); counting starts from a new baseline, pieces made while "
+                    "the agent was away are not counted",
+                )
+                log.error("checkpoint", extra=facts(machine=self.machine.id, detail=str(text)))  # noqa: TRY400
         self._stretch = self._cover(self._kernel.booked_ns or now_ns, now_ns)
-        return self._shift_at(now_ns)
+        since_ns = now_ns - now_ns % HOUR_NS
+        if shift := self._shift_at(now_ns):
+            since_ns = min(since_ns, shift.start_ns)
+        if config_version != self._config_version and self._kernel.started:
+            since_ns = min(since_ns, self._kernel.booked_ns - self._kernel.booked_ns % MINUTE_NS)
+        return since_ns
 
-    def _load(self, blob: bytes) -> None:
+    def _load(self, blob: bytes) -> str:
+        """The configuration it was taken under. Raises ValueError."""
         head, _, rest = blob.partition(_HEADER_END)
-        header = json.loads(head)
-        size = int(header["kernel"])
-        book = rest[size:]
-        self._kernel.load(rest[:size], renumbering(book, self._product_ids))
-        self._book.load(book, self._kernel.cells())
-        self.since_ns = int(header["since_ns"])
-        self._corrections = dict(zip(Correction, header["corrections"], strict=True))
-        self._unobserved_ns = self._kernel.t_ns - self._kernel.t_ns % MINUTE_NS
+        try:
+            header = json.loads(head)
+            size, since_ns = int(header["kernel"]), int(header["since_ns"])
+            config_version, corrections = str(header["config"]), [int(number) for number in header["corrections"]]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a checkpoint, or a damaged one: {error!r}") from error
+        self._books.load(rest[:size], rest[size:], self._product_ids)
+        self.since_ns = since_ns
+        self._corrections.update(zip(Correction, corrections, strict=False))  # kinds are appended by later builds
+        return config_version
 
     def remember(self, rows: Sequence[Row]) -> None:
-        """Stored minute rows of this hour and shift: the running sums start from them."""
-        final = [row for row in rows if row.final]
-        self._hours.add(final)
-        self._shifts.add(final)
+        """Stored minute rows since the time `restore` asked for: the running sums start from them."""
+        self._books.remember(rows, self._config_version)
 
     def _shift_at(self, t_ns: int) -> ShiftInstance | None:
         for start_ns, end_ns, number in zip(self._stretch.start, self._stretch.end, self._stretch.shift, strict=True):
@@ -240,16 +263,14 @@ class MachineLife:
 
     def view(self, now_ns: int) -> MachineView:
         """The machine as it is now."""
-        machine, sample = self.machine, self._sample
-        bucket, since_ns, fault_code = Bucket.UNKNOWN, now_ns, 0
-        open_rows: list[Row] = []
-        if self._kernel.started:
-            cells, number, since_ns, fault_code = self._kernel.peek(max(now_ns, self._kernel.booked_ns))
-            bucket = Bucket(number) if number != NO_STATE else Bucket.UNKNOWN
-            open_rows = self._book.provisional(cells)
+        self._reach(now_ns)
+        machine, sample, books = self.machine, self._sample, self._books
+        present = books.look(now_ns) if self._kernel.started else Present(NO_STATE, now_ns, 0, ())
+        bucket = Bucket(present.bucket) if present.bucket != NO_STATE else Bucket.UNKNOWN
+        since_ns, fault_code = present.since_ns, present.fault_code
         seen = bucket is not Bucket.UNKNOWN
-        shift, hour = self._shift_at(now_ns), now_ns - now_ns % HOUR_NS
-        shift_rows = self._shifts.provisional(open_rows)
+        shift, hour_ns = self._shift_at(now_ns), now_ns - now_ns % HOUR_NS
+        shift_rows = books.shift(present, shift.start_ns) if shift else []
         product = machine.products[sample.product]
         made = self._kernel.made
         return MachineView(
@@ -269,12 +290,10 @@ class MachineLife:
             age_ms=max(0, now_ns - self._sampled_ns) // 1_000_000 if self._sampled_ns else None,
             baseline=self._kernel.started and bool(sample.mask or not machine.counters),
             counted=made[0],
-            shift=self._shift_figures(shift_rows, shift, now_ns),
+            shift=figures_of(merged(shift_rows), shift.start_ns, now_ns) if shift else None,
             shift_name=shift.name if shift else "",
-            shift_target=self._target(shift_rows, shift),
-            hour=figures_of(
-                merged([r for r in self._hours.provisional(open_rows) if r.key.start_ns == hour]), hour, now_ns
-            ),
+            shift_target=self._target(shift_rows) if shift else None,
+            hour=figures_of(merged(books.hour(present, hour_ns)), hour_ns, now_ns),
             timeline=self._timeline.spans(now_ns, bucket, since_ns, fault_code) if self._kernel.started else (),
             process_values=tuple(self._process_values()),
             corrections=(
@@ -285,16 +304,9 @@ class MachineLife:
             ),
         )
 
-    def _shift_figures(self, rows: Sequence[Row], shift: ShiftInstance | None, now_ns: int) -> Figures | None:
-        if shift is None:
-            return None
-        return figures_of(merged([r for r in rows if r.key.start_ns == shift.start_ns]), shift.start_ns, now_ns)
-
-    def _target(self, rows: Sequence[Row], shift: ShiftInstance | None) -> int | None:
-        if shift is None:
-            return None
+    def _target(self, rows: Sequence[Row]) -> int | None:
         ideal_ns = {product.id: product.ideal_cycle_ns for product in self.machine.products}
-        planned = [(r.sums.ppt_ns, ideal_ns.get(r.key.product, 0)) for r in rows if r.key.start_ns == shift.start_ns]
+        planned = [(row.sums.ppt_ns, ideal_ns.get(row.key.product, 0)) for row in rows]
         return target_count([p for p in planned if p[1]], OEE_TARGET)
 
     def _process_values(self) -> Iterator[tuple[str, Name, float | None, str]]:

@@ -6,9 +6,10 @@ nothing changed, the machine is sampled once, from one consistent image. Other b
 that moment.
 
 Rules. A signal counts only while its quality is good or uncertain and its reading is younger than the machine's hold. A
-state rule whose signals do not count is false. A machine without state signals leaves its state to the counts (bucket
--1); one whose state signals cannot be read now is UNKNOWN to the kernel, which believes the last state for `hold` and
-then lets counts decide. This module knows no time and no loop: it is given the moment.
+state rule whose signals do not count is false, and the default holds only where every state signal was read: a run bit
+nobody can read does not say "stopped". A machine without state signals leaves its state to the counts (bucket -1); one
+whose state cannot be told now is UNKNOWN to the kernel, which believes the last state for `hold` and then lets counts
+decide. This module knows no time and no loop: it is given the moment.
 """
 
 from __future__ import annotations
@@ -90,12 +91,10 @@ class Observer:
         if not self._state_signals:
             return NO_STATE, self._machine.state_default.state
         good = {index for index in self._state_signals if self._counts(index, t_ns)}
-        if not good:
-            return Bucket.UNKNOWN, UNSEEN.state
         for rule in self._machine.states:
             if all(self._holds(condition, good) for condition in rule.when):
                 return rule.bucket, rule.state
-        default = self._machine.state_default
+        default = self._machine.state_default if len(good) == len(self._state_signals) else UNSEEN
         return default.bucket, default.state
 
     def _holds(self, condition: Condition, good: set[int]) -> bool:

@@ -21,6 +21,8 @@ class Pace:
 
     def mark(self, t_ns: int, made: int) -> None:
         """`made` pieces in all at `t_ns`."""
+        if self._marks and t_ns < self._marks[-1][0]:
+            self._marks.clear()  # the clock was set back
         if self._marks and t_ns - self._marks[-1][0] < STEP_NS:
             return
         self._marks.append((t_ns, made))

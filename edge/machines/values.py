@@ -1,7 +1,8 @@
 """Process values worth keeping: temperature, pressure, tension, power. By interval and deadband, with their quality.
 
-Rule. A value is kept when it moved by more than its deadband, when its quality changed, or when its interval passed.
-The time written is the time it was read; a value that was not read again is not written again.
+Rules. A value is kept when it moved by more than its deadband, when its quality changed, or when its interval passed.
+The time written is the time it was read; a value that was not read again is not written again. While nobody takes what
+is kept, the newest values go and are counted.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class ProcessValues:
             if tag not in frame.tags:
                 continue
             number, quality, t_ns = image.f64[tag], image.quality[tag], image.t_ns[tag]
-            due = t_ns - last.t_ns >= last.value.interval_ns
-            if due or quality != last.quality or abs(number - last.number) > last.value.deadband:
+            resting = 0 <= t_ns - last.t_ns < last.value.interval_ns  # below 0: the clock was set back
+            if not resting or quality != last.quality or abs(number - last.number) > last.value.deadband:
                 last.number, last.quality, last.t_ns = number, quality, t_ns
                 self._keep(Kept(last.machine, last.value, t_ns, number, Quality(quality)))
 
