@@ -40,7 +40,7 @@ demo: $(VENV)/.ready
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check edge protocols ext tests benchmarks
 	$(VENV)/bin/ruff format --check edge protocols ext tests benchmarks
-	$(VENV)/bin/cython-lint ext
+	PATH="$(VENV)/bin:$$PATH" cython-lint ext
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 

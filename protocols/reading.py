@@ -1,14 +1,15 @@
 """The value that travels upward from every protocol: value + quality + time.
 
 Theory. A device's tags live side by side in one `TagImage`: parallel arrays of integers, floats, qualities and times,
-indexed by the tag's position in the device plan. A protocol writes a block or a notification into the image in place (the
-compiled decode kernel writes the arrays directly) and then hands a `Frame` upward: which tags were refreshed, when, and how
-long the device took. Readers run in the same event-loop step, so no copy and no lock is needed.
+indexed by the tag's position in the device plan. A protocol writes a block or a notification into the image in place
+(the compiled decode kernel writes the arrays directly) and then hands a `Frame` upward: which tags were refreshed,
+when, and how long the device took. Readers run in the same event-loop step, so no copy and no lock is needed.
 
 Rules.
-* An old value is never re-stamped: `t_ns[i]` changes only when tag `i` was really read, or when the protocol guarantees it is
-  unchanged (an OPC UA subscription that is alive; such a frame says `confirms=True`).
-* Integers are exact: `i64` holds the raw integer, `f64` the scaled engineering value. Counters are read from `i64` only.
+* An old value is never re-stamped: `t_ns[i]` changes only when tag `i` was really read, or when the protocol guarantees
+  it is unchanged (an OPC UA subscription that is alive; such a frame says `confirms=True`).
+* Integers are exact: `i64` holds the raw integer, `f64` the scaled engineering value. Counters are read from `i64`
+  only.
 * This module holds no clock; times are passed in, UTC nanoseconds.
 """
 
@@ -22,7 +23,10 @@ from typing import Protocol
 
 
 class Quality(IntEnum):
-    """Trust in one value (OPC 10000-8 §6.3.3 severities, plus what a gateway knows itself). Codes are shared with `ext.decode`."""
+    """Trust in one value (OPC 10000-8 §6.3.3 severities, plus what a gateway knows itself).
+
+    Codes are shared with `ext.decode`.
+    """
 
     GOOD = 0
     UNCERTAIN = 1

@@ -159,9 +159,7 @@ class Position:
             return self
         # The end of the backlog. What was committed since the leap is sent once more, in order: a point may stand on
         # both sides (a window while it was open, and closed), and the database keeps what it was told last.
-        return (
-            Position(record_id) if record_id == self.replay_to else Position(self.cursor, record_id, self.replay_to)
-        )
+        return Position(record_id) if record_id == self.replay_to else Position(self.cursor, record_id, self.replay_to)
 
     def leapt(self, last_id: int) -> Position:
         """Go on with what comes after `last_id`; the rest becomes the backlog.

@@ -130,7 +130,7 @@ def test_kills_change_nothing_in_the_books(killed):
 
 
 async def test_the_dashboard_tells_the_truth(killed, influx_server):
-    """Every query of the dashboard runs on what the agent delivered; output and OEE by machine are the simulator's own."""
+    """Every query of the dashboard runs on what the agent delivered; output and OEE are the simulator's own."""
     run, document, database = killed
     truth = json.loads((run.folder / "truth.json").read_text())["machines"]
     snapshot = json.loads((run.folder / "snapshot.json").read_text())
