@@ -30,12 +30,12 @@ cdef enum:
     C_COUNTER_FAULT = 7
     C_BASELINE = 8
 
-cdef enum:
-    F_RESET = 1 << 2
-    F_ROLLOVER = 1 << 3
-    F_AMBIGUOUS = 1 << 4
-    F_GLITCH = 1 << 11
-    F_COUNTER_FAULT = 1 << 12
+cdef enum:      # ext.buckets.Flag, as numbers: Cython cannot check a shift in an enum for overflow
+    F_RESET = 0x4
+    F_ROLLOVER = 0x8
+    F_AMBIGUOUS = 0x10
+    F_GLITCH = 0x800
+    F_COUNTER_FAULT = 0x1000
 
 cdef enum:
     HELD_LIMIT = 5
@@ -194,6 +194,8 @@ cdef inline void counter_step(CounterState* c, int64_t t_ns, int64_t value, bint
         accept(c, t_ns, value)
         out.correction = C_BASELINE
         return
+    if t_ns == (c.held_at_ns if c.held else c.at_ns) and value == (c.held_value if c.held else c.value):
+        return      # the same reading again: a copy confirms nothing
     if c.held:
         decide_held(c, t_ns, value, out)
     else:

@@ -65,13 +65,13 @@ cdef enum:
     HAS_R = 4
     EPOCH = 8
 
-cdef enum:
-    F_CLOCK_STEP = 1 << 7
-    F_STATE_CONFLICT = 1 << 8
-    F_RECOVERED = 1 << 5
-    F_ESTIMATED = 1 << 6
-    F_QUALITY_ASSUMED = 1 << 13
-    F_BREAK_ASSUMED = 1 << 14
+cdef enum:                      # ext.buckets.Flag, as numbers: Cython cannot check a shift in an enum for overflow
+    F_CLOCK_STEP = 0x80
+    F_STATE_CONFLICT = 0x100
+    F_RECOVERED = 0x20
+    F_ESTIMATED = 0x40
+    F_QUALITY_ASSUMED = 0x2000
+    F_BREAK_ASSUMED = 0x4000
 
 CELL_FIELDS = (
     "minute_ns", "shift_id", "product",

@@ -71,6 +71,12 @@ def test_count_while_stopped_proves_only_its_own_cycle_beyond_t2(build: Any) -> 
     assert seen.flags & Flag.STATE_CONFLICT
 
 
+def test_time_before_the_start_is_what_the_state_said(build: Any) -> None:
+    """Three seconds between two readings, setup then run with a piece: one cycle was run, the rest was setup."""
+    seen = Machine(build).sample(state="setup").sample(3, total=1).outcome()
+    assert seen.buckets == {"run": 2, "setup": 2}
+
+
 def test_piece_of_a_machine_that_just_started_is_no_conflict(build: Any) -> None:
     """The state turned to RUN and a piece came with it: it was made in run time, and nobody contradicted anybody."""
     seen = Machine(build).sample(state="setup", times=10).sample(total=1).outcome()
@@ -227,6 +233,13 @@ def test_cells_end_at_minutes_shifts_and_product_changes(build: Any) -> None:
     ]
 
 
+def test_a_minute_leaves_when_it_is_booked(build: Any) -> None:
+    """Booked to the very end of a minute, its cell is handed out: nothing before `booked_ns` is still open."""
+    machine = Machine(build).sample(total=1, times=59).sample(state="manual")
+    assert machine.ledger.booked_ns == START + 60 * S
+    assert column(machine.ledger.cells(), "minute_ns") == [START]
+
+
 def test_stops_are_whole_and_keep_the_first_fault(build: Any) -> None:
     """A stop crosses minutes as one event, with the first code of the fault, not the last."""
     machine = Machine(build).sample(total=1, times=30).sample(state="breakdown")
@@ -322,6 +335,13 @@ def test_calendar_that_ends_is_an_error_that_can_be_repaired(build: Any) -> None
     whole = Machine(build, calendar=((-60, 500, Schedule.SCHEDULED, SHIFT),)).sample(total=1, times=90)
     whole.ledger.push(*row)
     assert machine.ledger.peek(START + 200 * S) == whole.ledger.peek(START + 200 * S)
+
+
+def test_the_end_of_the_calendar_is_not_in_it(build: Any) -> None:
+    """A look may reach to the last nanosecond; a piece needs a slice to fall into."""
+    machine = Machine(build, calendar=((-60, 100, Schedule.SCHEDULED, SHIFT),)).sample(total=1, times=99)
+    assert machine.outcome(100).sums.all_ns == 100 * S
+    refused(machine.ledger, [(START + 100 * S, S, 0, 0, 0, 1, 100, 0, 0)], LookupError)
 
 
 def test_calendar_must_reach_back_to_what_is_not_booked(build: Any) -> None:

@@ -64,7 +64,8 @@ def sums_of(cells: Sequence[tuple[int, ...]]) -> Sums:
 
 STATES = [-1, *(b for b in Bucket if b not in (Bucket.NOT_SCHEDULED, Bucket.PLANNED_STOP))]
 CALM = st.sampled_from([S, S, S, S, 2 * S, S // 3])
-WILD = st.one_of(CALM, st.sampled_from([0, HOLD, HOLD + 1, 61 * S, 200 * S, -2 * S, -400 * S]), st.integers(1, 400 * S))
+ROUGH = st.one_of(CALM, CALM, CALM, st.sampled_from([0, HOLD, HOLD + 1, 61 * S, 200 * S]), st.integers(1, 400 * S))
+WILD = st.one_of(ROUGH, st.sampled_from([-2 * S, -400 * S]))
 COUNTERS = st.sampled_from([(), (0,), (1,), (0, 1), (0, 2), (1, 2), (0, 1, 2)])
 
 
@@ -80,7 +81,7 @@ def calendars(draw: st.DrawFn) -> tuple[tuple[int, int, int, int], ...]:
 
 
 @st.composite
-def worlds(draw: st.DrawFn, steps: st.SearchStrategy[int] = WILD, counters: Any = COUNTERS) -> World:
+def worlds(draw: st.DrawFn, steps: st.SearchStrategy[int] = WILD) -> World:
     """Readings of any kind: states that flap, counters that jump, clocks that step, signals that come and go."""
     t_ns, registers, state, samples = START, [draw(st.integers(0, MODULUS - 1)) for _ in range(3)], 0, []
     one = st.tuples(
@@ -93,7 +94,7 @@ def worlds(draw: st.DrawFn, steps: st.SearchStrategy[int] = WILD, counters: Any 
         st.one_of(st.none(), st.none(), st.none(), st.integers(-1, MODULUS)),
         st.booleans(),
     )
-    for dt, turn, made, mask, product, fault, lie, timed in draw(st.lists(one, min_size=1, max_size=60)):
+    for dt, turn, made, mask, product, fault, lie, timed in draw(st.lists(one, min_size=25, max_size=70)):
         t_ns += dt
         state = int(state if turn is None else turn)
         registers = [(r + n) % MODULUS for r, n in zip(registers, made, strict=True)]
@@ -101,7 +102,7 @@ def worlds(draw: st.DrawFn, steps: st.SearchStrategy[int] = WILD, counters: Any 
         samples.append((t_ns, max(dt, 0) if timed else -1, state, fault, product, mask, *shown))
     stop = draw(st.sampled_from([4, 20, 60, 300])) * S
     products = ((S // 2, S * 21 // 40, S * 17 // 20, stop), (2 * S, 2 * S, 4 * S, max(stop, 4 * S)))
-    return World(draw(counters), products, draw(calendars()), tuple(samples))
+    return World(draw(COUNTERS), products, draw(calendars()), tuple(samples))
 
 
 @settings(max_examples=120, deadline=None)
@@ -222,13 +223,11 @@ def test_restart_anywhere_is_no_event(world: World) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(worlds(steps=CALM, counters=st.just((0,))))
-def test_a_faster_poll_counts_the_same(world: World) -> None:
-    """Duplicated readings are no readings: every sample twice gives the same ledger, to the bit."""
+@given(worlds(steps=ROUGH))
+def test_a_copy_of_a_reading_is_no_reading(world: World) -> None:
+    """Every sample twice gives the same ledger, to the bit: a copy neither books, counts nor confirms anything."""
     once, twice = world.told(), world.ledger()
     for sample in world.samples:
         twice.push(*sample)
         twice.push(sample[0], 0, *sample[2:])
-    assert once.made == twice.made
-    at_ns = world.end_ns + S
-    assert by_key(once.cells() + once.peek(at_ns)[0]).keys() == by_key(twice.cells() + twice.peek(at_ns)[0]).keys()
+    assert everything(once, world.end_ns + S) == everything(twice, world.end_ns + S)

@@ -156,7 +156,7 @@ def test_the_waterfall_closes(stops: list[int], ppt: int, rt: int, nrt: int, fpt
         assert value is None or value == value
 
 
-# ---- targets -----------------------------------------------------------------------------------------------------------
+# ---- targets ---------------------------------------------------------------------------------------------------------
 
 
 def test_target_follows_planned_time() -> None:

@@ -131,7 +131,7 @@ def test_what_is_no_minute_book_is_refused(blob: bytes) -> None:
     assert minutes.dump() == before
 
 
-# ---- hours and shifts --------------------------------------------------------------------------------------------------
+# ---- hours and shifts ------------------------------------------------------------------------------------------------
 
 
 def minute_row(number: int, *, product: str = "mask", version: str = "v1", tc: int = 60, unknown: int = 0) -> Row:

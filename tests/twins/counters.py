@@ -63,6 +63,8 @@ class CounterTwin:
         if self.last is None:
             self.last = value, t_ns
             return Outcome(correction=Correction.BASELINE)
+        if (value, t_ns) == ((self.held.value, self.held.at_ns) if self.held is not None else self.last):
+            return Outcome()  # the same reading again: a copy confirms nothing
         if self.held is not None:
             out = self._decide(self.held, t_ns, value)
         elif epoch and value < self.last[0]:
