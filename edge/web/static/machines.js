@@ -44,7 +44,7 @@ function renderCard({ root, parts }, machine, { nowMs, minutes, force }) {
   text(parts.state, t(bucket));
   attr(parts.state, "title", machine.state);
   text(parts.since, t("since", { age: format.duration(nowMs - machine.state_since_ms) }));
-  text(parts.product, named(machine.product_name));
+  text(parts.product, `${machine.id} · ${named(machine.product_name)}`); // two machines of a kind share a name
   text(parts.fault, fault(machine));
   renderOee(parts, machine);
   renderOutput(parts, machine, bucket);
