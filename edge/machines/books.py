@@ -67,8 +67,6 @@ class Books:
 
     def finished(self) -> list[Row]:
         """Minute rows that became final, once."""
-        if not self._kernel.started:
-            return []
         self._book.add(self._kernel.cells())
         rows = self._book.finished(self._kernel.booked_ns)
         if self._orphans:
@@ -78,8 +76,9 @@ class Books:
         return rows
 
     def look(self, now_ns: int) -> Present:
-        """The machine at `now_ns` if nothing more came. Changes nothing."""
+        """The machine at `now_ns` if nothing more came. Decides nothing."""
         kernel = self._kernel
+        self._book.add(kernel.cells())
         sample = (kernel.t_ns, kernel.made)
         if self._folded.sample != sample:
             self._folded = _Folded(sample)

@@ -4,7 +4,7 @@ Theory. `observe` is the hot path: one sample from the image into the kernel. Ev
 `harvest` drains what the kernel finished, turns it into rows, and takes the checkpoint that belongs to exactly those
 rows. `view` is a peek: it books nothing.
 
-Rules. The checkpoint is one blob: config version, kernel state, open minutes. It is committed with the rows it explains
+Rules. The checkpoint is one blob: config version, product, kernel state, open minutes. It is committed with the rows it explains
 or not at all. Hours and shifts are sums of minute rows and are made anew from the store at a start. Time for counters
 is monotonic time since the last sample of this process; after a restart it is wall time, and where that went backwards,
 long enough to believe any change (the credit is then a lower bound, and says so). The calendar is made anew before it
@@ -76,6 +76,7 @@ class MachineLife:
         self._sampled_ns = 0
         self._monotonic_ns: int | None = None
         self._checkpoint = b""
+        self._left: list[Row] = []  # last rows of a life that is over
         self.since_ns = 0  # first sample ever, as far as the store knows; 0 = none yet
         self._corrections = dict.fromkeys(Correction, 0)
 
@@ -121,6 +122,7 @@ class MachineLife:
             "made in between are not counted",
         )
         log.error("begins anew", extra=facts(machine=self.machine.id, detail=str(text)))
+        self._left += [*self._books.finished(), *self._books.look(self._kernel.t_ns).rows]
         self._kernel, self._books = self._new_books()
         self._stretch = self._cover(t_ns, t_ns)
         self._pace, self._timeline = Pace(), Timeline()
@@ -131,8 +133,10 @@ class MachineLife:
             self._stretch = self._cover(self._kernel.booked_ns or now_ns, now_ns)
 
     def _cover(self, from_ns: int, now_ns: int) -> Stretch:
-        """Give the kernel and the shift sums the calendar around now."""
-        days = stretch(self._calendar, from_ns, now_ns)
+        """Give the kernel and the shift sums the calendar around now, and around what is booked: a clock set back by
+        days leaves it ahead.
+        """
+        days = stretch(self._calendar, min(from_ns, now_ns), max(now_ns, self._kernel.t_ns))
         self._kernel.set_calendar(days.start, days.end, days.kind, days.shift)
         self._books.know_shifts(
             shift_of(self._calendar, number) for number in sorted(set(days.shift)) if number != NO_SHIFT
@@ -148,7 +152,8 @@ class MachineLife:
         open ones too.
         """
         self._reach(now_ns)
-        rows = self._books.finished()
+        rows = [*self._left, *self._books.finished()]
+        self._left.clear()
         stops = self._kernel.stops()
         self._timeline.add(stops)
         self._note_corrections()
@@ -205,6 +210,7 @@ class MachineLife:
             "config": self._config_version,
             "kernel": len(kernel),
             "since_ns": self.since_ns,
+            "product": self._product_ids[self._observer.product],
             "corrections": list(self._corrections.values()),
         }
         return json.dumps(header).encode() + _HEADER_END + kernel + book
@@ -241,11 +247,14 @@ class MachineLife:
         try:
             header = json.loads(head)
             size, since_ns = int(header["kernel"]), int(header["since_ns"])
-            config_version, corrections = str(header["config"]), [int(number) for number in header["corrections"]]
+            config_version, product = str(header["config"]), str(header["product"])
+            corrections = [int(number) for number in header["corrections"]]
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a checkpoint, or a damaged one: {error!r}") from error
         self._books.load(rest[:size], rest[size:], self._product_ids)
         self.since_ns = since_ns
+        if product in self._product_ids:
+            self._observer.product = self._product_ids.index(product)
         self._corrections.update(zip(Correction, corrections, strict=False))  # kinds are appended by later builds
         return config_version
 
@@ -271,7 +280,7 @@ class MachineLife:
         seen = bucket is not Bucket.UNKNOWN
         shift, hour_ns = self._shift_at(now_ns), now_ns - now_ns % HOUR_NS
         shift_rows = books.shift(present, shift.start_ns) if shift else []
-        product = machine.products[sample.product]
+        product = machine.products[self._observer.product]
         made = self._kernel.made
         return MachineView(
             id=machine.id,

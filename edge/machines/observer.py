@@ -48,7 +48,7 @@ class Observer:
         """`images`: by device index, as in the site plan."""
         self._machine = machine
         self._images = images
-        self._product = machine.product_default
+        self.product = machine.product_default  # index of the last one seen; outlives a restart with the checkpoint
         self._codes = {p.code: index for index, p in enumerate(machine.products) if p.code is not None}
         self._fault_buckets = {f.code: f.bucket for f in machine.faults if f.bucket is not None}
         self._state_signals = sorted({c.signal for rule in machine.states for c in rule.when})
@@ -107,5 +107,5 @@ class Observer:
     def _product_at(self, t_ns: int) -> int:
         index = self._machine.product_signal
         if index is not None and self._counts(index, t_ns):
-            self._product = self._codes.get(self._value(index), self._product)
-        return self._product
+            self.product = self._codes.get(self._value(index), self.product)
+        return self.product
