@@ -178,9 +178,12 @@ def _site_file(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from edge.config.aside import compile_aside
+
+    compilation = compile_aside(options.config, os.environ)  # a child works on it while this process imports the agent
     from edge.agent import run
 
-    return run(options.config, log_format=options.log_format)
+    return run(options.config, compilation.plan(), log_format=options.log_format)
 
 
 def _once(options: argparse.Namespace) -> int:

@@ -17,9 +17,7 @@ import uvloop
 
 async def ask(lock: asyncio.Lock, stream: tuple[asyncio.StreamReader, asyncio.StreamWriter], what: Any) -> None:
     reader, writer = stream
-    request = struct.pack(
-        ">HHHBBHH", 1, 0, 6, what["unit"], what["table"], what["address"], what["quantity"]
-    )
+    request = struct.pack(">HHHBBHH", 1, 0, 6, what["unit"], what["table"], what["address"], what["quantity"])
     interval_s = what["interval_ns"] / 1e9
     loop = asyncio.get_running_loop()
     due_s = loop.time()

@@ -30,7 +30,7 @@ class Program:
         self._command = list(command)
         self._given = given
         self._env = env
-        self._words: IO[bytes] = tempfile.TemporaryFile()
+        self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the exit
         self._child: subprocess.Popen[bytes] | None = None
         self.spawned_s = 0.0  # time.monotonic of the spawn
 

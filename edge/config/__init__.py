@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge.plan import SitePlan
+if TYPE_CHECKING:
+    from edge.plan import SitePlan
 
 
 def load(path: Path, environ: Mapping[str, str]) -> SitePlan:

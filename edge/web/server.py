@@ -1,4 +1,4 @@
-"""The gateway's HTTP server: the page, its data, `/metrics` and `/healthz`. The only module that imports `aiohttp.web`.
+"""The gateway's HTTP server: the page, its data, `/metrics` and `/healthz`. The only module that uses `aiohttp.web`.
 
 Rules.
 * Read-only: GET and HEAD, no cookies, no forms; nothing here can change the agent or the plant.
@@ -24,9 +24,8 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiohttp import web
-
 from edge.snapshot import Snapshot
+from edge.web.aiohttp_server import web
 from edge.web.document import encode_snapshot
 from edge.web.feed import Feed
 from edge.web.health import judge
@@ -53,7 +52,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file of the page, compressed once at start."""
+    """A file of the page, compressed once."""
 
     content_type: str
     etag: str
@@ -103,7 +102,6 @@ class Page:
 
     async def start(self) -> None:
         """Listen. Raises OSError when the address is taken or not ours."""
-        self._assets = await asyncio.to_thread(load_assets, self._language)
         app = web.Application(middlewares=[self._check_host])
         app.on_response_prepare.append(_add_headers)
         app.add_routes(
@@ -144,6 +142,8 @@ class Page:
         return not self._loopback and _is_address(host)
 
     async def _get_asset(self, request: web.Request) -> web.StreamResponse:
+        if not self._assets:  # nobody has opened the page so far, and many gateways never see a browser
+            self._assets = await asyncio.to_thread(load_assets, self._language)
         asset = self._assets.get(request.match_info.get("name", "index.html"))
         if asset is None:
             raise web.HTTPNotFound
