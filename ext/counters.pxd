@@ -3,8 +3,8 @@
 # Theory. A register shows only a number in 0 … modulus-1. Between two samples it may have counted on, wrapped, been cleared by a
 # hand or a restart, been replaced, or the sample may be a lie (torn 32-bit read, blank buffer). What tells them apart is physics:
 # a machine can make at most `rate_per_s` counts a second, so at most
-#     cap(dt) = ceil(rate_per_s * dt) + 2
-# counts in dt. A change within cap is believed. A change beyond it is put on HOLD, and the next sample decides:
+#     cap(dt) = ceil(rate_per_s * (dt + slack)) + 2
+# counts in dt, where `slack` is how uncertain the time of a reading is (a slow reply, a late publish; 0 where times are exact). A change within cap is believed. A change beyond it is put on HOLD, and the next sample decides:
 #     back near the old value           GLITCH    drop the held sample
 #     goes on from the held value, and
 #       the held value is within cap    RESET     credit what the counter shows; what it had not shown is lost_max
@@ -46,6 +46,7 @@ cdef struct CounterState:
     int64_t modulus
     double rate_per_s       # counts a second the machine can make at most
     int64_t multiplier      # pieces per count
+    int64_t slack_ns        # two readings may really lie this much further apart than their times say
     # the last accepted sample
     int64_t value
     int64_t at_ns
@@ -74,7 +75,7 @@ cdef struct Step:
 
 
 cdef inline double possible(CounterState* c, int64_t dt_ns) noexcept nogil:
-    return c.rate_per_s * (<double> (dt_ns if dt_ns > 0 else 0) * 1e-9)
+    return c.rate_per_s * (<double> ((dt_ns if dt_ns > 0 else 0) + c.slack_ns) * 1e-9)
 
 
 cdef inline int64_t capacity(CounterState* c, int64_t dt_ns) noexcept nogil:

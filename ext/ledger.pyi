@@ -5,7 +5,7 @@ class MachineLedger:
     def __init__(
         self,
         hold_ns: int,
-        counters: tuple[tuple[int, int, float, int], ...],
+        counters: tuple[tuple[int, int, float, int] | tuple[int, int, float, int, int], ...],
         products: tuple[tuple[int, int, int, int], ...],
     ) -> None: ...
     def set_calendar(self, start: object, end: object, kind: object, shift: object) -> None: ...

@@ -1,32 +1,35 @@
 # cython: language_level=3
 """The ledger kernel: readings in, integer nanoseconds and pieces out.
 
-Theory. Time is booked only when its class is known. Between `booked_ns` and the last sample lies the present gap: time in which
-the state did not change and nothing was counted, since the anchor (the last count, or when the state began). What ends it decides:
+Theory. Time is booked only when its class is known. Between `booked_ns` and the last sample lies the present gap:
+time in which the state did not change and nothing was counted, since the anchor (the last count, or when the state
+began). What ends it decides:
 
     a count, within t2         it was RUN; beyond t1 the excess over the ideal cycles is slow
     a count, within t3         it was RUN by the state; the excess is a small stop
     a count, after t3          as many ideal cycles as pieces were RUN, the rest an UNASSIGNED stop, whatever the run bit says
     no count, t3 passes        the same, from now on booked as it passes: the first ideal cycle after a count was RUN
-    a count while "stopped"    counts beat states: within t2 it was all RUN, beyond it the ideal cycles of the pieces (state conflict,
-                               unless the state turned to RUN meanwhile); not so while people make pieces by hand
+    a count while "stopped"    counts beat states: within t2 it was all RUN, beyond it the ideal cycles of the pieces (state
+                               conflict, unless the state turned to RUN meanwhile); not so while people make pieces by hand
     another state              it was what the state said
     silence longer than hold   the state is believed for `hold`, then nobody knows: UNKNOWN
 
-Where several pieces come in one sample, all but the first were made between the last two samples; only the rest of the gap may hide
-a stop. A state that cannot be read is the last one for `hold`; then counts alone decide; without them nobody knows. A counter that
-cannot be read proves nothing: the state alone decides, and what it shows later is RECOVERED.
+Where several pieces come in one sample, all but the first were made between the last two samples; only the rest of
+the gap may hide a stop. A state that cannot be read is the last one for `hold`; then counts alone decide; without
+them nobody knows. A counter that cannot be read proves nothing: the state alone decides, and what it shows later is
+RECOVERED.
 
-Booking walks from edge to edge (minute, calendar slice) and fills one cell per minute x shift x product; a cell leaves when the walk
-passes its end. Breaks and unscheduled time leave planned production time unless counts prove production there, so that t3 moves time
-between RUN and UNASSIGNED and nothing else: PPT and FPT do not depend on it. Pieces belong to the cell in which they were seen to be
-counted. Pieces counted across silence are spread over its scheduled part (over its breaks where it has none, over all of it where it
-has neither) by largest remainder.
+Booking walks from edge to edge (minute, calendar slice) and fills one cell per minute x shift x product; a cell
+leaves when the walk passes its end. Breaks and unscheduled time leave planned production time unless counts prove
+production there, so that t3 moves time between RUN and UNASSIGNED and nothing else: PPT and FPT do not depend on it.
+Pieces belong to the cell in which they were seen to be counted. Pieces counted across silence are spread over its
+scheduled part (over its breaks where it has none, over all of it where it has neither) by largest remainder.
 
-Rules. Integers only. The buckets of a cell sum to the time booked into it, to the nanosecond; no time is booked twice (time never runs
-backwards here: an earlier sample moves counts, not time). O(1) state per machine; output rows are drained by the caller. The inner loop
-holds no Python object and no GIL. Stream, batch, replay and peek are one code path. What can fail is asked before anything moves: a
-sample refused for its values or for the calendar's end has changed nothing and may be pushed again.
+Rules. Integers only. The buckets of a cell sum to the time booked into it, to the nanosecond; no time is booked twice
+(time never runs backwards here: an earlier sample moves counts, not time). O(1) state per machine; output rows are
+drained by the caller. The inner loop holds no Python object and no GIL. Stream, batch, replay and peek are one code
+path. What can fail is asked before anything moves: a sample refused for its values or for the calendar's end has
+changed nothing and may be pushed again.
 """
 
 from libc.stdint cimport int32_t, int64_t
@@ -84,7 +87,7 @@ CELL_FIELDS = (
 SAMPLE_FIELDS = ("t_ns", "elapsed_ns", "bucket", "fault_code", "product", "mask", "total", "good", "reject")
 
 
-# ---- output rows ---------------------------------------------------------------------------------------------------------------
+# ---- output rows -----------------------------------------------------------------------------------------------------
 
 cdef inline int64_t* new_row(Rows* rows) noexcept nogil:
     cdef Py_ssize_t room
@@ -122,14 +125,16 @@ cdef inline void put_correction(Ledger* m, int64_t t_ns, int counter, Step* step
         row[7] = step.unattributed * m.s.counters[counter].multiplier
 
 
-# ---- calendar and cells --------------------------------------------------------------------------------------------------------
+# ---- calendar and cells ----------------------------------------------------------------------------------------------
 
 cdef inline int64_t min64(int64_t a, int64_t b) noexcept nogil:
     return a if a < b else b
 
 
 cdef inline bint covers(Ledger* m, int64_t from_ns, int64_t last_ns) noexcept nogil:
-    """The calendar reaches from `from_ns` to `last_ns`. Asked once per sample, before anything moves; nothing below asks again."""
+    """The calendar reaches from `from_ns` to `last_ns`. Asked once per sample, before anything moves; nothing below
+    asks again.
+    """
     cdef Calendar* c = &m.calendar
     return c.count > 0 and c.start[0] <= from_ns and last_ns < c.end[c.count - 1]
 
@@ -214,7 +219,7 @@ cdef inline void book(Ledger* m, int64_t until_ns, int64_t bucket, bint proven) 
             flush_cell(m)       # everything before the minute of booked_ns has left
 
 
-# ---- pieces --------------------------------------------------------------------------------------------------------------------
+# ---- pieces ----------------------------------------------------------------------------------------------------------
 
 cdef inline void add_pieces(Ledger* m, int64_t total, int64_t good, int64_t reject) noexcept nogil:
     """Pieces into the open cell; output outside the schedule is output, but not OEE."""
@@ -239,7 +244,9 @@ cdef inline void add_pieces(Ledger* m, int64_t total, int64_t good, int64_t reje
 
 
 cdef inline int64_t carry(State* s, int64_t whole, int64_t part) noexcept nogil:
-    """whole - part, never negative: what is counted ahead of its whole (a reject station before the counter) is carried on."""
+    """whole - part, never negative: what is counted ahead of its whole (a reject station before the counter) is
+    carried on.
+    """
     cdef int64_t rest = whole - part - s.deficit
     if rest < 0:
         s.deficit = -rest
@@ -314,7 +321,7 @@ cdef inline void add_facts(Ledger* m, Credits* c) noexcept nogil:
         cell[K_FLAGS] |= c.flags
 
 
-# ---- pieces counted across unobserved time -------------------------------------------------------------------------------------
+# ---- pieces counted across unobserved time ---------------------------------------------------------------------------
 
 cdef extern from *:
     """
@@ -343,7 +350,9 @@ cdef inline Py_ssize_t count_above(Share* shares, Py_ssize_t n, int64_t rest) no
 
 
 cdef inline void share_out(Share* shares, Py_ssize_t n, int64_t pieces, int which) noexcept nogil:
-    """`pieces` in proportion to the weights, in whole pieces, by largest remainder (the earliest first among equals)."""
+    """`pieces` in proportion to the weights, in whole pieces, by largest remainder (the earliest first among
+    equals).
+    """
     cdef Py_ssize_t i
     cdef int64_t total = 0, left = pieces, low = 0, high, middle
     cdef long long rest = 0
@@ -370,7 +379,9 @@ cdef inline void share_out(Share* shares, Py_ssize_t n, int64_t pieces, int whic
 
 
 cdef inline Py_ssize_t walk_shares(Ledger* m, int64_t until_ns, Share* shares) noexcept nogil:
-    """The stretches between edges from `booked_ns` to `until_ns`, with their lengths as weights. NULL: only count them."""
+    """The stretches between edges from `booked_ns` to `until_ns`, with their lengths as weights. NULL: only count
+    them.
+    """
     cdef Py_ssize_t n = 0
     cdef int64_t edge, from_ns = m.s.booked_ns
     while from_ns < until_ns:
@@ -436,7 +447,7 @@ cdef inline void spread(Ledger* m, int64_t t_ns, Credits* credits) noexcept nogi
     free(shares)
 
 
-# ---- the present gap -----------------------------------------------------------------------------------------------------------
+# ---- the present gap -------------------------------------------------------------------------------------------------
 
 cdef inline bint is_run(int64_t bucket) noexcept nogil:
     return bucket == B_RUN or bucket == B_NONE
@@ -580,10 +591,12 @@ cdef inline void pass_uncounted(Ledger* m, int64_t t_ns, int64_t now, bint reada
         settle(m, t_ns)
 
 
-# ---- one sample ----------------------------------------------------------------------------------------------------------------
+# ---- one sample ------------------------------------------------------------------------------------------------------
 
 cdef inline int64_t believed(Ledger* m, int64_t t_ns, int64_t said, bint readable) noexcept nogil:
-    """What the machine does from now on. A state that cannot be read is the last one for `hold`, then counts alone decide."""
+    """What the machine does from now on. A state that cannot be read is the last one for `hold`, then counts alone
+    decide.
+    """
     if said != B_UNKNOWN and (said != B_NONE or readable):
         m.s.heard_ns = t_ns
         return said
@@ -666,7 +679,7 @@ cdef inline bint broken(Ledger* m) noexcept nogil:
     return m.cells.failed or m.stops.failed or m.corrections.failed
 
 
-# ---- the face for Python -------------------------------------------------------------------------------------------------------
+# ---- the face for Python ---------------------------------------------------------------------------------------------
 
 cdef list drain(Rows* rows):
     cdef Py_ssize_t i, k
@@ -679,7 +692,8 @@ cdef class MachineLedger:
     """The ledger of one machine.
 
     hold_ns: how long a state is believed after its last reading.
-    counters: (Counter number, modulus, highest rate in counts per second, pieces per count) of each counter the machine has.
+    counters: (Counter number, modulus, highest rate in counts per second, pieces per count, and optionally how uncertain
+    the time of a reading is, ns) of each counter the machine has.
     products: (ideal cycle, t1, t2, t3) in ns of each product; `product` in samples is an index into them.
 
     All times are UTC ns, all durations ns. Raises ValueError for impossible rules and samples and LookupError where the calendar given
@@ -708,13 +722,15 @@ cdef class MachineLedger:
 
     cdef _set_counters(self, counters):
         cdef CounterState* c
-        for number, modulus, rate_per_s, multiplier in counters:
-            if not 0 <= number < N_COUNTER or modulus < 2 or not 0.0 < rate_per_s < 1e12 or multiplier < 1:
-                raise ValueError(f"impossible counter rule {(number, modulus, rate_per_s, multiplier)}")
+        for number, modulus, rate_per_s, multiplier, *slack in counters:
+            slack_ns = slack[0] if slack else 0
+            if (not 0 <= number < N_COUNTER or modulus < 2 or not 0.0 < rate_per_s < 1e12 or multiplier < 1
+                    or not 0 <= slack_ns <= 86_400_000_000_000):
+                raise ValueError(f"impossible counter rule {(number, modulus, rate_per_s, multiplier, slack_ns)}")
             if self.m.rule.counters & (1 << <int> number):
                 raise ValueError(f"two rules for counter {number}")
             c = &self.m.s.counters[<int> number]
-            c.modulus, c.rate_per_s, c.multiplier = modulus, rate_per_s, multiplier
+            c.modulus, c.rate_per_s, c.multiplier, c.slack_ns = modulus, rate_per_s, multiplier, slack_ns
             self.m.rule.counters |= 1 << <int> number
         if self.m.rule.counters == HAS_R:
             raise ValueError("a reject counter alone says nothing of the output: a total or good counter is needed")
@@ -733,7 +749,9 @@ cdef class MachineLedger:
         self.m.rule.n_products = <int32_t> len(products)
 
     def set_calendar(self, const int64_t[::1] start, const int64_t[::1] end, const int64_t[::1] kind, const int64_t[::1] shift):
-        """Contiguous slices (start, end, Schedule number, shift id) that cover `booked_ns` and every sample to come, as far as known."""
+        """Contiguous slices (start, end, Schedule number, shift id) that cover `booked_ns` and every sample to come,
+        as far as known.
+        """
         cdef Py_ssize_t i, n = start.shape[0]
         if n == 0 or end.shape[0] != n or kind.shape[0] != n or shift.shape[0] != n:
             raise ValueError("a calendar is four arrays of one length, at least 1")
@@ -784,7 +802,9 @@ cdef class MachineLedger:
             raise MemoryError
 
     def run(self, const int64_t[:, ::1] samples):
-        """Many samples, rows as SAMPLE_FIELDS, in time order: all or, where one is refused, none. Same code path as `push`, without the GIL."""
+        """Many samples, rows as SAMPLE_FIELDS, in time order: all or, where one is refused, none. Same code path as
+        `push`, without the GIL.
+        """
         cdef Py_ssize_t i, n = samples.shape[0]
         cdef int64_t last_ns
         if samples.shape[1] != N_SAMPLE:
@@ -835,7 +855,9 @@ cdef class MachineLedger:
         return found, copy.s.open_bucket, copy.s.open_since_ns, copy.s.open_fault
 
     def cells(self):
-        """Finished cells since the last call: tuples as CELL_FIELDS. One minute x shift x product may come in several cells; they add up."""
+        """Finished cells since the last call: tuples as CELL_FIELDS. One minute x shift x product may come in
+        several cells; they add up.
+        """
         return drain(&self.m.cells)
 
     def stops(self):
@@ -843,7 +865,9 @@ cdef class MachineLedger:
         return drain(&self.m.stops)
 
     def corrections(self):
-        """Counter corrections since the last call: (t_ns, Counter, Correction, old, new, credited, lost_max, unattributed), in pieces from `credited` on."""
+        """Counter corrections since the last call: (t_ns, Counter, Correction, old, new, credited, lost_max,
+        unattributed), in pieces from `credited` on.
+        """
         return drain(&self.m.corrections)
 
     @property
@@ -867,7 +891,9 @@ cdef class MachineLedger:
         return self.m.s.made[T], self.m.s.made[G], self.m.s.made[R]
 
     def dump(self):
-        """A checkpoint: everything remembered, not the rules. Undrained rows are not part of it: drain first, commit together."""
+        """A checkpoint: everything remembered, not the rules. Undrained rows are not part of it: drain first, commit
+        together.
+        """
         return PyBytes_FromStringAndSize(<char*> &self.m.s, sizeof(State))
 
     def load(self, bytes blob not None, renumber=()):
@@ -890,6 +916,7 @@ cdef class MachineLedger:
                 saved.counters[c] = rule          # another counter: its first sample is a new baseline
             saved.counters[c].rate_per_s = rule.rate_per_s
             saved.counters[c].multiplier = rule.multiplier
+            saved.counters[c].slack_ns = rule.slack_ns
         self.m.s = saved
         flush_cell(&self.m)
         if renumber:

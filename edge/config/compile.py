@@ -193,7 +193,8 @@ class _SiteCompiler:
             if device is not None:
                 devices.append(device)
                 names = [tag.name for tag in device.tags]
-                slots.update((name, Slot(index, at)) for at, name in enumerate(names))
+                deadline_ns = device.endpoint.deadline_ns
+                slots.update((name, Slot(index, at, deadline_ns)) for at, name in enumerate(names))
         return devices, slots
 
     def _unknown_template(self, placed: Placed[DeviceModel] | Placed[MachineModel], kind: str) -> None:

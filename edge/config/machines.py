@@ -41,6 +41,7 @@ class Slot:
 
     device: int
     tag: int
+    deadline_ns: int  # how late a reply of the device may be and still be taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ class MachineDraft:
             states=tuple(self._rule(rule, at) for rule in self.rules),
             state_default=StateRule((), self.default.bucket, self.default.state),
             counters=tuple(
-                CounterRule(c.counter, at[c.tag], c.modulus, rate, c.multiplier) for c, rate in self.counters
+                CounterRule(c.counter, at[c.tag], c.modulus, rate, c.multiplier, place[c.tag].deadline_ns)
+                for c, rate in self.counters
             ),
             products=self.products,
             product_signal=None if self.product_signal is None else at[self.product_signal],

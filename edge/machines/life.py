@@ -4,12 +4,12 @@ Theory. `observe` is the hot path: one sample from the image into the kernel. Ev
 `harvest` drains what the kernel finished, turns it into rows, and takes the checkpoint that belongs to exactly those
 rows. `view` is a peek: it books nothing.
 
-Rules. The checkpoint is one blob: config version, product, kernel state, open minutes. It is committed with the rows it explains
-or not at all. Hours and shifts are sums of minute rows and are made anew from the store at a start. Time for counters
-is monotonic time since the last sample of this process; after a restart it is wall time, and where that went backwards,
-long enough to believe any change (the credit is then a lower bound, and says so). The calendar is made anew before it
-runs out, whether or not anybody hears of the machine: a plant may be off for weeks. Samples more than 35 days apart are
-not of one life: the machine begins anew, and says so.
+Rules. The checkpoint is one blob: config version, product, kernel state, open minutes. It is committed with the rows it
+explains or not at all. Hours and shifts are sums of minute rows and are made anew from the store at a start. Time for
+counters is monotonic time since the last sample of this process; after a restart it is wall time, and where that went
+backwards, long enough to believe any change (the credit is then a lower bound, and says so). The calendar is made anew
+before it runs out, whether or not anybody hears of the machine: a plant may be off for weeks. Samples more than 35 days
+apart are not of one life: the machine begins anew, and says so.
 """
 
 from __future__ import annotations
@@ -192,7 +192,10 @@ class MachineLife:
         machine = self.machine
         kernel = MachineLedger(
             machine.hold_ns,
-            tuple((int(c.counter), c.modulus, c.max_rate_per_s / c.multiplier, c.multiplier) for c in machine.counters),
+            tuple(
+                (int(c.counter), c.modulus, c.max_rate_per_s / c.multiplier, c.multiplier, c.slack_ns)
+                for c in machine.counters
+            ),
             tuple((p.ideal_cycle_ns, p.slow_ns, p.small_stop_ns, p.stop_ns) for p in machine.products),
         )
         book = MinuteBook(

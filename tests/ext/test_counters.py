@@ -99,27 +99,47 @@ def test_noise_raises_a_counter_fault_and_counting_resumes(decoder):
 
 
 @BOTH
+def test_a_late_reading_is_no_fast_machine(decoder):
+    """Two readings that came in close together may lie further apart: within the slack nothing is held or lost."""
+    counter = decoder(2**32, 40.0, 1, S)
+    counter.push(0, 1000)
+    assert counter.push(S // 10, 1030)[:2] == (30, 0)
+    exact = decoder(2**32, 40.0)
+    exact.push(0, 1000)
+    assert exact.push(S // 10, 1030)[0] == 0, "without slack the change is put on hold"
+
+
+@BOTH
 def test_first_sample_is_a_baseline(decoder):
     """What the counter showed before we came is not our production."""
     assert feed(decoder, [54321])[0] == (0, Correction.BASELINE, 0, 0, 0)
 
 
-samples = st.lists(
-    st.tuples(st.integers(0, 5 * S), st.integers(-2, 1100), st.booleans()), max_size=60
+samples = st.lists(st.tuples(st.integers(0, 5 * S), st.integers(-2, 1100), st.booleans()), max_size=60)
+
+
+@given(
+    samples,
+    st.sampled_from([1000, 1050]),
+    st.sampled_from([0.5, 20.0, 400.0]),
+    st.integers(1, 3),
+    st.sampled_from([0, S]),
 )
-
-
-@given(samples, st.sampled_from([1000, 1050]), st.sampled_from([0.5, 20.0, 400.0]), st.integers(1, 3))
-def test_twins_agree_on_anything(series, modulus, rate, multiplier):
+def test_twins_agree_on_anything(series, modulus, rate, multiplier, slack_ns):
     """Compiled and plain decoder give the same answer to any series, however wild."""
-    compiled, plain = CounterDecoder(modulus, rate, multiplier), CounterTwin(modulus, rate, multiplier)
+    rule = modulus, rate, multiplier, slack_ns
+    compiled, plain = CounterDecoder(*rule), CounterTwin(*rule)
     t_ns = 0
     for dt_ns, value, epoch in series:
         t_ns += dt_ns
         assert compiled.push(t_ns, value, epoch) == plain.push(t_ns, value, epoch)
 
 
-@given(st.lists(st.integers(0, 20), min_size=1, max_size=200), st.sampled_from([64, 1000, 65536, 2**31]), st.integers(0, 63))
+@given(
+    st.lists(st.integers(0, 20), min_size=1, max_size=200),
+    st.sampled_from([64, 1000, 65536, 2**31]),
+    st.integers(0, 63),
+)
 def test_every_piece_of_a_healthy_counter_is_counted(increments, modulus, start):
     """Whatever the modulus, a counter read faster than it wraps gives exactly the pieces made."""
     value, t_ns = start, 0

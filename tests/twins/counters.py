@@ -46,8 +46,8 @@ class Held:
 class CounterTwin:
     """Same interface as `ext.counters.CounterDecoder.push`."""
 
-    def __init__(self, modulus: int, rate_per_s: float, multiplier: int = 1) -> None:
-        self.modulus, self.rate, self.multiplier = modulus, rate_per_s, multiplier
+    def __init__(self, modulus: int, rate_per_s: float, multiplier: int = 1, slack_ns: int = 0) -> None:
+        self.modulus, self.rate, self.multiplier, self.slack_ns = modulus, rate_per_s, multiplier, slack_ns
         self.last: tuple[int, int] | None = None  # value, time
         self.held: Held | None = None
         self.memory: Memory | None = None
@@ -84,7 +84,7 @@ class CounterTwin:
         return out
 
     def _possible(self, dt_ns: int) -> float:
-        return self.rate * (float(max(dt_ns, 0)) * 1e-9)
+        return self.rate * (float(max(dt_ns, 0) + self.slack_ns) * 1e-9)
 
     def _cap(self, dt_ns: int) -> int:
         counts = float(ceil(self._possible(dt_ns))) + 2.0

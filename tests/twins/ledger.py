@@ -60,15 +60,15 @@ class LedgerTwin:
             raise ValueError(f"1 to 32 products, got {len(products)}")
         if len({c[0] for c in counters}) < len(counters):
             raise ValueError("two rules for one counter")
-        for number, modulus, rate, multiplier in counters:
-            if not 0 <= number < 3 or modulus < 2 or not 0 < rate < 1e12 or multiplier < 1:
-                raise ValueError(f"impossible counter rule {(number, modulus, rate, multiplier)}")
+        for number, modulus, rate, multiplier, *slack in counters:
+            if not 0 <= number < 3 or modulus < 2 or not 0 < rate < 1e12 or multiplier < 1 or min(slack, default=0) < 0:
+                raise ValueError(f"impossible counter rule {(number, modulus, rate, multiplier, *slack)}")
         for p in products:
             if not 0 < p[0] <= p[1] <= p[2] <= p[3]:
                 raise ValueError(f"0 < ideal <= t1 <= t2 <= t3 must hold, got {p}")
         self.hold = hold_ns
         self.products = [Product(*p) for p in products]
-        self.decoders = {Counter(n): CounterTwin(modulus, rate, k) for n, modulus, rate, k in counters}
+        self.decoders = {Counter(n): CounterTwin(*rule) for n, *rule in counters}
         if set(self.decoders) == {Counter.REJECT}:
             raise ValueError("a reject counter alone says nothing of the output")
         self.output = next((c for c in (Counter.TOTAL, Counter.GOOD) if c in self.decoders), None)
