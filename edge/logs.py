@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 _KEY = "seamline_facts"
 
@@ -32,21 +33,31 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "event": record.getMessage(),
         }
-        document.update(getattr(record, _KEY, {}))
+        document |= {key: value for key, value in _facts(record).items() if key not in document}
         if record.exc_info:
             document["error"] = self.formatException(record.exc_info)
         return json.dumps(document, ensure_ascii=False, default=str)
 
 
 class TextFormatter(logging.Formatter):
-    """`time level event key=value …`, local time."""
+    """`time level event  key=value …  sentence`, local time; lists and further lines of a sentence indented below."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One readable line; a traceback below it where there is one."""
         time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        values = " ".join(f"{key}={value}" for key, value in getattr(record, _KEY, {}).items())
-        line = f"{time} {record.levelname.lower():7} {record.getMessage()} {values}".rstrip()
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        values = dict(_facts(record))
+        sentence, *below = str(values.pop("detail", "")).split("\n")
+        for key in [key for key, value in values.items() if isinstance(value, (list, tuple))]:
+            below += [line for item in values.pop(key) for line in str(item).split("\n")]
+        pairs = " ".join(f"{key}={value}" for key, value in values.items())
+        first = "  ".join(filter(None, (f"{time} {record.levelname.lower():7} {record.getMessage()}", pairs, sentence)))
+        trace = [self.formatException(record.exc_info)] if record.exc_info else []
+        return "\n".join([first, *(f"    {line}" for line in below), *trace])
+
+
+def _facts(record: logging.LogRecord) -> Mapping[str, Any]:
+    known: Mapping[str, Any] = getattr(record, _KEY, {})
+    return known
 
 
 def configure(log_format: str, level: int = logging.INFO) -> None:

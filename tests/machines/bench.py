@@ -27,7 +27,7 @@ from protocols.reading import Quality, TagImage
 
 S = 1_000_000_000
 MINUTE = 60 * S
-T0 = 1_780_000_020 * S  # twenty seconds into a minute
+T0 = 1_780_000_040 * S  # twenty seconds into a minute
 NAME = Name("机", "machine")
 SIGNALS = ("run", "fault", "fault_code", "recipe", "total", "reject")
 RUN, FAULT, FAULT_CODE, RECIPE, TOTAL, REJECT = range(6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from machines.bench import T0, S
@@ -92,6 +94,6 @@ def test_spans_are_contiguous_up_to_now(steps: list[tuple[int, int]], idle_s: in
         at += run_s + stop_s
     since, now = at + idle_s, at + idle_s + open_s
     spans = spans_of(stops, now, since, Bucket.SETUP)
-    assert all(a.end_ns == b.start_ns for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.end_ns == b.start_ns for a, b in pairwise(spans))
     assert all(s.start_ns < s.end_ns for s in spans)
     assert sum(s.end_ns - s.start_ns for s in spans) == min(now, 3600) * S

@@ -1,4 +1,4 @@
-"""Process values: by interval, deadband and quality; never again without having been read again; never without bound."""
+"""Process values: by interval, deadband and quality; never twice for one reading; never without bound."""
 
 from __future__ import annotations
 

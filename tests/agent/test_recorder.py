@@ -1,0 +1,221 @@
+"""What is committed together, how often, and what a disk that refuses costs: time, never truth."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from agent.rig import Rig, points_of
+from fixtures.records import NS
+from machines.bench import MINUTE, T0, machine
+
+from edge import committer, points, recorder
+from ext.buckets import Bucket
+
+HOUR = 60 * MINUTE
+
+
+async def commit_each_second(rig: Rig, seconds: int, pieces: int = 1) -> None:
+    for _ in range(seconds):
+        rig.read(pieces)
+        await rig.recorder.commit()
+
+
+async def test_every_point_is_in_the_dictionary_with_its_types(rig: Rig) -> None:
+    """Whatever happens to a line: each measurement has exactly the declared tags, and no field beside the declared."""
+    rig.fact(up=True, reason="connected")
+    rig.read()
+    rig.measure(450)
+    rig.recorder.event("start", "")
+    rig.recorder.gap(T0 - HOUR, T0, "agent-stopped", "s1", "away")
+    await commit_each_second(rig, 130)
+    rig.registers[0] = 0
+    await commit_each_second(rig, 70, pieces=0)
+    rig.fact(up=False, reason="timeout")
+    rig.recorder.event("clock-step", "+3600 s", clock_step_ns=HOUR)
+    await rig.recorder.flush()
+    declared = {m.name: m for m in points.MEASUREMENTS}
+    seen = points_of(rig.store)
+    assert {point["measurement"] for point in seen} == set(declared)
+    kinds = {"i": int, "f": float, "s": str, "b": bool}
+    for point in seen:
+        measurement = declared[point["measurement"]]
+        fields = {f.name: kinds[f.kind.value[0].lower()] for f in measurement.fields}
+        extra = set(point) - set(fields) - set(measurement.tags) - {"measurement", "time"}
+        assert not extra, point
+        assert set(measurement.tags) - set(point) <= {"product", "shift", "shift_date"}, (
+            "only what has no value is absent"
+        )
+        assert all(type(point[name]) is kind for name, kind in fields.items() if name in point), point
+
+
+async def test_the_checkpoint_is_in_the_same_transaction_as_the_rows_it_explains(rig: Rig) -> None:
+    rig.read()
+    await commit_each_second(rig, 38)
+    rig.read(1)
+    rig.read(1)
+    batch = rig.recorder.gather()
+    assert [key for key, _ in batch.checkpoints] == ["machine:m1"]
+    assert [row.sums.tc for row in batch.rows] == [38], "a piece seen at its very end belongs to the next minute"
+    assert dict(batch.meta)[recorder.META_ALIVE] == str(rig.clock.now_ns())
+
+
+async def test_live_views_stand_on_multiples_of_their_interval(rig: Rig) -> None:
+    rig.clock.advance(NS // 3)
+    rig.read()
+    await commit_each_second(rig, 5)
+    times = [point["time"] for point in rig.stored("live")]
+    assert times == sorted(set(times))
+    assert all(t % NS == 0 for t in times)
+    assert len(times) == 5
+
+
+async def test_a_clock_set_back_stops_neither_live_views_nor_minutes(rig: Rig) -> None:
+    rig.read()
+    await commit_each_second(rig, 3)
+    rig.clock.step(-HOUR)
+    before = len(rig.stored("live"))
+    await commit_each_second(rig, 65)
+    assert len(rig.stored("live")) == before + 65
+    assert len({point["time"] for point in rig.stored("device") if "requests" in point}) >= 3, "minute sums go on"
+
+
+async def test_an_open_stop_is_published_from_ten_seconds_on_and_closed_once(rig: Rig) -> None:
+    rig.read()
+    await commit_each_second(rig, 5)
+    rig.registers[0], rig.registers[2] = 0, 7
+    rig.read()
+    began = rig.clock.now_ns()
+    await commit_each_second(rig, 5, pieces=0)
+    assert rig.stored("stop") == []
+    await commit_each_second(rig, 60, pieces=0)
+    shown = rig.stored("stop")
+    assert {(point["time"], point["open"]) for point in shown} == {(began, True)}, "one point, written over"
+    assert {point["bucket"] for point in shown} == {Bucket.EXTERNAL_STARVED}
+    rig.registers[0] = 1
+    await commit_each_second(rig, 3)
+    last = rig.stored("stop")[-1]
+    assert (last["time"], last["open"], last["duration_ns"]) == (began, False, 65 * NS)
+
+
+async def test_device_sums_are_of_the_minute_and_add_up(rig: Rig) -> None:
+    rig.read()
+    stats = rig.pollers[0].stats
+    for minute in range(1, 4):
+        for _ in range(60):
+            stats.requests += minute
+            stats.replied(3_000_000)
+            rig.clock.advance(NS)
+        await rig.recorder.commit()
+    sums = [p for p in rig.stored("device") if p["device"] == "plc-1" and "requests" in p]
+    assert [p["requests"] for p in sums] == [60, 120, 180]
+    assert sum(p["requests"] for p in sums) == stats.requests
+    assert sums[-1]["latency_ms"] == 3.0
+    assert all("latency_ms" not in p for p in rig.stored("device") if p["device"] == "plc-2"), "nothing answered"
+
+
+async def test_a_device_that_comes_and_goes_leaves_facts_and_one_gap(rig: Rig) -> None:
+    """Told while it lasts, closed when it ends, under one time: the same point."""
+    rig.fact(up=True, reason="connected")
+    rig.clock.advance(5 * NS)
+    down = rig.clock.now_ns()
+    rig.fact(up=False, reason="timeout")
+    await rig.recorder.commit()
+    rig.clock.advance(20 * NS)
+    rig.fact(up=False, reason="refused")
+    rig.clock.advance(NS)
+    rig.fact(up=True, reason="connected")
+    await rig.recorder.commit()
+    gaps = rig.stored("gap")
+    assert {(gap["time"], gap["cause"], gap["object"]) for gap in gaps} == {(down, "comm", "plc-1")}
+    assert [(gap["open"], gap["duration_ns"]) for gap in gaps] == [(True, 0), (True, 20 * NS), (False, 21 * NS)]
+    facts = [(p["up"], p["reason"]) for p in rig.stored("device") if p["device"] == "plc-1" and "requests" not in p]
+    assert facts == [(True, "connected"), (False, "timeout"), (False, "refused"), (True, "connected")]
+
+
+async def test_a_clean_stop_writes_open_windows_and_the_next_start_writes_them_again(rig: Rig) -> None:
+    rig.read()
+    await commit_each_second(rig, 7)
+    assert rig.stored_pieces() == 0
+    await rig.recorder.flush()
+    assert rig.stored_pieces() == 7
+    ledger = [point for point in rig.stored("ledger") if point["window"] == "1m"]
+    assert [point["final"] for point in ledger] == [False]
+
+
+# ---- a disk that refuses ----
+
+
+async def test_what_the_disk_refused_is_kept_and_written_once(rig: Rig) -> None:
+    """Nothing lost, nothing twice, each checkpoint with its rows."""
+    rig.read()
+    await commit_each_second(rig, 50)
+    rig.outbox.full = True
+    await commit_each_second(rig, 150)
+    assert rig.recorder.refused
+    rig.outbox.full = False
+    assert await rig.recorder.commit()
+    assert not rig.recorder.refused
+    await rig.recorder.flush()
+    assert rig.stored_pieces() == 200 == rig.lives[0].view(rig.clock.now_ns()).counted
+    live = sorted({point["time"] for point in rig.stored("live")})
+    assert [b - a for a, b in pairwise(live)] == [NS] * (len(live) - 1), "no view is missing"
+    assert len(live) >= 200
+
+
+async def test_a_refusing_disk_is_said_once_a_minute_and_asked_every_ten_seconds(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk is often the disk the log is on."""
+    caplog.set_level(logging.INFO)
+    rig.outbox.full = True
+    pauses = []
+    for _ in range(125):
+        rig.read()
+        await rig.recorder.commit()
+        pauses.append(rig.recorder._committer.pause_ns // NS)
+    assert pauses[:5] == [2, 4, 8, 10, 10]
+    assert [r.message for r in caplog.records].count("store refused") == 3
+    rig.outbox.full = False
+    await rig.recorder.commit()
+    assert caplog.records[-1].message == "store takes data again"
+    assert rig.recorder._committer.pause_ns == NS
+
+
+async def test_memory_is_bounded_and_what_it_could_not_keep_is_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raw values and live views go, oldest first; rows, stops and checkpoints never; a gap says so afterwards."""
+    monkeypatch.setattr(committer, "UNCOMMITTED_LIMIT_BYTES", 20_000)
+    rig.read()
+    rig.outbox.full = True
+    await commit_each_second(rig, 120)
+    rig.outbox.full = False
+    await rig.recorder.commit()
+    await rig.recorder.flush()
+    assert rig.stored_pieces() == 120
+    assert len(rig.stored("live")) < 100
+    (gap,) = [gap for gap in rig.stored("gap") if gap["cause"] == "evicted"]
+    assert (gap["object"], gap["open"]) == ("live", False)
+    assert gap["records"] >= 1
+    assert gap["duration_ns"] >= 110 * NS
+
+
+async def test_a_machine_back_after_weeks_leaves_the_others_to_the_next_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bounded batches; every machine gets its turn, none loses a piece."""
+    monkeypatch.setattr(recorder, "ROWS_LIMIT", 100)
+    many = Rig(tmp_path / "many.db", *(replace(machine(), index=n, id=f"m{n}") for n in range(4)))
+    await many.outbox.open()
+    many.read()
+    await many.recorder.commit()
+    many.clock.advance(3 * HOUR)
+    many.read(pieces=40)
+    turns: list[set[str]] = []
+    while rows := many.recorder.gather().rows:
+        turns.append({row.key.machine for row in rows})
+        many.clock.advance(NS)
+    assert turns[:4] == [{"m0"}, {"m1"}, {"m2"}, {"m3"}]
+    await many.outbox.close()
