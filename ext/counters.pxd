@@ -1,21 +1,23 @@
 # The counter decoder: what a PLC's counter register really says about pieces made.
 #
-# Theory. A register shows only a number in 0 … modulus-1. Between two samples it may have counted on, wrapped, been cleared by a
-# hand or a restart, been replaced, or the sample may be a lie (torn 32-bit read, blank buffer). What tells them apart is physics:
-# a machine can make at most `rate_per_s` counts a second, so at most
+# Theory. A register shows only a number in 0 … modulus-1. Between two samples it may have counted on, wrapped, been
+# cleared by a hand or a restart, been replaced, or the sample may be a lie (torn 32-bit read, blank buffer). What tells
+# them apart is physics: a machine can make at most `rate_per_s` counts a second, so at most
 #     cap(dt) = ceil(rate_per_s * (dt + slack)) + 2
-# counts in dt, where `slack` is how uncertain the time of a reading is (a slow reply, a late publish; 0 where times are exact). A change within cap is believed. A change beyond it is put on HOLD, and the next sample decides:
+# counts in dt, where `slack` is how uncertain the time of a reading is (a slow reply, a late publish; 0 where times are
+# exact). A change within cap is believed. A change beyond it is put on HOLD, and the next sample decides:
 #     back near the old value           GLITCH    drop the held sample
 #     goes on from the held value, and
 #       the held value is within cap    RESET     credit what the counter shows; what it had not shown is lost_max
 #       otherwise                       REBASE    credit only what came after; the jump itself is unattributed
 #     neither                           stay on HOLD; after five held samples COUNTER_FAULT is raised
-# Where GLITCH and RESET both explain the samples (low counts), the smaller credit is taken and AMBIGUOUS is said.
-# A RESET or REBASE is remembered for ten samples: a return to within cap of the old value takes it back (REVERSAL), because then it
-# was a blank buffer. Over a time in which the counter could have wrapped entirely, the change is a lower bound: AMBIGUOUS.
+# Where GLITCH and RESET both explain the samples (low counts), the smaller credit is taken: AMBIGUOUS.
+# A RESET or REBASE is remembered for ten samples: a return to within cap of the old value takes it back (REVERSAL),
+# because then it was a blank buffer. Over a time in which the counter could have wrapped entirely, the change is a
+# lower bound: AMBIGUOUS. A copy of a sample (same time, same value) confirms nothing.
 #
-# Rules. Integers only, but for cap, whose doubles are rounded the same way everywhere (IEEE 754). Never a negative credit.
-# Times are durations (monotonic), not wall time: a stepped clock must not look like a fast machine.
+# Rules. Integers only, but for cap, whose doubles are rounded the same way everywhere (IEEE 754). Never a negative
+# credit. Times are durations (monotonic), not wall time: a stepped clock must not look like a fast machine.
 
 from libc.math cimport ceil
 from libc.stdint cimport int32_t, int64_t
@@ -204,7 +206,7 @@ cdef inline void counter_step(CounterState* c, int64_t t_ns, int64_t value, bint
         most = possible(c, t_ns - c.at_ns)
         if epoch and value < c.value:
             clear_epoch(c, t_ns, value, out)
-        elif <double> delta <= most + 2.0 or delta <= capacity(c, t_ns - c.at_ns):    # the first implies the second, without ceil
+        elif <double> delta <= most + 2.0 or delta <= capacity(c, t_ns - c.at_ns):    # the first spares a ceil
             out.credit = delta
             if value < c.value:
                 out.correction = C_ROLLOVER

@@ -1,4 +1,5 @@
-# The ledger of one machine: every nanosecond in one bucket, every piece in one window. Table of contents; theory in ledger.pyx.
+# The ledger of one machine: every nanosecond in one bucket, every piece in one window. A table of contents; the theory
+# is in ledger.pyx.
 
 from libc.stdint cimport int32_t, int64_t
 
@@ -84,7 +85,7 @@ cdef struct State:              # all that is remembered; a checkpoint is a copy
     int64_t booked_ns           # everything before is in cells; from here to t_ns nothing is decided yet
     int64_t anchor_ns           # last count, or when the state began: where the present gap started
     int64_t anchored_by_count
-    int64_t anchor_rt_ns        # rt_ns at the anchor: what was run since then beyond the ideal cycles is slow or small stop
+    int64_t anchor_rt_ns        # rt_ns at the anchor: run time since, beyond the ideal cycles, is slow or small stop
     int64_t rt_ns               # run time inside planned production time since the ledger began
     int64_t heard_ns            # last sample in which the state was known, by its signal or by a counter
     int64_t read_ns             # last sample in which the counter of output was read

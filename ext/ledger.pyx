@@ -7,10 +7,12 @@ began). What ends it decides:
 
     a count, within t2         it was RUN; beyond t1 the excess over the ideal cycles is slow
     a count, within t3         it was RUN by the state; the excess is a small stop
-    a count, after t3          as many ideal cycles as pieces were RUN, the rest an UNASSIGNED stop, whatever the run bit says
+    a count, after t3          as many ideal cycles as pieces were RUN, the rest an UNASSIGNED stop, whatever the run
+                               bit says
     no count, t3 passes        the same, from now on booked as it passes: the first ideal cycle after a count was RUN
-    a count while "stopped"    counts beat states: within t2 it was all RUN, beyond it the ideal cycles of the pieces (state
-                               conflict, unless the state turned to RUN meanwhile); not so while people make pieces by hand
+    a count while "stopped"    counts beat states: within t2 it was all RUN, beyond it the ideal cycles of the pieces
+                               (state conflict, unless the state turned to RUN meanwhile); not so while people make
+                               pieces by hand
     another state              it was what the state said
     silence longer than hold   the state is believed for `hold`, then nobody knows: UNKNOWN
 
@@ -80,9 +82,10 @@ CELL_FIELDS = (
     "minute_ns", "shift_id", "product",
     "run", "breakdown", "internal_minor", "setup", "startup", "external_starved", "external_blocked", "no_order",
     "planned_stop", "maintenance", "manual", "unassigned", "unknown", "not_scheduled",
-    "ppt_ns", "rt_ns", "nrt_ns", "fpt_ns", "unknown_ns", "tc", "gc", "sc", "unscheduled_tc", "unscheduled_gc", "unscheduled_sc",
-    "unscheduled_run_ns", "unscheduled_fpt_ns", "slow_ns", "small_ns", "conflict_ns", "recovered", "estimated", "resets", "rollovers",
-    "glitches", "lost_max", "flags",
+    "ppt_ns", "rt_ns", "nrt_ns", "fpt_ns", "unknown_ns", "tc", "gc", "sc",
+    "unscheduled_tc", "unscheduled_gc", "unscheduled_sc", "unscheduled_run_ns", "unscheduled_fpt_ns",
+    "slow_ns", "small_ns", "conflict_ns", "recovered", "estimated",
+    "resets", "rollovers", "glitches", "lost_max", "flags",
 )
 SAMPLE_FIELDS = ("t_ns", "elapsed_ns", "bucket", "fault_code", "product", "mask", "total", "good", "reject")
 
@@ -183,8 +186,9 @@ cdef inline void live_through(Ledger* m, int64_t bucket, int64_t from_ns) noexce
 
 
 cdef inline int64_t scheduled_bucket(int64_t kind, int64_t bucket, bint proven) noexcept nogil:
-    """The calendar's word: it yields to production that is proven, and to nothing else. Unobserved production is proven by pieces that
-    can only have been made in a break; when exactly is UNKNOWN."""
+    """The calendar's word: it yields to production that is proven, and to nothing else. Pieces that can only have been
+    made in a break prove production at a time that is UNKNOWN.
+    """
     if kind == S_SCHEDULED or (proven and (bucket == B_RUN or (kind == S_BREAK and bucket == B_UNKNOWN))):
         return bucket
     return B_PLANNED_STOP if kind == S_BREAK else B_NOT_SCHEDULED
@@ -692,13 +696,14 @@ cdef class MachineLedger:
     """The ledger of one machine.
 
     hold_ns: how long a state is believed after its last reading.
-    counters: (Counter number, modulus, highest rate in counts per second, pieces per count, and optionally how uncertain
-    the time of a reading is, ns) of each counter the machine has.
+    counters: (Counter number, modulus, highest rate in counts per second, pieces per count, and optionally how
+    uncertain the time of a reading is, ns) of each counter the machine has.
     products: (ideal cycle, t1, t2, t3) in ns of each product; `product` in samples is an index into them.
 
-    All times are UTC ns, all durations ns. Raises ValueError for impossible rules and samples and LookupError where the calendar given
-    by `set_calendar` does not reach from `booked_ns` to the sample: nothing has changed then, and the call may be repeated. Raises
-    MemoryError where rows could not be written: this ledger is of no more use, go on from its last checkpoint.
+    All times are UTC ns, all durations ns. Raises ValueError for impossible rules and samples and LookupError where the
+    calendar given by `set_calendar` does not reach from `booked_ns` to the sample: nothing has changed then, and the
+    call may be repeated. Raises MemoryError where rows could not be written: this ledger is of no more use, go on from
+    its last checkpoint.
     """
 
     cdef Ledger m
@@ -741,14 +746,16 @@ cdef class MachineLedger:
             raise ValueError(f"1 to {MAX_PRODUCTS} products, got {len(products)}")
         for index, (ideal, slow, small, stop) in enumerate(products):
             if not 0 < ideal <= slow <= small <= stop:
-                raise ValueError(f"product {index}: 0 < ideal <= t1 <= t2 <= t3 must hold, got {(ideal, slow, small, stop)}")
+                rule = (ideal, slow, small, stop)
+                raise ValueError(f"product {index}: 0 < ideal <= t1 <= t2 <= t3 must hold, got {rule}")
             self.m.rule.ideal_ns[<int> index] = ideal
             self.m.rule.slow_ns[<int> index] = slow
             self.m.rule.small_ns[<int> index] = small
             self.m.rule.stop_ns[<int> index] = stop
         self.m.rule.n_products = <int32_t> len(products)
 
-    def set_calendar(self, const int64_t[::1] start, const int64_t[::1] end, const int64_t[::1] kind, const int64_t[::1] shift):
+    def set_calendar(self, const int64_t[::1] start, const int64_t[::1] end, const int64_t[::1] kind,
+                     const int64_t[::1] shift):
         """Contiguous slices (start, end, Schedule number, shift id) that cover `booked_ns` and every sample to come,
         as far as known.
         """
@@ -782,10 +789,11 @@ cdef class MachineLedger:
 
     def push(self, int64_t t_ns, int64_t elapsed_ns, int64_t bucket, int64_t fault_code, int64_t product, int64_t mask,
              int64_t total=0, int64_t good=0, int64_t reject=0):
-        """One sample; fields as SAMPLE_FIELDS. bucket -1: the machine has no state signal; UNKNOWN: it could not be read now.
+        """One sample; fields as SAMPLE_FIELDS.
 
-        mask: bit per Counter that was read well; bit 3: the PLC restarted since the last sample. elapsed_ns: monotonic time since the
-        last sample, negative where it is not known. A sample in which nothing could be read need not be pushed.
+        bucket: -1, the machine has no state signal; UNKNOWN, it could not be read now. mask: bit per Counter that was
+        read well; bit 3: the PLC restarted since the last sample. elapsed_ns: monotonic time since the last sample,
+        negative where it is not known. A sample in which nothing could be read need not be pushed.
         """
         cdef int64_t[N_SAMPLE] sample
         sample[I_T], sample[I_ELAPSED], sample[I_BUCKET], sample[I_FAULT] = t_ns, elapsed_ns, bucket, fault_code
@@ -826,10 +834,10 @@ cdef class MachineLedger:
             raise MemoryError
 
     def peek(self, int64_t t_ns, int64_t since_ns=0):
-        """The ledger at `t_ns` if nothing more came: the cells that `cells()` has not handed out yet and would then, from minute `since_ns` on.
+        """The ledger at `t_ns` if nothing more came: cells that `cells()` would hand out, from minute `since_ns` on.
 
-        Changes nothing. Returns (cells, bucket, in this bucket since, fault code); bucket -1: nothing is booked yet. Drain first: finished
-        cells that wait in `cells()` are not repeated.
+        Changes nothing. Returns (cells, bucket, in this bucket since, fault code); bucket -1: nothing is booked yet.
+        Drain first: finished cells that wait in `cells()` are not repeated.
         """
         cdef Ledger copy = self.m
         cdef Py_ssize_t i, k
@@ -899,8 +907,8 @@ cdef class MachineLedger:
     def load(self, bytes blob not None, renumber=()):
         """Continue from a checkpoint under the present rules. ValueError if it is not one of this version.
 
-        The cell that was open comes out with the next `cells()`, under the numbers of the rules it was filled by. renumber: the product
-        index now of each product index then; empty = the same.
+        The cell that was open comes out with the next `cells()`, under the numbers of the rules it was filled by.
+        renumber: the product index now of each product index then; empty = the same.
         """
         cdef State saved
         cdef CounterState rule
