@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge import __version__
+from edge.arguments import EXIT_USAGE, Parser
 from edge.errors import ConfigError, SeamlineError, Text
 
 EXIT_DISAGREES = 1  # the command ran and found something wrong
-EXIT_USAGE = 2  # bad arguments or a bad site file: nothing was started
 
 HEAVY = ("simulate", "demo")  # their options come from the simulator, which the agent must not import
 Command = Callable[[argparse.Namespace], int]
@@ -67,12 +67,12 @@ def _complain(error: ConfigError) -> None:
     )
 
 
-def build_parser(chosen: str = "") -> argparse.ArgumentParser:
+def build_parser(chosen: str = "") -> Parser:
     """Every command with its help, in the reader's language.
 
     The simulator's own options are imported only for `chosen`.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="seamline",
         description=str(
             Text(
@@ -88,9 +88,11 @@ def build_parser(chosen: str = "") -> argparse.ArgumentParser:
             )
         ),
     )
-    parser.add_argument("--version", action="version", version=f"seamline {__version__}")
+    parser.add_argument(
+        "--version", action="version", version=f"seamline {__version__}", help=str(Text("显示版本", "show the version"))
+    )
     parser.add_argument("--lang", choices=("zh", "en"), help=str(Text("界面语言", "language of texts")))
-    commands = parser.add_subparsers(title=str(Text("命令", "commands")), metavar="")
+    commands = parser.add_subparsers(title=str(Text("命令", "commands")), metavar=str(Text("命令", "COMMAND")))
 
     run = _add(commands, "run", _run, Text("运行采集代理（守护进程）", "run the agent (daemon)"))
     _site_file(run)
@@ -157,9 +159,7 @@ def build_parser(chosen: str = "") -> argparse.ArgumentParser:
     return parser
 
 
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Command, text: Text
-) -> argparse.ArgumentParser:
+def _add(commands: argparse._SubParsersAction[Parser], name: str, command: Command, text: Text) -> Parser:
     parser = commands.add_parser(name, help=str(text), description=str(text))
     parser.add_argument("--lang", choices=("zh", "en"), help=argparse.SUPPRESS)
     parser.set_defaults(command=command)

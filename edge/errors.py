@@ -46,14 +46,15 @@ class Problem:
 
     file: str
     line: int  # 1-based; 0 = the file as a whole
-    path: str  # key path, e.g. "machines[2].tags.total.address"
+    path: str  # key path, e.g. "machines[2].tags.total.address"; "." = the file as a whole
     what: Text  # what is wrong and what was expected
     hint: Text | None = None  # nearest valid name, or what to do
 
     def __str__(self) -> str:
-        """`file:line: path: what` and the hint."""
+        """`file:line: path: what` and the hint. The file as a whole has no path."""
         where = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{where}: {self.path}: {self.what}" + (f"\n    → {self.hint}" if self.hint else "")
+        path = "" if self.path == "." else f"{self.path}: "
+        return f"{where}: {path}{self.what}" + (f"\n    → {self.hint}" if self.hint else "")
 
 
 class ConfigError(SeamlineError):

@@ -86,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--influx",
         metavar="URL",
+        type=_url,
         help=str(Text("同时送往这个 InfluxDB 并查询回读", "also deliver to this InfluxDB and read back by query")),
     )
     parser.add_argument(
@@ -145,7 +146,12 @@ def main(arguments: argparse.Namespace) -> int:
         keep=arguments.keep,
     )
     folder = options.keep or Path(tempfile.mkdtemp(prefix="seamline-demo-"))
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SeamlineError(
+            Text(f"无法建立目录 {folder}：{error.strerror}", f"cannot make the folder {folder}: {error.strerror}")
+        ) from error
     if any(folder.iterdir()):
         raise SeamlineError(
             Text(f"{folder} 不是空目录：请换一个，或先清空", f"{folder} is not empty: name another folder, or clear it")
@@ -416,6 +422,14 @@ def _page_port(ports: Iterator[int], *, wanted: bool) -> int:
 
 def _shown(number: int | None) -> str:
     return "…" if number is None else str(number)
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(
+            str(Text(f"应为 http(s)://主机:端口：{text}", f"http(s)://host:port is expected: {text}"))
+        )
+    return text
 
 
 def _duration(text: str) -> float:

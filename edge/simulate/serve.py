@@ -145,7 +145,8 @@ def main(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
-        print(Text(f"无法启动：{error}", f"cannot start: {error}"), file=sys.stderr)
+        why = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(Text(f"无法启动：{why}", f"cannot start: {why}"), file=sys.stderr)
         return 2
     return 0
 
@@ -268,28 +269,37 @@ def _digest(text: str) -> str:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(str(Text("至少为 1", "at least 1")))
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise _expected(text, Text("不小于 1 的整数", "a whole number of at least 1"))
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
-    if number != 0 and number < 30:
-        raise argparse.ArgumentTypeError(str(Text("0，或不少于 30 秒", "0, or at least 30 seconds")))
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if number != 0 and not 30 <= number < float("inf"):
+        raise _expected(text, Text("0，或不少于 30 的秒数", "0, or at least 30 seconds"))
     return number
 
 
 def _speed(text: str) -> Fraction:
-    speed = Fraction(text)
+    try:
+        speed = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        speed = Fraction(0)
     if not Fraction(1, 1000) <= speed <= 1000:
-        raise argparse.ArgumentTypeError(str(Text("应在 0.001 与 1000 之间", "between 0.001 and 1000")))
+        raise _expected(text, Text("0.001 与 1000 之间的数", "a number between 0.001 and 1000"))
     return speed
 
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not port.isdigit() or int(port) > 65_535:
-        raise argparse.ArgumentTypeError(str(Text("应为 主机:端口", "expected HOST:PORT")))
+        raise _expected(text, Text("主机:端口", "HOST:PORT"))
     return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _expected(text: str, what: Text) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(str(Text(f"应为{what.zh}：{text!r}", f"{what.en} is expected, not {text!r}")))
