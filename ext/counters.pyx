@@ -30,7 +30,10 @@ cdef class CounterDecoder:
         self.state.slack_ns = slack_ns
 
     def push(self, int64_t t_ns, int64_t value, bint epoch=False):
-        """One good sample. Returns pieces credited, Correction number or 0, pieces that may be lost, pieces not attributed, Flag bits."""
+        """One good sample.
+
+        Returns pieces credited, Correction number or 0, pieces that may be lost, pieces not attributed, Flag bits.
+        """
         cdef Step out
         counter_step(&self.state, t_ns, value, epoch, &out)
         cdef int64_t k = self.state.multiplier
