@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 import time
 import urllib.error
@@ -16,6 +18,7 @@ from typing import Any
 import yaml
 
 from benchmarks.rig.process import Program
+from edge.config.templates import config_folder
 from edge.plan import ModbusDevice, OpcuaDevice, SitePlan
 from edge.simulate.site import demo_site, free_ports, plan_of
 
@@ -51,8 +54,16 @@ def simulated(machines: int, protocols: Sequence[str], folder: Path) -> Iterator
 
 
 def agent_on(lines: Lines) -> Program:
-    """The real agent, to be entered."""
-    return Program([sys.executable, "-Im", "edge.cli", "run", "-c", str(lines.site_file)])
+    """The installed command in the environment of its systemd unit, to be entered."""
+    command = Path(sys.executable).with_name("seamline")
+    return Program([str(command), "run", "-c", str(lines.site_file)], env={**os.environ, **_unit_environment()})
+
+
+def _unit_environment() -> dict[str, str]:
+    unit = config_folder() / "seamline.service"
+    prefix = "Environment="
+    settings = [line.removeprefix(prefix) for line in unit.read_text("utf-8").splitlines() if line.startswith(prefix)]
+    return dict(setting.split("=", 1) for line in settings for setting in shlex.split(line))
 
 
 def baseline_s(agent: Program, lines: Lines) -> float:

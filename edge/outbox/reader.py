@@ -57,6 +57,7 @@ class Reader:
                 timeout=schema.BUSY_TIMEOUT_S,
                 isolation_level=None,
             )
+            self._connection.execute(f"PRAGMA cache_size=-{schema.CACHE_KIB}")
             self._connection.execute("SELECT count(*) FROM checkpoint").fetchone()
         except sqlite3.Error as error:
             self.close()

@@ -22,6 +22,9 @@ APPLICATION_ID = 0x5EA311AE  # tells our file from any other SQLite file
 SCHEMA_VERSION = 1
 PAGE_BYTES = 4_096
 BUSY_TIMEOUT_S = 5.0
+# Of each connection. SQLite fills its default of 2 MiB within the hour and keeps it, and the system caches the file
+# anyway; the pages of one commit fit into a quarter of this.
+CACHE_KIB = 512
 
 NUMBER_COLUMNS = (*SUM_COLUMNS, "flags", *BUCKET_FIELDS)
 
@@ -71,7 +74,7 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA temp_store=MEMORY")
-        connection.execute("PRAGMA cache_size=-2048")  # KiB; the gateway's memory is small and writes are appends
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     except sqlite3.Error:
         connection.close()
         raise
