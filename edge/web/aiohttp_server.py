@@ -14,6 +14,7 @@ Rules.
 
 from __future__ import annotations
 
+import mimetypes
 import sys
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
@@ -42,6 +43,7 @@ def _import_web() -> ModuleType:
     spec = find_spec(_PACKAGE)
     if spec is None or _PACKAGE in sys.modules:
         return import_module(f"{_PACKAGE}.web")
+    mimetypes.knownfiles.clear()  # aiohttp would read the system's list of types, twice; the page names its own
     package = module_from_spec(spec)
     package.__class__ = _Hollow
     vars(package)["__version__"] = ""  # goes into a Server header that the page replaces by its own

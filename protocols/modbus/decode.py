@@ -10,8 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from math import lcm
+from math import gcd, lcm
 
 from ext.decode import Code, DecodeTable, decode
 from protocols.modbus.plan import Request, payload_bytes
@@ -120,12 +119,22 @@ def _bit(request: Request, tag: ModbusTag) -> int:
 
 def _fraction(scale: float, offset: float) -> tuple[float, float, float]:
     """`raw * scale + offset` as (raw * a + b) / c in whole numbers, exactly as written; else (scale, offset, 1)."""
-    exact_scale, exact_offset = Fraction(repr(scale)), Fraction(repr(offset))
-    common = lcm(exact_scale.denominator, exact_offset.denominator)
-    a, b = exact_scale * common, exact_offset * common
-    if max(abs(a), abs(b), Fraction(common)) >= _EXACT:
+    (scale_top, scale_bottom), (offset_top, offset_bottom) = _ratio(scale), _ratio(offset)
+    common = lcm(scale_bottom, offset_bottom)
+    a, b = scale_top * (common // scale_bottom), offset_top * (common // offset_bottom)
+    if max(abs(a), abs(b), common) >= _EXACT:
         return scale, offset, 1.0
     return float(a), float(b), float(common)
+
+
+def _ratio(number: float) -> tuple[int, int]:
+    """The decimal number as it is written, in lowest terms (as `fractions` would, which costs the agent 0.4 MiB)."""
+    digits, _, exponent = repr(number).partition("e")
+    whole, _, decimals = digits.partition(".")
+    power = int(exponent or 0) - len(decimals)
+    top, bottom = int(whole + decimals) * 10 ** max(power, 0), 10 ** max(-power, 0)
+    common = gcd(top, bottom)
+    return top // common, bottom // common
 
 
 def _sentinels(tag: ModbusTag) -> list[int]:
