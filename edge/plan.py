@@ -131,7 +131,7 @@ class CounterRule:
     modulus: int  # the counter runs 0 … modulus-1
     max_rate_per_s: float  # pieces per second that are physically possible, multiplier included
     multiplier: int = 1  # pieces per count
-    slack_ns: int = 0  # how uncertain the time of a reading is: the deadline of a reply, during which the machine runs on
+    slack_ns: int = 0  # how uncertain the time of a reading is: how late a reply may be
 
 
 @dataclass(frozen=True, slots=True)
