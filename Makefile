@@ -68,7 +68,7 @@ test: lint peers $(TEST_VENV)/.ready
 	  rm -rf build/wheel-$$build; \
 	  checked=$$([ $$build = checked ] && echo ON || echo OFF); \
 	  $(TEST_PY) $(PIP) wheel -q . --no-build-isolation --no-deps -w build/wheel-$$build \
-	    -Cbuild-dir=build/cmake-$$build -Ccmake.define.SEAMLINE_CHECKED=$$checked; \
+	    --config-settings=build-dir=build/cmake-$$build --config-settings=cmake.define.SEAMLINE_CHECKED=$$checked; \
 	  $(TEST_PY) $(PIP) install -q --no-deps --force-reinstall build/wheel-$$build/*.whl; \
 	  SEAMLINE_EXPECT_BUILD=$$build $(TEST_PY) -Im pytest $(TESTS) -p no:cacheprovider $(PYTEST); \
 	done
