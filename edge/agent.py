@@ -33,7 +33,7 @@ from edge.logs import facts
 from edge.machines.life import MachineLife
 from edge.machines.values import ProcessValues
 from edge.notify import Notifier
-from edge.outbox.facts import StoreSettings
+from edge.outbox.facts import OpenReport, StoreSettings
 from edge.outbox.store import Outbox
 from edge.plan import SitePlan
 from edge.poll.factory import make_poller
@@ -90,7 +90,7 @@ class Runtime:
     async def start(self, event: str) -> None:
         """Open the store, remember, run. Raises StoreError where the store cannot be opened; nothing runs then."""
         try:
-            report = await self._outbox.open()
+            report = await self._open()
             if report.detail:
                 log.error("store", extra=facts(detail=report.detail))
             await self._remember()
@@ -106,6 +106,19 @@ class Runtime:
             _task("page", self._serve_page),
             *(_task(f"delivery {s.id}", d.run) for s, d in zip(self.plan.sinks, self._deliveries, strict=True)),
         ]
+
+    async def _open(self) -> OpenReport:
+        try:
+            return await self._outbox.open()
+        except OSError as error:  # the folder or the lock beside the file
+            path = self.plan.agent.store_path
+            raise StoreError(
+                Text(
+                    f"无法打开存储 {path}：{error.strerror}（{error.filename}）；请检查目录及其权限",
+                    f"cannot open the store {path}: {error.strerror} ({error.filename}); check the folder and its "
+                    "rights",
+                )
+            ) from error
 
     async def _remember(self) -> None:
         now_ns = self._clock.now_ns()
@@ -140,6 +153,7 @@ class Runtime:
             try:
                 await self._page.start()
             except OSError as error:
+                await self._page.stop()
                 if said:
                     await asyncio.sleep(RETRY_S)
                     continue

@@ -32,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return EXIT_USAGE
     try:
-        return command(options)
+        status = command(options)
+        sys.stdout.flush()
+        return status
     except ConfigError as error:
         _complain(error)
         return EXIT_USAGE

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -14,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge import logs
+from edge.arguments import EXIT_USAGE
 from edge.clock import SystemClock
 from edge.config import load
-from edge.errors import DeviceError, SeamlineError, Text
+from edge.errors import DeviceError, Text
 from edge.plan import Device, ModbusDevice, SitePlan
 from edge.poll.factory import make_poller
 from protocols.modbus.tags import DataType, ModbusTag
@@ -44,15 +47,17 @@ class _Silence:
 
 
 def run(config: Path, *, device: str | None, as_json: bool) -> int:
-    """Exit status 0 where every device answered, 1 where one did not."""
-    logs.configure("text", level=40)
+    """Exit status 0 where every device answered, 1 where one did not, 2 where there is no such device."""
+    logs.configure("text", level=logging.ERROR)
     plan = load(config, os.environ)
     chosen = [d for d in plan.devices if device is None or d.id == device]
     if not chosen:
         known = ", ".join(d.id for d in plan.devices)
-        raise SeamlineError(
-            Text(f"没有名为 {device!r} 的设备；已配置：{known}", f"no device {device!r}; the site file has: {known}")
+        print(
+            Text(f"没有名为 {device!r} 的设备；已配置：{known}", f"no device {device!r}; the site file has: {known}"),
+            file=sys.stderr,
         )
+        return EXIT_USAGE
     answers = asyncio.run(_read(chosen))
     print(_as_json(answers) if as_json else _as_table(plan, answers))
     return 1 if any(a.error for a in answers) else 0
@@ -76,43 +81,71 @@ def _tags(device: Device) -> Sequence[ModbusTag | OpcuaTag]:
 
 
 def _value(image: TagImage, index: int, tag: ModbusTag | OpcuaTag) -> str | int | float | bool | None:
+    """None where there is no number to show: never read, lost, or not finite."""
     if image.quality[index] >= Quality.STALE:
         return None
     if index in image.text:
         return image.text[index]
     if isinstance(tag, ModbusTag) and tag.type is DataType.BOOL:
         return bool(image.i64[index])
-    whole = image.f64[index] == image.i64[index]
-    return image.i64[index] if whole else image.f64[index]
+    number = image.f64[index]
+    if not math.isfinite(number):
+        return None
+    return image.i64[index] if number == image.i64[index] else number
 
 
-def _address(tag: ModbusTag | OpcuaTag) -> str:
+def _address(device: Device, tag: ModbusTag | OpcuaTag) -> str:
+    """As the device's vendor writes it."""
     if isinstance(tag, OpcuaTag):
-        return tag.node
-    bit = f".{tag.bit}" if tag.bit is not None else ""
-    return f"{tag.table.name.lower()} {tag.address}{bit}"
+        place = "" if tag.index is None else f"[{tag.index}]"
+        return f"{tag.node}{place}" + (f".{tag.field}" if tag.field else "")
+    assert isinstance(device, ModbusDevice)
+    return device.addresses.render(tag.table, tag.address, tag.bit)
+
+
+# ---- for people ----
 
 
 def _as_table(plan: SitePlan, answers: Sequence[Answer]) -> str:
-    lines = [f"{plan.site.id} · {plan.site.name.zh} / {plan.site.name.en}"]
-    for answer in answers:
-        device = answer.device
-        where = (
-            f"{device.endpoint.host}:{device.endpoint.port}"
-            if isinstance(device, ModbusDevice)
-            else device.endpoint.url
-        )
-        lines += ["", f"{device.id}  [{device.brand}, {device.protocol}, {where}]"]
-        if answer.error:
-            lines.append(f"  ✗ {answer.error}")
-            continue
-        width = max((len(tag.name) for tag in _tags(device)), default=0)
-        for index, tag in enumerate(_tags(device)):
-            quality = Quality(answer.image.quality[index])
-            value = _value(answer.image, index, tag)
-            shown = "–" if value is None else str(value)
-            lines.append(f"  {tag.name:<{width}}  {shown:>16}  {quality.name.lower():<14} {_address(tag)}")
-    return "\n".join(lines)
+    name = plan.site.name
+    return "\n\n".join([f"{plan.site.id}  {Text(name.zh, name.en)}", *map(_device_table, answers)])
+
+
+def _device_table(answer: Answer) -> str:
+    device = answer.device
+    if answer.error:
+        return f"{_heading(device)}\n  ✗ {answer.error}"
+    tags = _tags(device)
+    shown = [_shown(_value(answer.image, index, tag)) for index, tag in enumerate(tags)]
+    names, values = max((len(tag.name) for tag in tags), default=0), max(map(len, shown), default=0)
+    lines = [
+        f"  {tag.name:<{names}}  {value:>{values}}  {_quality(answer.image, index):<10}  {_address(device, tag)}"
+        for index, (tag, value) in enumerate(zip(tags, shown, strict=True))
+    ]
+    return "\n".join([_heading(device), *lines])
+
+
+def _heading(device: Device) -> str:
+    if isinstance(device, ModbusDevice):
+        where = f"{device.endpoint.host}:{device.endpoint.port}"
+    else:
+        where = device.endpoint.url
+    return f"{device.id}  {device.brand}  {where}"
+
+
+def _shown(value: str | float | bool | None) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return str(int(value))
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _quality(image: TagImage, index: int) -> str:
+    return Quality(image.quality[index]).name.lower().replace("_", "-")
+
+
+# ---- for programs ----
 
 
 def _as_json(answers: Sequence[Answer]) -> str:
@@ -126,9 +159,9 @@ def _as_json(answers: Sequence[Answer]) -> str:
                 "tags": [
                     {
                         "name": tag.name,
-                        "address": _address(tag),
+                        "address": _address(a.device, tag),
                         "value": _value(a.image, index, tag),
-                        "quality": Quality(a.image.quality[index]).name.lower(),
+                        "quality": _quality(a.image, index),
                         "time_ns": a.image.t_ns[index] or None,
                     }
                     for index, tag in enumerate(_tags(a.device))
@@ -137,4 +170,4 @@ def _as_json(answers: Sequence[Answer]) -> str:
             for a in answers
         ]
     }
-    return json.dumps(document, ensure_ascii=False, indent=None if not sys.stdout.isatty() else 2)
+    return json.dumps(document, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from edge.clock import Clock, SystemClock
-from edge.errors import Text
+from edge.config import load
+from edge.errors import ConfigError, Text
 from edge.simulate.document import tables
 from edge.simulate.inject import InjectionError, order_of
 from edge.simulate.journal import Header, Journal, JournalError
@@ -199,7 +201,7 @@ def prepare(options: SimulateOptions, clock: Clock) -> tuple[World, str, bool]:
 
 def _header(options: SimulateOptions, clock: Clock) -> Header:
     if options.config:
-        text = options.config.read_text(encoding="utf-8")
+        text = _checked(options.config)
         site = moved_here(text, options.config.parent)
     else:
         text = ""
@@ -212,6 +214,17 @@ def _header(options: SimulateOptions, clock: Clock) -> Header:
         handover_s=options.handover_s,
         source=_digest(text),
     )
+
+
+def _checked(path: Path) -> str:
+    """The site file, its mistakes told with their lines; secrets of databases are not needed. Raises ConfigError."""
+    try:
+        load(path, os.environ)
+    except ConfigError as error:
+        problems = [problem for problem in error.problems if not problem.path.startswith("sinks")]
+        if problems:
+            raise ConfigError(problems) from error
+    return path.read_text(encoding="utf-8")
 
 
 def _check_same(options: SimulateOptions, header: Header) -> None:
