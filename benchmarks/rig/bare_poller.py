@@ -42,7 +42,7 @@ class Deaf:
 
 
 async def subscribe(server: Any, kept: list[object]) -> None:
-    from asyncua import Client
+    from asyncua.client.client import Client
 
     client = Client(server["url"])
     await client.connect()

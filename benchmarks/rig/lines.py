@@ -18,7 +18,6 @@ from typing import Any
 import yaml
 
 from benchmarks.rig.process import Program
-from edge.config.templates import config_folder
 from edge.plan import ModbusDevice, OpcuaDevice, SitePlan
 from edge.simulate.site import demo_site, free_ports, plan_of
 
@@ -60,7 +59,7 @@ def agent_on(lines: Lines) -> Program:
 
 
 def _unit_environment() -> dict[str, str]:
-    unit = config_folder() / "seamline.service"
+    unit = Path(__file__).parents[2] / "config" / "seamline.service"
     prefix = "Environment="
     settings = [line.removeprefix(prefix) for line in unit.read_text("utf-8").splitlines() if line.startswith(prefix)]
     return dict(setting.split("=", 1) for line in settings for setting in shlex.split(line))
