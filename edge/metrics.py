@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edge import __version__
+from edge import __version__, supervise
 from edge.clock import Clock
 from edge.snapshot import DeviceView, Figures, MachineView, SinkView, Snapshot, StoreView
 from ext.buckets import Bucket
@@ -229,6 +229,11 @@ class SnapshotCollector(Collector):
         """One consistent set of figures."""
         snapshot = self._snapshot()
         yield _build(snapshot)
+        yield CounterMetricFamily(
+            "seamline_agent_task_restarts_total",
+            "Tasks that failed by a bug and were started again; 0 on a healthy gateway.",
+            value=supervise.restarts,
+        )
         machines = [((machine.line, machine.id), machine) for machine in snapshot.machines]
         yield from _families(_MACHINE, ("line", "machine"), machines)
         yield _device_info(snapshot.devices)

@@ -51,6 +51,7 @@ def test_a_scrape_says_what_the_snapshot_says() -> None:
     assert value(scraped, "seamline_sink_backlog_records", sink="province") == 4812
     assert value(scraped, "seamline_sink_waiting", sink="province") == 1
     assert value(scraped, "seamline_store_up") == 1
+    assert value(scraped, "seamline_agent_task_restarts_total") is not None
     assert value(scraped, "seamline_build_info", site="xiantao-01", config_version="3f9c1a7be204") == 1
 
 
