@@ -245,10 +245,12 @@ def test_days_without_a_sample_says_what_a_look_at_the_end_says(calendar: Calend
         watched.commit()
         restarted.wait(7 * MINUTE)
         restarted.commit()
-        if minute == 1400:
+        if minute == 4200:  # six shifts later: the open minute still knows which one was its own
             restarted.restart()
     asleep.now_ns, asleep.monotonic_ns = watched.now_ns, watched.monotonic_ns
     asleep.commit()
+    hours = [row for row in watched.sums.values() if row.key.window == "1h"]
+    assert sum(row.sums.all_ns for row in hours) == watched.now_ns - T0, "an hour that is over stays as it was written"
     seen = asleep.life.view(asleep.now_ns)
     for bench in (watched, asleep, restarted):
         bench.commit()
