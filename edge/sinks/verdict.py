@@ -18,7 +18,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-import aiohttp
+from aiohttp import (  # by name: where the page left the client out, it is loaded here and not in mid-delivery
+    ClientConnectorCertificateError,
+    ClientConnectorDNSError,
+    ClientConnectorError,
+    ClientError,
+    ClientOSError,
+    ClientSSLError,
+    ServerConnectionError,
+)
 
 from edge.errors import Text
 from edge.sinks import Delivered, Outcome, Rejected, TooLarge, Wait
@@ -60,17 +68,17 @@ def judge_reply(target: str, status: int, headers: Mapping[str, str], body: byte
             return _unexpected(target, status, words)
 
 
-def judge_failure(target: str, error: aiohttp.ClientError | asyncio.TimeoutError | OSError) -> Wait:
+def judge_failure(target: str, error: ClientError | asyncio.TimeoutError | OSError) -> Wait:
     """No complete reply. Whether the server stored anything is unknown; sending again overwrites."""
     if isinstance(error, TimeoutError):
         reason, zh, en = "timeout", "在期限内没有回答", "did not answer in time"
-    elif isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+    elif isinstance(error, ClientConnectorCertificateError | ClientSSLError):
         reason, zh, en = (
             "tls",
             "证书不被信任，请检查证书和网关时钟",
             "is not trusted: check its certificate and the clock",
         )
-    elif isinstance(error, aiohttp.ClientConnectorDNSError):
+    elif isinstance(error, ClientConnectorDNSError):
         reason, zh, en = "dns", "的名字无法解析，请检查 DNS", "cannot be resolved: check the name and the DNS server"
     elif isinstance(error, ConnectionRefusedError) or _is_refused(error):
         reason, zh, en = (
@@ -78,7 +86,7 @@ def judge_failure(target: str, error: aiohttp.ClientError | asyncio.TimeoutError
             "拒绝连接，请检查数据库是否在运行",
             "refuses connections: check that the database runs",
         )
-    elif isinstance(error, aiohttp.ServerConnectionError | aiohttp.ClientOSError | ConnectionError):
+    elif isinstance(error, ServerConnectionError | ClientOSError | ConnectionError):
         reason, zh, en = "reset", "中断了连接", "cut the connection"
     else:
         reason, zh, en = "unreachable", "无法到达，请检查网络", "cannot be reached: check the network"
@@ -91,7 +99,7 @@ def judge_failure(target: str, error: aiohttp.ClientError | asyncio.TimeoutError
 
 
 def _is_refused(error: BaseException) -> bool:
-    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError)
+    return isinstance(error, ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError)
 
 
 def _unauthorized(target: str, status: int, words: str) -> Wait:

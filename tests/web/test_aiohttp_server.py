@@ -47,3 +47,7 @@ def test_a_release_that_needs_the_whole_package_gets_it() -> None:
         "import edge.web.server; print('aiohttp.client' in sys.modules, hasattr(edge.web.server.web, 'AppRunner'))"
     )
     assert _told(code) == "True True"
+
+
+def test_a_sink_loads_the_client_when_it_is_made_and_not_in_mid_delivery() -> None:
+    assert _told("import sys, edge.web.server, edge.sinks.influx1; print('aiohttp.connector' in sys.modules)") == "True"
