@@ -1,6 +1,9 @@
 // A foreign OPC UA server for the tests, on node-opcua. One JSON object as argument; one JSON line per event on stdout; JSON
 // lines on stdin are commands. It exits when stdin closes, so that no test can leave it behind.
 "use strict";
+// Debian 12 ships Node 18, which has WebCrypto but not as a global; node-opcua looks for the global.
+globalThis.crypto ??= require("node:crypto").webcrypto;
+
 const path = require("node:path");
 const readline = require("node:readline");
 const {
