@@ -28,12 +28,13 @@ from edge.kpi.target import target_count
 from edge.kpi.windows import MINUTE_NS, MinuteBook
 from edge.logs import facts
 from edge.machines.books import Books, Present
+from edge.machines.corrections import tell
 from edge.machines.observer import NO_STATE, UNSEEN, Observer, Sample
 from edge.machines.pace import Pace, Timeline
 from edge.machines.report import figures_of, merged
 from edge.plan import Calendar, Machine, Name, Signal
 from edge.snapshot import MachineView
-from ext.buckets import Bucket, Correction, Counter
+from ext.buckets import Bucket, Correction
 from ext.ledger import MachineLedger
 from protocols.reading import Quality, TagImage
 
@@ -167,24 +168,8 @@ class MachineLife:
         return Harvest(rows, sums, stops, checkpoint if changed else None)
 
     def _note_corrections(self) -> None:
-        for t_ns, counter, correction, old, new, credited, lost_max, unattributed in self._kernel.corrections():
-            kind = Correction(correction)
-            self._corrections[kind] += 1
-            log.log(
-                logging.INFO if kind in (Correction.BASELINE, Correction.ROLLOVER) else logging.WARNING,
-                "counter",
-                extra=facts(
-                    machine=self.machine.id,
-                    counter=Counter(counter).name.lower(),
-                    correction=kind.name.lower(),
-                    t_ns=t_ns,
-                    old=old,
-                    new=new,
-                    credited=credited,
-                    lost_max=lost_max,
-                    unattributed=unattributed,
-                ),
-            )
+        for entry in self._kernel.corrections():
+            self._corrections[tell(log, self.machine.id, entry)] += 1
 
     # ---- checkpoints ----
 

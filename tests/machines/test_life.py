@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from dataclasses import replace
 from datetime import time as wall_time
@@ -12,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from machines.bench import ALWAYS, MINUTE, NAME, RUN, T0, TOTAL, Bench, S, machine
 
+from edge.machines.corrections import tell
 from edge.machines.life import APART_NS
 from edge.plan import Calendar, Product, Shift
-from ext.buckets import Bucket, Flag
+from ext.buckets import Bucket, Correction, Flag
 from protocols.reading import Quality
 
 HOUR, DAY = 60 * MINUTE, 1440 * MINUTE
@@ -366,6 +368,37 @@ def test_a_product_that_is_gone_keeps_what_was_counted_under_it() -> None:
 
 
 # ---- what people see ----
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_correction_has_a_sentence(
+    language: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers for machines, a sentence for people; a healthy counter's own doings are no warning."""
+    monkeypatch.setenv("SEAMLINE_LANG", language)
+    caplog.set_level(logging.INFO)
+    told = []
+    for kind in Correction:
+        tell(logging.getLogger("edge"), "m1", (T0, 0, int(kind), 90, 5, 5, 0, 0))
+        told.append(caplog.records[-1].seamline_facts["detail"])
+    assert len(set(told)) == len(Correction)
+    levels = {record.seamline_facts["correction"]: record.levelname for record in caplog.records}
+    assert [kind for kind, level in levels.items() if level == "INFO"] == ["rollover", "baseline"]
+
+
+def test_a_reset_is_told_once_with_what_it_may_have_cost(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    bench.sample()
+    bench.make(50)
+    bench.commit()
+    caplog.clear()
+    bench.wait(2 * S)
+    bench.sample(total=1)
+    bench.make(5)
+    bench.commit()
+    (record,) = caplog.records
+    assert {"counter": "total", "correction": "reset", "old": 150}.items() <= record.seamline_facts.items()
+    assert bench.life.view(bench.now_ns).corrections[1] == 1
 
 
 def test_a_machine_that_was_never_read() -> None:
