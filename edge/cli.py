@@ -155,7 +155,7 @@ def build_parser(chosen: str = "") -> Parser:
         ),
     )
     if chosen == "demo":
-        from edge.simulate.demo import add_arguments as add_demo_arguments
+        from edge.simulate.demo_options import add_arguments as add_demo_arguments
 
         add_demo_arguments(demo)
     return parser
