@@ -66,6 +66,33 @@ cdef enum:                      # one cell, as a row of int64; names in CELL_FIE
     K_FLAGS = 39
     N_CELL = 40
 
+cdef extern from *:
+    """
+    #define MINUTE 60000000000LL
+    #define STEP_LIMIT 500000000LL
+    #define ELAPSED_LIMIT 315360000000000000LL
+    """
+    const int64_t MINUTE
+    const int64_t STEP_LIMIT        # wall and monotonic time may differ by this much
+    const int64_t ELAPSED_LIMIT     # ten years
+
+cdef enum:
+    T = 0
+    G = 1
+    R = 2
+    HAS_T = 1
+    HAS_G = 2
+    HAS_R = 4
+    EPOCH = 8
+
+cdef enum:                      # ext.buckets.Flag, as numbers: Cython cannot check a shift in an enum for overflow
+    F_CLOCK_STEP = 0x80
+    F_STATE_CONFLICT = 0x100
+    F_RECOVERED = 0x20
+    F_ESTIMATED = 0x40
+    F_QUALITY_ASSUMED = 0x2000
+    F_BREAK_ASSUMED = 0x4000
+
 cdef struct Rule:               # from the plan; never in a checkpoint
     int64_t hold_ns
     int32_t counters            # mask of the counters the machine has
@@ -125,6 +152,13 @@ cdef struct Credits:            # what the counters of one sample came to
     int64_t glitches
     int64_t lost_max
     int64_t flags
+
+cdef struct Share:
+    int64_t end_ns
+    int64_t kind
+    int64_t weight
+    int64_t rest
+    int64_t pieces[N_COUNTER]
 
 cdef struct Ledger:
     Rule rule

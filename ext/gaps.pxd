@@ -1,0 +1,241 @@
+# Gaps: what the time since the last count was, decided by what ends it; and one sample from end to end.
+#
+# Inline functions of the ledger kernel (theory in ledger.pyx), compiled into it. All decisions about states live here.
+
+from libc.stdint cimport int64_t
+
+from ext.booking cimport book, covers, enter_cell, flush_cell, live_through, min64
+from ext.ledger cimport *
+from ext.pieces cimport add_facts, add_pieces, anything, decode_counters, spread
+
+
+# ---- the present gap -------------------------------------------------------------------------------------------------
+
+cdef inline bint is_run(int64_t bucket) noexcept nogil:
+    return bucket == B_RUN or bucket == B_NONE
+
+
+cdef inline bint same(int64_t a, int64_t b) noexcept nogil:
+    """No change of state that could end a gap."""
+    return a == b or (is_run(a) and is_run(b))
+
+
+cdef inline bint by_hand(int64_t bucket) noexcept nogil:
+    """Modes in which people make pieces: their counts prove nothing about the machine."""
+    return bucket == B_MAINTENANCE or bucket == B_MANUAL
+
+
+cdef inline int64_t patience(Ledger* m) noexcept nogil:
+    """How long a gap may stay undecided, because a count may still say what it was."""
+    if m.rule.output == 0 or by_hand(m.s.bucket) or m.s.bucket == B_UNKNOWN:
+        return 0
+    return m.rule.stop_ns[m.s.product] if is_run(m.s.bucket) else m.rule.small_ns[m.s.product]
+
+
+cdef inline void anchor(Ledger* m, int64_t t_ns, bint by_count) noexcept nogil:
+    m.s.anchor_ns = t_ns
+    m.s.anchored_by_count = by_count
+    m.s.anchor_rt_ns = m.s.rt_ns
+
+
+cdef inline int64_t first_cycle(Ledger* m) noexcept nogil:
+    """End of the cycle that followed the last count: it was run, whatever came after."""
+    return m.s.anchor_ns + (m.rule.ideal_ns[m.s.product] if m.s.anchored_by_count else 0)
+
+
+cdef inline void settle(Ledger* m, int64_t until_ns) noexcept nogil:
+    """Book the gap up to `until_ns` as what it is if no count ends it."""
+    if not is_run(m.s.bucket):
+        book(m, until_ns, m.s.bucket, False)
+    elif m.rule.output == 0:
+        book(m, until_ns, B_RUN, True)
+    else:
+        book(m, min64(first_cycle(m), until_ns), B_RUN, True)
+        book(m, until_ns, B_RUN if until_ns - m.s.anchor_ns <= patience(m) else B_UNASSIGNED, False)
+
+
+cdef inline void settle_believed(Ledger* m, int64_t until_ns) noexcept nogil:
+    """The same where the state has not been heard of since: it is believed for `hold`, then nobody knows."""
+    settle(m, min64(m.s.heard_ns + m.rule.hold_ns, until_ns))
+    book(m, until_ns, B_UNKNOWN, False)
+
+
+cdef inline void end_run_gap(Ledger* m, int64_t t_ns, int64_t pieces, int64_t* slow, int64_t* small) noexcept nogil:
+    """A count ends a gap in which the machine was running, or said nothing of its state."""
+    cdef int64_t product = m.s.product
+    cdef int64_t ideal = m.rule.ideal_ns[product]
+    cdef int64_t gap = t_ns - m.s.anchor_ns
+    cdef int64_t since_last = t_ns - m.s.t_ns
+    cdef int64_t idle = gap - min64((pieces - 1) * ideal, since_last)
+    cdef int64_t tail, lost
+    if idle <= m.rule.small_ns[product]:
+        book(m, t_ns, B_RUN, True)
+    else:
+        tail = min64((pieces - m.s.anchored_by_count) * ideal, since_last)
+        book(m, min64(first_cycle(m), t_ns - tail), B_RUN, True)
+        book(m, t_ns - tail, B_RUN if idle <= m.rule.stop_ns[product] else B_UNASSIGNED, False)
+        book(m, t_ns, B_RUN, True)
+    lost = m.s.rt_ns - m.s.anchor_rt_ns - pieces * ideal
+    if lost > 0 and idle > m.rule.small_ns[product]:
+        small[0] = lost
+    elif lost > 0 and gap > pieces * m.rule.slow_ns[product]:
+        slow[0] = lost
+
+
+cdef inline void end_stop_gap(Ledger* m, int64_t t_ns, int64_t pieces, int64_t now, int64_t* conflict) noexcept nogil:
+    """A count although the machine said it stood, or nobody knew what it did."""
+    cdef int64_t cycles = pieces * m.rule.ideal_ns[m.s.product]
+    cdef int64_t idle = t_ns - m.s.anchor_ns - min64(cycles - m.rule.ideal_ns[m.s.product], t_ns - m.s.t_ns)
+    cdef int64_t run = t_ns - m.s.booked_ns
+    if by_hand(m.s.bucket):
+        book(m, t_ns, m.s.bucket, False)
+        return
+    if is_run(now) or m.s.bucket == B_UNKNOWN:
+        run = min64(cycles, run)
+    else:
+        if idle > m.rule.small_ns[m.s.product]:
+            run = min64(cycles, run)
+        conflict[0] = run
+    book(m, t_ns - run, m.s.bucket, False)
+    book(m, t_ns, B_RUN, True)
+
+
+cdef inline void pass_silence(Ledger* m, int64_t t_ns, Credits* credits) noexcept nogil:
+    """Longer than `hold` without a sample."""
+    if anything(credits):
+        settle(m, min64(m.s.heard_ns + m.rule.hold_ns, t_ns))
+        spread(m, t_ns, credits)
+    else:
+        settle_believed(m, t_ns)
+    anchor(m, t_ns, False)
+
+
+cdef inline void pass_counted(Ledger* m, int64_t t_ns, int64_t now, Credits* credits) noexcept nogil:
+    """Something was counted since the last sample: the gap is decided, everything up to t is booked."""
+    cdef int64_t slow = 0, small = 0, conflict = 0
+    cdef int64_t* cell = &m.s.cell[0]
+    if credits.evidence <= 0:
+        if now == B_UNKNOWN:
+            settle_believed(m, t_ns)
+        else:
+            settle(m, t_ns)
+    elif is_run(m.s.bucket):
+        end_run_gap(m, t_ns, credits.evidence, &slow, &small)
+    else:
+        end_stop_gap(m, t_ns, credits.evidence, now, &conflict)
+    enter_cell(m, t_ns)
+    add_pieces(m, credits.pieces[T], credits.pieces[G], credits.pieces[R])
+    cell[K_SLOW] += slow
+    cell[K_SMALL] += small
+    if credits.blind:
+        cell[K_RECOVERED] += credits.pieces[T]
+    if conflict:
+        cell[K_CONFLICT] += conflict
+        cell[K_FLAGS] |= F_STATE_CONFLICT
+    if credits.evidence > 0 or not same(now, m.s.bucket):
+        anchor(m, t_ns, credits.evidence > 0)
+
+
+cdef inline void pass_uncounted(Ledger* m, int64_t t_ns, int64_t now, bint readable) noexcept nogil:
+    """Nothing was counted. The gap goes on, unless the state changed, or it is decided without a count."""
+    if not same(now, m.s.bucket):
+        if now == B_UNKNOWN:
+            settle_believed(m, t_ns)
+        else:
+            settle(m, t_ns)
+        anchor(m, t_ns, False)
+    elif not readable and is_run(m.s.bucket) and m.rule.output:
+        if t_ns - m.s.read_ns > m.rule.hold_ns:     # the counter is blind, the state is not
+            settle(m, m.s.read_ns)
+            book(m, t_ns, B_RUN, False)
+            anchor(m, t_ns, False)
+    elif t_ns - m.s.anchor_ns > patience(m):
+        settle(m, t_ns)
+
+
+# ---- one sample ------------------------------------------------------------------------------------------------------
+
+cdef inline int64_t believed(Ledger* m, int64_t t_ns, int64_t said, bint readable) noexcept nogil:
+    """What the machine does from now on. A state that cannot be read is the last one for `hold`, then counts alone
+    decide.
+    """
+    if said != B_UNKNOWN and (said != B_NONE or readable):
+        m.s.heard_ns = t_ns
+        return said
+    if t_ns - m.s.heard_ns <= m.rule.hold_ns:
+        return m.s.bucket
+    if readable:
+        m.s.heard_ns = t_ns
+        return B_NONE
+    return B_UNKNOWN
+
+
+cdef inline void start(Ledger* m, const int64_t* sample, bint readable) noexcept nogil:
+    cdef Credits baseline
+    cdef int64_t t_ns = sample[I_T]
+    m.s.version = CHECKPOINT_VERSION
+    m.s.started = 1
+    m.s.t_ns = m.s.booked_ns = m.s.open_since_ns = m.s.read_ns = t_ns
+    m.s.heard_ns = t_ns - m.rule.hold_ns - 1      # nothing was heard before
+    m.s.open_bucket = B_NONE
+    m.s.bucket = believed(m, t_ns, sample[I_BUCKET], readable)
+    m.s.fault = sample[I_FAULT]
+    m.s.product = sample[I_PRODUCT]
+    anchor(m, t_ns, False)
+    decode_counters(m, sample, &baseline)
+
+
+cdef inline void step(Ledger* m, const int64_t* sample) noexcept nogil:
+    """One sample, already checked. The calendar reaches from booked_ns to it."""
+    cdef int64_t t_ns = sample[I_T]
+    cdef int64_t now, elapsed, wall
+    cdef bint readable = (sample[I_MASK] & m.rule.output) != 0
+    cdef Credits credits
+    if not m.s.started:
+        start(m, sample, readable)
+        return
+    wall = t_ns - m.s.t_ns
+    elapsed = sample[I_ELAPSED] if sample[I_ELAPSED] >= 0 else (wall if wall > 0 else 0)
+    m.s.virtual_ns += elapsed
+    if wall < 0:
+        t_ns = m.s.t_ns        # the wall clock went back: that time is booked already; pieces still count
+    decode_counters(m, sample, &credits)
+    if wall - elapsed > STEP_LIMIT or elapsed - wall > STEP_LIMIT:
+        credits.flags |= F_CLOCK_STEP
+    if t_ns - m.s.t_ns > m.rule.hold_ns:
+        pass_silence(m, t_ns, &credits)
+        now = believed(m, t_ns, sample[I_BUCKET], readable)
+    else:
+        now = believed(m, t_ns, sample[I_BUCKET], readable)
+        if anything(&credits):
+            pass_counted(m, t_ns, now, &credits)
+        else:
+            pass_uncounted(m, t_ns, now, readable)
+    add_facts(m, &credits)
+    if sample[I_PRODUCT] != m.s.product:
+        settle(m, t_ns)
+        m.s.product = sample[I_PRODUCT]
+        anchor(m, t_ns, False)
+    if now != m.s.bucket or m.s.fault == 0:
+        m.s.fault = sample[I_FAULT]      # first-out: the first code of a state stays
+    if m.s.open_fault == 0 and m.s.open_bucket == now:
+        m.s.open_fault = m.s.fault
+    m.s.bucket = now
+    m.s.t_ns = t_ns
+    if readable:
+        m.s.read_ns = t_ns
+
+
+cdef inline bint is_possible(Rule* rule, const int64_t* sample) noexcept nogil:
+    return (
+        B_NONE <= sample[I_BUCKET] < B_NOT_SCHEDULED
+        and 0 <= sample[I_PRODUCT] < rule.n_products
+        and 0 <= sample[I_MASK] < 2 * EPOCH
+        and sample[I_T] > 0
+        and sample[I_ELAPSED] <= ELAPSED_LIMIT
+    )
+
+
+cdef inline bint broken(Ledger* m) noexcept nogil:
+    """Memory ran out while rows were written: they are incomplete, and so is everything after."""
+    return m.cells.failed or m.stops.failed or m.corrections.failed
