@@ -29,6 +29,7 @@ from edge.kpi.windows import MINUTE_NS, MinuteBook
 from edge.logs import facts
 from edge.machines.books import Books, Present
 from edge.machines.corrections import tell
+from edge.machines.kernel import APART_NS, DAY_NS, new_kernel
 from edge.machines.observer import NO_STATE, UNSEEN, Observer, Sample
 from edge.machines.pace import Pace, Timeline
 from edge.machines.report import figures_of, merged
@@ -41,9 +42,7 @@ from protocols.reading import Quality, TagImage
 log = logging.getLogger(__name__)
 
 OEE_TARGET = 0.85  # what the plan expects of scheduled time where the site file says nothing
-DAY_NS = 86_400_000_000_000
 LONG_NS = DAY_NS  # with it a counter believes any change
-APART_NS = 35 * DAY_NS  # samples further apart than this, either way, are not of one life
 _HEADER_END = b"\n"
 
 
@@ -175,14 +174,7 @@ class MachineLife:
 
     def _new_books(self) -> tuple[MachineLedger, Books]:
         machine = self.machine
-        kernel = MachineLedger(
-            machine.hold_ns,
-            tuple(
-                (int(c.counter), c.modulus, c.max_rate_per_s / c.multiplier, c.multiplier, c.slack_ns)
-                for c in machine.counters
-            ),
-            tuple((p.ideal_cycle_ns, p.slow_ns, p.small_stop_ns, p.stop_ns) for p in machine.products),
-        )
+        kernel = new_kernel(machine)
         book = MinuteBook(
             machine.id,
             self._product_ids,
