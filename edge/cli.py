@@ -120,7 +120,15 @@ def build_parser(chosen: str = "") -> Parser:
     )
     _site_file(check)
 
-    init = _add(commands, "init", _init, Text("写出带注释的配置样例", "write annotated sample files"))
+    init = _add(
+        commands,
+        "init",
+        _init,
+        Text(
+            "写出带注释的站点样例、systemd 单元与 Grafana 看板",
+            "write annotated samples: site files, systemd unit, dashboards",
+        ),
+    )
     init.add_argument(
         "folder", nargs="?", default=".", help=str(Text("目标目录，默认当前目录", "target folder, default here"))
     )

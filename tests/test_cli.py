@@ -204,8 +204,11 @@ def test_a_folder_that_cannot_be_used(seamline: Any, tmp_path: Path) -> None:
 def test_samples_are_written_once_load_and_fit_the_schema(seamline: Any, tmp_path: Path) -> None:
     said = seamline("init", "here")
     assert said.status == 0
-    files = [tmp_path / line for line in said.out.splitlines()]
+    written = [tmp_path / line for line in said.out.splitlines()]
+    assert all(file.is_file() for file in written)
+    files = [file for file in written if file.name.startswith("site.")]
     assert {file.name for file in files} == {"site.yaml", "site.en.yaml"}
+    assert {file.name for file in written} >= {"seamline.service", "line.json"}
     schema = json.loads(seamline("schema").out)
     for file in files:
         data = yaml.safe_load(file.read_text("utf-8"))

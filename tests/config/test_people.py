@@ -75,8 +75,9 @@ def test_the_schema_refuses_an_unknown_key() -> None:
 
 def test_samples_are_written_load_and_are_never_overwritten(tmp_path: Path) -> None:
     written = write_samples(tmp_path / "new")
-    assert [file.name for file in written] == ["site.yaml", "site.en.yaml"]
-    for file in written:
+    assert [file.name for file in written[:3]] == ["site.yaml", "site.en.yaml", "seamline.service"]
+    assert {file.name for file in written[3:]} >= {"line.json"}
+    for file in written[:2]:
         assert load(file, {}).machines
     written[0].write_text("mine")
     with pytest.raises(ConfigError, match=r"site\.yaml"):
