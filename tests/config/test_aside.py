@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import load
-from edge.config.aside import load_aside
+from edge.config.aside import compile_aside, load_aside
 from edge.config.templates import config_folder
 from edge.errors import ConfigError
 
@@ -49,3 +49,18 @@ def test_the_parent_never_imports_yaml_or_pydantic() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_parent_goes_on_meanwhile() -> None:
+    compilation = compile_aside(SAMPLE, os.environ)
+    assert compilation.child.poll() is None
+    assert compilation.plan() == load(SAMPLE, os.environ)
+
+
+def test_a_folder_named_like_a_package_where_it_is_started_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "edge").mkdir()
+    (tmp_path / "edge" / "__init__.py").write_text("raise SystemExit('the wrong edge')")
+    monkeypatch.chdir(tmp_path)
+    assert load_aside(SAMPLE, os.environ) == load(SAMPLE, os.environ)
