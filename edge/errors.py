@@ -17,11 +17,12 @@ from dataclasses import dataclass
 
 
 def language() -> str:
-    """The language of people's texts: "zh" unless SEAMLINE_LANG or the locale asks for English ("en")."""
-    chosen = os.environ.get("SEAMLINE_LANG") or os.environ.get("LC_ALL") or os.environ.get("LANG") or "zh"
-    return (
-        "en" if chosen.lower().startswith(("en", "c.", "c", "posix")) and not chosen.lower().startswith("zh") else "zh"
-    )
+    """The language of people's texts: "en" where SEAMLINE_LANG or the locale asks for English, else "zh".
+
+    The locales C and POSIX, which a gateway has when nobody chose one, ask for nothing.
+    """
+    chosen = os.environ.get("SEAMLINE_LANG") or os.environ.get("LC_ALL") or os.environ.get("LANG") or ""
+    return "en" if chosen.lower().startswith("en") else "zh"
 
 
 @dataclass(frozen=True, slots=True)
