@@ -104,18 +104,22 @@ def utilisation(sums: Sums) -> float | None:
 # ---- ISO 22400-2, from machine data ----------------------------------------------------------------------------------
 
 
+def setup_ns(sums: Sums) -> int:
+    """Order-related setup, ns: setup and start-up (AUST)."""
+    return sums.stop_ns[Bucket.SETUP] + sums.stop_ns[Bucket.STARTUP]
+
+
 def nee(sums: Sums) -> float | None:
     """Net equipment effectiveness: (RT + setup) / PPT · NRT / RT · FPT / NRT. Setup is no loss. None where nothing ran.
 
     Meaningful where the machine reports setup (tier 3 and above); below, it equals OEE.
     """
-    return _ratio((sums.rt_ns + sums.stop_ns[Bucket.SETUP]) * sums.fpt_ns, sums.ppt_ns * sums.rt_ns)
+    return _ratio((sums.rt_ns + setup_ns(sums)) * sums.fpt_ns, sums.ppt_ns * sums.rt_ns)
 
 
 def setup_ratio(sums: Sums) -> float | None:
     """Setup / (RT + setup): AUST / AUPT."""
-    setup_ns = sums.stop_ns[Bucket.SETUP]
-    return _ratio(setup_ns, sums.rt_ns + setup_ns)
+    return _ratio(setup_ns(sums), sums.rt_ns + setup_ns(sums))
 
 
 _DELAY = (
