@@ -114,9 +114,28 @@ failures, after 110, 130 and 120 min of production; 20, 15 and 12 min until the 
 """
 
 
+_BESIDE = """\
+## Beside the standard · 标准之外
+
+| figure · 指标 | rule |
+| --- | --- |
+| six big losses · 六大损失 | breakdown; setup and start-up; minor stops; slow cycles; defects; start-up rejects. External causes, no order, people, unassigned and unobserved time stand apart. All together with `fpt` they are `ppt` |
+| line OEE · 产线 OEE | ideal cycle of the constraint · good pieces at the end of the line / `ppt` of the line. Constraint: largest K / (L · M) / yields behind it (cycle, parallel tools, parts per cycle), fixed with the configuration |
+| line rate · 产线速率 | 1 / the constraint's net ideal cycle |
+| design capacity · 设计产能 | machines · time / ideal cycle |
+| effective capacity · 有效产能 | design capacity · planned time / time · planned availability |
+| demonstrated output · 实证产能 | most good pieces in any 1 h, 8 h, 24 h, 3 d, 7 d: rows for 95 % of it, 95 % of planned time observed, none of the flags AMBIGUOUS, ESTIMATED, CLOCK_STEP, STATE_CONFLICT, COUNTER_FAULT, MANUAL_EDIT |
+| fastest sustained cycle · 最快持续节拍 | 30 min / most pieces of one product in any 30 min, under the same conditions |
+
+Example of a line: body 0.5 s, yield 98 %; two ear-loop stations of 1 s, yield 95 %; packing, 10 in 4 s. Net cycles: body
+0.5 / 0.95 = 0.526 s, ear loops 1 / 2 = 0.5 s, packing 0.4 s. The body is the constraint, the line rate 7200 · 0.95 = 6840
+an hour. 5000 good masks in an hour: OEE of the line = 0.5 s · 5000 / 3600 s = 69.4 %.
+"""  # noqa: E501 rows of a table are one line each
+
+
 def render() -> str:
     """The whole page, ending in a line feed."""
-    sections = _HEAD, _figures(), _needs(), _model(), _QUANTITIES, _EXAMPLE, _reasons()
+    sections = _HEAD, _figures(), _needs(), _model(), _QUANTITIES, _EXAMPLE, _BESIDE, _reasons()
     return "\n".join(sections)
 
 

@@ -65,7 +65,7 @@ class Kpi:
     unit: str  # of the value; "1" for a ratio
     function: Callable[[Elements], Figure]
     note: str = ""
-    counted: bool = False  # rests on counted quality, whatever the tier
+    counted: bool = False  # asks whether quality is counted, not for the tier that promises it
 
     @property
     def clause(self) -> str:
@@ -79,8 +79,8 @@ _TIER_MISSING = (Why.NEEDS_TIER_1, Why.NEEDS_TIER_2, Why.NEEDS_TIER_3)  # no fig
 
 def figure(kpi: Kpi, found: Elements, tier: int) -> Figure:
     """One figure of a machine of `tier` (0 … 4)."""
-    if tier < kpi.tier and not (kpi.counted and found.quality_counted):
-        return absent(Why.NO_REJECT_COUNTER if kpi.counted else _TIER_MISSING[kpi.tier - 1])
+    if tier < kpi.tier and not kpi.counted:
+        return absent(_TIER_MISSING[kpi.tier - 1])
     return kpi.function(found)
 
 

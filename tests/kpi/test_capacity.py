@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -76,6 +77,8 @@ def test_what_is_doubtful_is_no_proof() -> None:
     assert demonstrated([row(m, 1, unknown=MINUTE // 10) for m in range(60)], HOUR) is None
     assert demonstrated(flat[:56], HOUR) is None
     assert demonstrated([*flat[:28], *flat[32:]], HOUR) is None
+    assert demonstrated([replace(flat[0], final=False), *flat[1:]], HOUR) is not None, "59 of 60 minutes are 98 %"
+    assert demonstrated([replace(each, final=False) for each in flat], HOUR) is None
     assert demonstrated([], HOUR) is None
 
 

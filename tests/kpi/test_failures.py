@@ -78,6 +78,12 @@ def test_the_clock_runs_to_the_first_good_piece() -> None:
     assert (second.tbf_ns, second.ttf_ns) == (800 * S, 750 * S)
 
 
+def test_restored_inside_a_stop() -> None:
+    """A good piece while the machine says it is blocked: only what is left of that stop is no operating time."""
+    _, second = record(stop(100, 200), stop(240, 340, Bucket.EXTERNAL_BLOCKED), stop(1000, 1100), good=[(300, 300)])
+    assert (second.tbf_ns, second.ttf_ns) == (700 * S, 660 * S)
+
+
 def test_no_time_is_counted_twice() -> None:
     """No good piece between two failures: the first is restored when the second begins, and not later."""
     first, second = record(stop(100, 200), stop(500, 600), good=[(700, 700)])

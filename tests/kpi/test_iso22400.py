@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from math import isfinite, sqrt
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from cases.ledger.story import tell
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +35,9 @@ from edge.kpi.figure import Why
 from edge.kpi.iso22400 import KPIS, all_figures
 from edge.kpi.row import Sums
 from ext.buckets import N_BUCKETS, Bucket, Flag
+from ext.ledger import MachineLedger
 
+STORIES = Path(__file__).parent.parent / "cases" / "ledger"
 S = 1_000_000_000
 MINUTE = 60 * S
 HOUR = 60 * MINUTE
@@ -269,6 +274,13 @@ def test_sums_that_do_not_close_have_no_figures() -> None:
     ):
         with pytest.raises(ValueError, match="do not close"):
             elements(broken)
+
+
+@pytest.mark.parametrize("case", sorted(STORIES.glob("*/case.yaml")), ids=lambda path: path.parent.name)
+def test_what_the_kernel_books_closes(case: Path) -> None:
+    """Every worked story of the ledger has its elements: breaks worked through, overtime, silence, manual mode."""
+    found = elements(tell(MachineLedger, yaml.safe_load(case.read_text())).sums)
+    assert found.pbt_ns == found.adot_ns + found.adet_ns + found.aust_ns + found.apt_ns
 
 
 # ---- for any ledger --------------------------------------------------------------------------------------------------
