@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from edge.kpi.capacity import SEVERE
 from edge.kpi.elements import TIME_ELEMENTS, Leaf
 from edge.kpi.figure import Why
 from edge.kpi.iso22400 import KPIS, Kpi, Need
@@ -114,7 +115,8 @@ failures, after 110, 130 and 120 min of production; 20, 15 and 12 min until the 
 """
 
 
-_BESIDE = """\
+_SEVERE_FLAGS = ", ".join(flag.name or "" for flag in SEVERE)
+_BESIDE = f"""\
 ## Beside the standard · 标准之外
 
 | figure · 指标 | rule |
@@ -124,7 +126,7 @@ _BESIDE = """\
 | line rate · 产线速率 | 1 / the constraint's net ideal cycle |
 | design capacity · 设计产能 | machines · time / ideal cycle |
 | effective capacity · 有效产能 | design capacity · planned time / time · planned availability |
-| demonstrated output · 实证产能 | most good pieces in any 1 h, 8 h, 24 h, 3 d, 7 d: rows for 95 % of it, 95 % of planned time observed, none of the flags AMBIGUOUS, ESTIMATED, CLOCK_STEP, STATE_CONFLICT, COUNTER_FAULT, MANUAL_EDIT |
+| demonstrated output · 实证产能 | most good pieces in any 1 h, 8 h, 24 h, 3 d, 7 d: rows for 95 % of it, 95 % of planned time observed, none of the flags {_SEVERE_FLAGS} |
 | fastest sustained cycle · 最快持续节拍 | 30 min / most pieces of one product in any 30 min, under the same conditions |
 
 Example of a line: body 0.5 s, yield 98 %; two ear-loop stations of 1 s, yield 95 %; packing, 10 in 4 s. Net cycles: body
