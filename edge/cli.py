@@ -16,6 +16,7 @@ from edge.arguments import EXIT_USAGE, Parser
 from edge.errors import ConfigError, SeamlineError, Text
 
 EXIT_DISAGREES = 1  # the command ran and found something wrong
+MOST_WATERMARK_S = 86_400.0  # a replay keeps that much of every machine in memory
 
 HEAVY = ("simulate", "demo")  # their options come from the simulator, which the agent must not import
 Command = Callable[[argparse.Namespace], int]
@@ -120,6 +121,15 @@ def build_parser(chosen: str = "") -> Parser:
     )
     _site_file(check)
 
+    replay = _add(
+        commands,
+        "replay",
+        _replay,
+        Text("用记录的读数重算账本，不碰网络", "make the ledger again from recorded readings; no network"),
+    )
+    _site_file(replay)
+    _replay_options(replay)
+
     init = _add(
         commands,
         "init",
@@ -187,6 +197,44 @@ def _site_file(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _replay_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--readings",
+        metavar="FILE",
+        required=True,
+        type=Path,
+        help=str(Text("读数文件（CSV）", "file of readings (CSV)")),
+    )
+    parser.add_argument("--json", action="store_true", help=str(Text("以 JSON 输出", "print JSON")))
+    parser.add_argument(
+        "--against",
+        metavar="STORE",
+        type=Path,
+        help=str(Text("与代理的存储逐分钟比较，打印差异", "compare with an agent's store, print what differs")),
+    )
+    parser.add_argument(
+        "--watermark",
+        metavar="S",
+        type=_seconds,
+        help=str(
+            Text("读数最多迟到几秒，默认 2 个读取周期加 5 秒", "how late readings may come, default 2 polls + 5 s")
+        ),
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= MOST_WATERMARK_S:
+        most = f"{MOST_WATERMARK_S:g}"
+        raise argparse.ArgumentTypeError(
+            str(Text(f"应为 0–{most} 秒，实为 {text!r}", f"0 to {most} seconds expected, got {text!r}"))
+        )
+    return seconds
+
+
 def _run(options: argparse.Namespace) -> int:
     from edge.config.aside import compile_aside
 
@@ -209,6 +257,18 @@ def _check(options: argparse.Namespace) -> int:
 
     print(render(load(options.config, os.environ), SystemClock().now_ns()))
     return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from edge.replay.command import run
+
+    return run(
+        options.config,
+        options.readings,
+        against=options.against,
+        watermark_s=options.watermark,
+        as_json=options.json,
+    )
 
 
 def _init(options: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ import yaml
 from edge import cli
 from edge.simulate.table import _width
 
-COMMANDS = ("run", "once", "check", "init", "schema", "simulate", "demo")
+COMMANDS = ("run", "once", "check", "replay", "init", "schema", "simulate", "demo")
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +101,8 @@ def test_version(seamline: Any) -> None:
         (["simulate", "--handover", "nan"], ["30"]),
         (["simulate", "--http", "nowhere"], ["HOST:PORT"]),
         (["simulate", "--machines", "3", "-c", "x"], ["--machines"]),
+        (["replay", "-c", "x"], ["--readings"]),
+        (["replay", "-c", "x", "--readings", "y", "--watermark", "nan"], ["86400", "'nan'"]),
         (["demo", "--machines", "0"], ["at least 1"]),
         (["demo", "--for", "soon"], ["soon"]),
         (["demo", "--influx", "localhost:8086"], ["http"]),

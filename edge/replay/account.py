@@ -1,0 +1,156 @@
+"""One machine's samples into one machine's ledger, by the parts a live run uses: Observer, kernel, minute book, rollup.
+
+Theory. Live, a machine is sampled when the block with its counters arrives; here every time at which the file has a
+reading the ledger uses is a sample. A signal that was not read again holds its value with its quality and its age, and
+the Observer believes it no longer than it would live. Time between samples is the difference of their times.
+
+Rules. Nothing is booked beyond the last sample: what follows is nobody's knowledge. Samples more than 35 days apart
+are not of one life, as live: the counters get a new baseline and the time between them is not booked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from edge.calendar import NO_SHIFT, shift_of
+from edge.calendar.feed import Stretch, runs_out, stretch
+from edge.kpi.figures import doubts
+from edge.kpi.rollup import SHIFT, Rollup, shift_spans
+from edge.kpi.row import Row, RowKey, Sums
+from edge.kpi.windows import MINUTE_NS, MinuteBook
+from edge.machines.kernel import APART_NS, new_kernel
+from edge.machines.observer import NO_STATE, Observer
+from edge.plan import Calendar, Machine, Signal
+from edge.replay.document import correction_document, row_document, stop_document, total_document
+from edge.replay.readings import Reading, used_signals
+from edge.replay.spool import Spool, to_json
+from ext.buckets import Bucket
+from protocols.reading import TagImage
+
+Revise = Callable[[Row], Row]  # gives a window its revision; called by start of window
+
+
+class Account:
+    """One machine's ledger. `sample` in time order, then `end`, then read; `close` lets go of its temporary files."""
+
+    def __init__(self, machine: Machine, calendar: Calendar, config_version: str, revise: Revise) -> None:
+        self.machine = machine
+        self.windows = Spool()
+        self.stops = Spool()
+        self.corrections = Spool()
+        self.shifts: list[Row] = []
+        self.total = Sums()
+        self.span: tuple[int, int] | None = None  # first and last sample
+        self._calendar = calendar
+        self._revise = revise
+        self._revision = 0
+        self._image = TagImage(len(machine.signals))
+        own = tuple(Signal(signal.name, 0, index) for index, signal in enumerate(machine.signals))
+        self._observer = Observer(replace(machine, signals=own), [self._image])
+        self._config_version = config_version
+        self._rollup = Rollup(SHIFT, self._span_of_shift)
+        self._shift_span = shift_spans(())
+        self._begin()
+
+    def _begin(self) -> None:
+        """A ledger without a baseline."""
+        self._kernel = new_kernel(self.machine)
+        self._book = MinuteBook(
+            self.machine.id,
+            [product.id for product in self.machine.products],
+            lambda number: shift_of(self._calendar, number),
+            tier=self.machine.tier,
+            config_version=self._config_version,
+        )
+        self._stretch: Stretch | None = None
+        self._drain_ns = 0
+
+    # ---- samples ----
+
+    def sample(self, t_ns: int, readings: Sequence[Reading]) -> None:
+        """Everything that was read at `t_ns`; of one signal the last counts."""
+        image, kernel = self._image, self._kernel
+        for slot, value, quality in readings:
+            image.i64[slot], image.quality[slot], image.t_ns[slot] = value, quality, t_ns
+        elapsed_ns = t_ns - kernel.t_ns if kernel.started else 0
+        if elapsed_ns > APART_NS:
+            self._settle()
+            self._begin()
+            kernel, elapsed_ns = self._kernel, 0
+        if self._stretch is None or runs_out(self._stretch, t_ns):
+            self._stretch = self._cover(t_ns)
+        sample = self._observer.sample(t_ns)
+        kernel.push(t_ns, elapsed_ns, sample.bucket, sample.fault_code, sample.product, sample.mask, *sample.counters)
+        self.span = (self.span[0] if self.span else t_ns, t_ns)
+        if t_ns >= self._drain_ns:
+            self._drain_ns = t_ns - t_ns % MINUTE_NS + MINUTE_NS
+            self._drain()
+
+    def _cover(self, now_ns: int) -> Stretch:
+        days = stretch(self._calendar, self._kernel.booked_ns or now_ns, now_ns)
+        self._kernel.set_calendar(days.start, days.end, days.kind, days.shift)
+        self._shift_span = shift_spans(
+            shift_of(self._calendar, number) for number in sorted(set(days.shift)) if number != NO_SHIFT
+        )
+        return days
+
+    def _span_of_shift(self, key: RowKey) -> tuple[int, int] | None:
+        return self._shift_span(key)
+
+    # ---- rows ----
+
+    def _drain(self) -> None:
+        """What the kernel finished: rows of final minutes, ended stops, corrections."""
+        self._book.add(self._kernel.cells())
+        self._take(self._book.finished(self._kernel.booked_ns))
+        self.shifts += self._rollup.finished(self._kernel.booked_ns)
+        for stop in self._kernel.stops():
+            self.stops.add(to_json(stop_document(*stop, is_open=False)))
+        for correction in self._kernel.corrections():
+            self.corrections.add(to_json(correction_document(correction)))
+
+    def _settle(self) -> None:
+        """Book up to the last sample what is not decided yet, as it is if nothing more came."""
+        self._drain()
+        t_ns = self._kernel.t_ns
+        cells, bucket, since_ns, fault_code = self._kernel.peek(t_ns)
+        self._take(self._book.provisional(cells))
+        if bucket not in (NO_STATE, Bucket.RUN) and since_ns < t_ns:
+            self.stops.add(to_json(stop_document(since_ns, t_ns, bucket, fault_code, is_open=True)))
+
+    def _take(self, minutes: Iterable[Row]) -> None:
+        rows = [self._revise(row) for row in minutes]
+        for row in rows:
+            self.windows.add(to_json(row_document(row)))
+            self.total.add(row.sums)
+            self._revision += row.revision
+        self._rollup.add(rows)
+
+    def end(self) -> None:
+        """No more samples."""
+        if self._kernel.started:
+            self._settle()
+        self.shifts += self._rollup.provisional(())
+        self.shifts.sort(key=lambda row: (row.key.start_ns, row.key.shift, row.key.product))
+        self.total.flags = int(doubts(self.total))
+
+    # ---- results ----
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Signals the ledger uses that the file never gave: what only they can tell stays unknown."""
+        return tuple(
+            self.machine.signals[slot].name for slot in sorted(used_signals(self.machine)) if not self._image.t_ns[slot]
+        )
+
+    @property
+    def totals(self) -> dict[str, Any]:
+        """The sum of all windows."""
+        return total_document(self.total, self.span, self._revision, self.machine.tier, self._config_version)
+
+    def close(self) -> None:
+        """Let go of the temporary files."""
+        for spool in (self.windows, self.stops, self.corrections):
+            spool.close()

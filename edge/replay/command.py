@@ -1,0 +1,116 @@
+"""`seamline replay`: what the person asked for, printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from edge.config import load
+from edge.errors import Text
+from edge.outbox.reader import Reader
+from edge.plan import SitePlan
+from edge.replay import table
+from edge.replay.account import Account
+from edge.replay.against import Comparison
+from edge.replay.document import row_document
+from edge.replay.passes import Replayed, replayed
+from edge.replay.spool import to_json
+
+Write = Callable[[str], object]
+NS_PER_S = 1_000_000_000
+DIFFERS = 1
+
+
+def run(
+    config: Path, readings: Path, *, against: Path | None = None, watermark_s: float | None = None, as_json: bool
+) -> int:
+    """Exit status 0, or 1 where `against` differs. Raises ConfigError for mistakes in either file, StoreError."""
+    plan = load(config, os.environ)
+    watermark_ns = None if watermark_s is None else round(watermark_s * NS_PER_S)
+    with replayed(plan, readings, watermark_ns) as machines:
+        _note(machines)
+        write = sys.stdout.write
+        if against is not None:
+            return _compare(plan, machines, against, write, as_json=as_json)
+        if as_json:
+            write_ledgers([machine.account for machine in machines], write)
+        else:
+            write(table.ledgers(plan, [machine.account for machine in machines]))
+    return 0
+
+
+def _note(machines: Iterable[Replayed]) -> None:
+    """What people should know beside the numbers; not part of the output."""
+    for machine in machines:
+        account, name = machine.account, machine.account.machine.id
+        if account.span is None:
+            print(Text(f"{name}：文件中没有读数", f"{name}: the file has no reading of it"), file=sys.stderr)
+        elif account.unread:
+            names = ", ".join(account.unread)
+            zh = f"{name}：文件中从未出现 {names}；只有它们能说明的状态为未知。机器没有的信号请在站点文件中写 null"
+            en = (
+                f"{name}: the file never gives {names}; what only they can tell is unknown. "
+                "Switch off in the site file (null) what the machine does not have"
+            )
+            print(Text(zh, en), file=sys.stderr)
+        if machine.late:
+            zh = f"{name}：{machine.late} 个读数晚于水位线；已重算，受影响的窗口 revision 为 1"
+            en = f"{name}: readings later than the watermark: {machine.late}; windows they changed have revision 1"
+            print(Text(zh, en), file=sys.stderr)
+
+
+# ---- for programs ----
+
+
+def write_ledgers(accounts: Iterable[Account], write: Write) -> None:
+    """One JSON document, one row a line: the same readings give the same bytes."""
+    write('{"machines": {')
+    for number, account in enumerate(accounts):
+        write(",\n" if number else "\n")
+        write(f'{json.dumps(account.machine.id)}: {{"windows": ')
+        _write_list(account.windows, write)
+        write(', "shifts": ')
+        _write_list((to_json(row_document(row)) for row in account.shifts), write)
+        write(', "stops": ')
+        _write_list(account.stops, write)
+        write(', "corrections": ')
+        _write_list(account.corrections, write)
+        write(f', "totals": {to_json(account.totals)}}}')
+    write("\n}}\n")
+
+
+def _write_list(lines: Iterable[str], write: Write) -> None:
+    between = "[\n"
+    for line in lines:
+        write(between)
+        write(line)
+        between = ",\n"
+    write("[]" if between == "[\n" else "\n]")
+
+
+# ---- against what was stored ----
+
+
+def _compare(plan: SitePlan, machines: Iterable[Replayed], store: Path, write: Write, *, as_json: bool) -> int:
+    with Reader(store) as reader:
+        comparisons = [Comparison(machine.account, reader) for machine in machines]
+        if as_json:
+            _write_comparisons(comparisons, write)
+        else:
+            for comparison in comparisons:
+                table.write_comparison(plan, comparison, write)
+    return DIFFERS if any(comparison.different for comparison in comparisons) else 0
+
+
+def _write_comparisons(comparisons: Iterable[Comparison], write: Write) -> None:
+    write('{"machines": {')
+    for number, comparison in enumerate(comparisons):
+        write(",\n" if number else "\n")
+        write(f'{json.dumps(comparison.account.machine.id)}: {{"differences": ')
+        _write_list((to_json(difference.document()) for difference in comparison.differences()), write)
+        write(f', "compared": {comparison.compared}, "same": {comparison.same}')
+        write(f', "stored_config_versions": {json.dumps(sorted(comparison.config_versions))}}}')
+    write("\n}}\n")

@@ -1,0 +1,130 @@
+"""What a replay promises: it is the live run again, and only the readings and the site file decide it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import fields
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from replay.recording import Row, S, life_of, lived, plan_of, rows_of, write_file
+
+from edge.kpi import figures
+from edge.kpi.row import Sums
+from edge.machines.kernel import APART_NS
+from edge.replay.command import write_ledgers
+from edge.replay.document import FIGURES, row_document
+from edge.replay.passes import default_watermark_ns, replayed
+from ext.buckets import Bucket
+
+SEEDS = st.integers(0, 2**32)
+CLASSES = [bucket.name.lower() for bucket in Bucket]
+WATERMARK_NS = default_watermark_ns(plan_of().machines[0])
+
+
+def printed(rows: Iterable[Row], watermark_ns: int | None = None) -> str:
+    """What `seamline replay --json` prints."""
+    parts: list[str] = []
+    with TemporaryDirectory() as folder:
+        path = write_file(Path(folder) / "readings.csv", rows)
+        with replayed(plan_of(), path, watermark_ns) as machines:
+            write_ledgers([machine.account for machine in machines], parts.append)
+    return "".join(parts)
+
+
+def machine_of(text: str) -> Any:
+    return json.loads(text)["machines"]["m1"]
+
+
+@settings(max_examples=60, deadline=None, phases=[Phase.generate])
+@given(SEEDS)
+def test_a_replay_of_what_was_recorded_is_the_live_run(seed: int) -> None:
+    moments = life_of(seed)
+    bench, replay = lived(moments), machine_of(printed(rows_of(moments)))
+    live = [row_document(bench.rows[key]) for key in sorted(bench.rows, key=lambda k: (k.start_ns, k.product))]
+    windows = sorted(replay["windows"], key=lambda window: (window["start_ns"], window["product"]))
+    assert [window for window in live if window["start_ns"] <= moments[-1].t_ns] == windows
+    steps = [after.t_ns - before.t_ns for before, after in pairwise(moments)]
+    if max(steps) <= APART_NS:  # live, the sums of a life that is over are left as they were published last
+        shifts = {key: row_document(row) for key, row in bench.sums.items() if key.window == "shift"}
+        assert sorted(shifts.values(), key=str) == sorted(replay["shifts"], key=str)
+        assert bench.stops == [
+            (stop["start_ns"], stop["end_ns"], CLASSES.index(stop["class"]), stop["fault_code"])
+            for stop in replay["stops"]
+            if not stop["open"]
+        ]
+
+
+@settings(max_examples=40, deadline=None, phases=[Phase.generate])
+@given(SEEDS)
+def test_copies_and_another_order_within_the_watermark_change_no_byte(seed: int) -> None:
+    rows = rows_of(life_of(seed))
+    dice = random.Random(seed)
+    copies = rows + dice.sample(rows, len(rows) // 3)
+    shuffled = sorted(copies, key=lambda row: row[0] + dice.randrange(WATERMARK_NS))
+    assert shuffled != sorted(rows)
+    assert printed(shuffled) == printed(rows)
+
+
+@settings(max_examples=40, deadline=None, phases=[Phase.generate])
+@given(SEEDS)
+def test_late_readings_are_not_lost_and_open_only_the_windows_they_change(seed: int) -> None:
+    """However late they come, the ledger is that of the file in order, but for revisions."""
+    rows = rows_of(life_of(seed))
+    dice = random.Random(seed)
+    times = sorted({t_ns for t_ns, _ in rows if t_ns < rows[-1][0] - WATERMARK_NS})
+    late = set(dice.sample(times, 5))
+    in_time = [row for row in rows if row[0] not in late]
+    everything = machine_of(printed(in_time + [row for row in rows if row[0] in late]))
+    assert without_revisions(everything) == without_revisions(machine_of(printed(rows)))
+    before = [{**window, "revision": 0} for window in machine_of(printed(in_time))["windows"]]
+    for window in everything["windows"]:
+        assert window["revision"] == (0 if {**window, "revision": 0} in before else 1)
+    assert everything["totals"]["revision"] == sum(window["revision"] for window in everything["windows"])
+
+
+def without_revisions(machine: Any) -> Any:
+    machine = deepcopy(machine)
+    for row in (*machine["windows"], *machine["shifts"], machine["totals"]):
+        del row["revision"]
+    return machine
+
+
+def test_of_two_values_of_one_time_the_last_in_the_file_wins() -> None:
+    rows = rows_of(life_of(3))
+    t_ns = rows[300][0]
+    lie = (t_ns, f"{t_ns},m1,total,77,good")
+    at = rows.index(next(row for row in rows if row[0] == t_ns))
+    assert printed([*rows[:at], lie, *rows[at:]]) == printed(rows)
+    assert printed([*rows[: at + 6], lie, *rows[at + 6 :]]) != printed(rows)
+    assert without_revisions(machine_of(printed([*rows, lie]))) == without_revisions(
+        machine_of(printed([*rows[: at + 6], lie, *rows[at + 6 :]]))
+    ), "late or in time"
+
+
+def test_a_watermark_of_nothing_makes_every_step_back_late() -> None:
+    first, second, *rest = rows_of(life_of(5))
+    early = (first[0] - S, f"{first[0] - S},m1,total,1,good")
+    assert machine_of(printed([first, early, second, *rest], 0))["totals"]["revision"] > 0
+    assert machine_of(printed([first, early, second, *rest]))["totals"]["revision"] == 0
+
+
+@given(st.lists(st.integers(0, 10**15), min_size=40, max_size=40))
+def test_figures_with_numerator_and_denominator_are_the_figures(numbers: list[int]) -> None:
+    """One formula stands in two places: they may not drift apart."""
+    names = [f.name for f in fields(Sums) if f.name not in ("stop_ns", "flags")]
+    sums = Sums(**dict(zip(names, numbers, strict=False)), stop_ns=numbers[-14:])
+    sums.all_ns = sum(sums.stop_ns)
+    for name, figure in FIGURES.items():
+        found = figure.of(sums)
+        expected = getattr(figures, name)(sums)
+        assert found["value"] == (pytest.approx(expected) if expected is not None else None), name
+        assert (found["value"] is None) == (found["denominator"] == 0)
