@@ -46,3 +46,14 @@ def test_every_waterfall_closes(case: Path, capsys: pytest.CaptureFixture[str]) 
     for name in ("all_ns", "ppt_ns", "rt_ns", "nrt_ns", "fpt_ns", "unknown_ns", "tc", "gc", "sc", "unscheduled_tc"):
         assert sum(window[name] for window in machine["windows"]) == totals[name]
     assert totals["all_ns"] == totals["end_ns"] - totals["start_ns"]
+
+
+@pytest.mark.parametrize("page", ["replay.md", "replay.zh-CN.md"])
+def test_every_field_is_explained(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    case = CASES[0]
+    cli.main(["replay", "-c", f"{case}/site.yaml", "--readings", f"{case}/readings.csv", "--json"])
+    machine = json.loads(capsys.readouterr().out)["machines"]["m1"]
+    totals = machine["totals"]
+    names = {*machine, *totals, *totals["figures"], *machine["corrections"][0]}
+    told = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    assert not [name for name in names if name not in told and not name.startswith("unscheduled_")]
