@@ -193,6 +193,7 @@ class Machine:
     faults: tuple[FaultText, ...]
     process_values: tuple[ProcessValue, ...]
     capacity_note: str = ""  # counting point: made, sterilised, released …
+    oee_target: float = 0.85  # what the plan expects of scheduled time: gives the target count
 
 
 @dataclass(frozen=True, slots=True)

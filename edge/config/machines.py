@@ -94,6 +94,7 @@ class MachineDraft:
                 self._process_value(name, tag, place[name]) for name, tag in self.tags.items() if tag.spec.process
             ),
             capacity_note=model.counts or self.template.counts,
+            oee_target=model.oee_target,
         )
 
     def _used(self) -> set[str]:

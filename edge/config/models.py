@@ -249,6 +249,7 @@ class MachineModel(Identified):
     product_signal: Id | None = Field(None, description="signal that carries the recipe number")
     faults: dict[Code, FaultModel | None] = Field({}, description="by code; added to the template's or replacing them")
     counts: Word | None = Field(None, description="counting point: made, sterilised, released ...")
+    oee_target: float = Field(0.85, gt=0, le=1, description="what the plan expects of scheduled time; gives the target")
 
 
 class SinkModel(Identified):

@@ -41,7 +41,6 @@ from protocols.reading import Quality, TagImage
 
 log = logging.getLogger(__name__)
 
-OEE_TARGET = 0.85  # what the plan expects of scheduled time where the site file says nothing
 LONG_NS = DAY_NS  # with it a counter believes any change
 _HEADER_END = b"\n"
 
@@ -296,7 +295,7 @@ class MachineLife:
     def _target(self, rows: Sequence[Row]) -> int | None:
         ideal_ns = {product.id: product.ideal_cycle_ns for product in self.machine.products}
         planned = [(row.sums.ppt_ns, ideal_ns.get(row.key.product, 0)) for row in rows]
-        return target_count([p for p in planned if p[1]], OEE_TARGET)
+        return target_count([p for p in planned if p[1]], self.machine.oee_target)
 
     def _process_values(self) -> Iterator[tuple[str, Name, float | None, str]]:
         for value in self.machine.process_values:
