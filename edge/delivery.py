@@ -130,6 +130,7 @@ class Delivery:
             delivered_points=self._delivered_points,
             quarantined_points=backlog.quarantined if backlog else 0,
             error=self._waiting.detail if self._waiting else self._store_error,
+            clock_ahead_s=None if self._server_offset_ns is None else self._server_offset_ns / _NS_PER_S,
         )
 
     def _has(self, record_id: int) -> bool:

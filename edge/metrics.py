@@ -184,6 +184,11 @@ _SINK: tuple[_Gauge[SinkView] | _Counter[SinkView], ...] = (
         "Points the database refused for good; kept aside with its words.",
         lambda s: s.quarantined_points,
     ),
+    _Gauge(
+        "seamline_sink_clock_ahead_seconds",
+        "The database server's clock minus the gateway's, to about a second; absent before its first answer.",
+        lambda s: s.clock_ahead_s,
+    ),
 )
 
 

@@ -118,6 +118,7 @@ class SinkView:
     delivered_points: int
     quarantined_points: int
     error: str
+    clock_ahead_s: float | None = None  # the server's clock minus ours, to about a second; None before its first answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,6 +226,7 @@ class TestRules:
         async with running(delivery):
             assert await delivery.drained(2)
         assert delivery.server_offset_ns == 90 * NS + NS // 2
+        assert delivery.view(await outbox.stats()).clock_ahead_s == 90.5
 
 
 def influx1(server: Influx, database: str) -> InfluxSink:
