@@ -10,7 +10,10 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`ratio` is the median of value/reference taken run by run; None where nothing comparable exists."""
+    """`ratio` is the median of value/reference taken run by run; None where nothing comparable exists.
+
+    A reference of zero is comparable to nothing: its ratio is undefined, the figures beside it still stand.
+    """
 
     name: str
     value: float
@@ -35,8 +38,14 @@ def summarise(name: str, unit: str, values: Sequence[float], references: Sequenc
         value=statistics.median(values),
         unit=unit,
         reference=statistics.median(references) if references else None,
-        ratio=statistics.median([v / r for v, r in zip(values, references, strict=True)]) if references else None,
+        ratio=_median_ratio(values, references) if references else None,
         min=min(values),
         max=max(values),
         runs=len(values),
     )
+
+
+def _median_ratio(values: Sequence[float], references: Sequence[float]) -> float | None:
+    if not all(references):
+        return None
+    return statistics.median([value / reference for value, reference in zip(values, references, strict=True)])

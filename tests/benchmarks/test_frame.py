@@ -34,19 +34,21 @@ def test_a_result_is_one_line_of_json_with_the_promised_keys() -> None:
         "agent_idle",
         setup="import benchmarks.agent_idle as b; from benchmarks.result import summarise\n"
         "b.run = lambda case: [summarise('agent_idle.x', 's', [3.0, 1.0, 2.0], [1.0, 1.0, 4.0]), "
-        "summarise('agent_idle.y', 's', [1.0, 2.0])]",
+        "summarise('agent_idle.y', 's', [1.0, 2.0]), summarise('agent_idle.z', 's', [1.0, 2.0], [0.0, 0.0])]",
     )
     assert done.returncode == 0, done.stderr
-    paired, alone = [json.loads(line) for line in done.stdout.splitlines()]
+    paired, alone, idle = [json.loads(line) for line in done.stdout.splitlines()]
     assert list(paired) == list(alone) == KEYS
     assert paired == dict(zip(KEYS, ("agent_idle.x", 2.0, "s", 1.0, 1.0, 1.0, 3.0, 3), strict=True))
     assert (alone["reference"], alone["ratio"]) == (None, None)
+    assert (idle["reference"], idle["ratio"]) == (0.0, None), "a reference that did nothing is no measure"
 
 
 def test_the_real_agent_is_measured_beside_its_references() -> None:
+    """The window holds two rounds of the one-second poll: in a shorter one the bare poller may do nothing at all."""
     done = bench(
         "agent_idle.modbus",
-        setup="import benchmarks.agent_idle as b; b.RUNS = 1; b.MACHINES = 2; b.SETTLE_S = 0; b.WINDOW_S = 0.5",
+        setup="import benchmarks.agent_idle as b; b.RUNS = 1; b.MACHINES = 2; b.SETTLE_S = 0; b.WINDOW_S = 2.5",
     )
     assert done.returncode == 0, done.stderr
     results = [json.loads(line) for line in done.stdout.splitlines()]
