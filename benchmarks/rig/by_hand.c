@@ -1,0 +1,209 @@
+/* The ledger of one shift, written by hand: what a C programmer would write for this machine and nothing else.
+ *
+ * The reference of the benchmark `ledger_batch`. Same work on the same samples: three counters bounded by the rate that
+ * is physically possible (wrap, hold and confirm, glitch, reset), the gaps between counts by three thresholds, time and
+ * pieces into minute cells under a calendar, stop events. It has one product, no silence and no restart; the kernel
+ * has. Both must give the same cells and stops, or nothing is measured.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MINUTE 60000000000LL
+enum { RUN = 0, PLANNED_STOP = 8, MAINTENANCE = 9, MANUAL = 10, UNASSIGNED = 11, NOT_SCHEDULED = 13, BUCKETS = 14 };
+enum { SCHEDULED = 0, BREAK = 1 };
+enum { FLAG_RESET = 0x4, FLAG_ROLLOVER = 0x8, FLAG_AMBIGUOUS = 0x10, FLAG_CONFLICT = 0x100, FLAG_GLITCH = 0x800 };
+
+typedef struct {
+    int64_t minute_ns, shift_id, product, bucket[BUCKETS];
+    int64_t ppt_ns, rt_ns, nrt_ns, fpt_ns, tc, gc, sc;
+    int64_t unscheduled_tc, unscheduled_gc, unscheduled_sc, unscheduled_run_ns, unscheduled_fpt_ns;
+    int64_t slow_ns, small_ns, conflict_ns, resets, rollovers, glitches, lost_max, flags;
+} cell_t;
+
+typedef struct { int64_t start_ns, end_ns, bucket, fault_code; } stop_t;
+typedef struct { int64_t t_ns, elapsed_ns, bucket, fault, product, mask, count[3]; } sample_t;
+typedef struct { int64_t start_ns, end_ns, kind, shift; } slice_t;
+typedef struct { int64_t modulus; double rate_per_s; int64_t ideal_ns, t1_ns, t2_ns, t3_ns; } rule_t;
+typedef struct { int64_t value, at_ns, held_value, held_at_ns, held_cap; int held; } counter_t;
+
+typedef struct {
+    rule_t rule;
+    const slice_t *slice;
+    counter_t counter[3];
+    int64_t t_ns, clock_ns, booked_ns, anchor_ns, anchor_rt_ns, rt_ns, bucket, fault;
+    int64_t open_bucket, open_since_ns, open_fault, cell_end_ns;
+    int anchored_by_count;
+    cell_t *cell;              /* the open one is the last of `cells` */
+    cell_t *cells;
+    stop_t *stops;
+    int64_t n_stops;
+} ledger_t;
+
+static int64_t cap(const rule_t *rule, int64_t dt_ns) {
+    double counts = rule->rate_per_s * ((double)dt_ns * 1e-9);
+    int64_t whole = (int64_t)counts;
+    return whole + ((double)whole < counts) + 2;
+}
+
+static int64_t ahead(int64_t from, int64_t to, int64_t modulus) { return to >= from ? to - from : to - from + modulus; }
+
+static int64_t counted(ledger_t *m, counter_t *c, int64_t value) {
+    const rule_t *rule = &m->rule;
+    int64_t t = m->clock_ns, credit = ahead(c->value, value, rule->modulus);
+    if (!c->held) {
+        if (credit > cap(rule, t - c->at_ns)) {
+            c->held = 1, c->held_value = value, c->held_at_ns = t, c->held_cap = cap(rule, t - c->at_ns);
+            return 0;
+        }
+        if (value < c->value) m->cell->rollovers++, m->cell->flags |= FLAG_ROLLOVER;
+    } else {
+        int64_t on = ahead(c->held_value, value, rule->modulus);
+        int back = credit <= cap(rule, t - c->at_ns), goes_on = on <= cap(rule, t - c->held_at_ns);
+        int from_zero = goes_on && c->held_value <= c->held_cap;
+        if (back && from_zero) {
+            if (c->held_value + on < credit) credit = c->held_value + on;
+            m->cell->flags |= FLAG_AMBIGUOUS;
+        } else if (back) {
+            m->cell->glitches++, m->cell->flags |= FLAG_GLITCH;
+        } else if (from_zero) {
+            credit = c->held_value + on;
+            m->cell->resets++, m->cell->lost_max += c->held_cap - c->held_value, m->cell->flags |= FLAG_RESET;
+        } else if (goes_on) {
+            credit = on;
+            m->cell->resets++, m->cell->flags |= FLAG_RESET | FLAG_AMBIGUOUS;
+        } else {
+            c->held_value = value, c->held_at_ns = t, c->held_cap = cap(rule, t - c->at_ns);
+            return 0;
+        }
+        c->held = 0;
+    }
+    c->value = value, c->at_ns = t;
+    return credit;
+}
+
+static void enter_cell(ledger_t *m, int64_t t_ns) {
+    int64_t minute_ns = t_ns - t_ns % MINUTE;
+    while (t_ns >= m->slice->end_ns) m->slice++;
+    m->cell++;
+    memset(m->cell, 0, sizeof *m->cell);
+    m->cell->minute_ns = minute_ns, m->cell->shift_id = m->slice->shift;
+    m->cell_end_ns = minute_ns + MINUTE < m->slice->end_ns ? minute_ns + MINUTE : m->slice->end_ns;
+}
+
+static void book(ledger_t *m, int64_t until_ns, int64_t bucket, int proven) {
+    while (m->booked_ns < until_ns) {
+        if (m->booked_ns >= m->cell_end_ns) enter_cell(m, m->booked_ns);
+        int64_t edge_ns = m->cell_end_ns < until_ns ? m->cell_end_ns : until_ns, ns = edge_ns - m->booked_ns;
+        int64_t kind = m->slice->kind, booked = bucket;
+        if (kind != SCHEDULED && !(proven && bucket == RUN)) booked = kind == BREAK ? PLANNED_STOP : NOT_SCHEDULED;
+        if (booked != m->open_bucket) {
+            if (m->open_bucket > RUN)
+                m->stops[m->n_stops++] = (stop_t){m->open_since_ns, m->booked_ns, m->open_bucket, m->open_fault};
+            m->open_bucket = booked, m->open_since_ns = m->booked_ns;
+            m->open_fault = booked == m->bucket || booked == UNASSIGNED ? m->fault : 0;
+        }
+        m->cell->bucket[booked] += ns;
+        if (kind == SCHEDULED || (kind == BREAK && booked != PLANNED_STOP)) {
+            m->cell->ppt_ns += ns;
+            if (booked == RUN) m->cell->rt_ns += ns, m->rt_ns += ns;
+        } else if (booked == RUN) {
+            m->cell->unscheduled_run_ns += ns;
+        }
+        m->booked_ns = edge_ns;
+    }
+}
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static int64_t first_cycle(const ledger_t *m) { return m->anchor_ns + (m->anchored_by_count ? m->rule.ideal_ns : 0); }
+
+static void settle(ledger_t *m, int64_t until_ns) {
+    if (m->bucket != RUN) {
+        book(m, until_ns, m->bucket, 0);
+        return;
+    }
+    book(m, least(first_cycle(m), until_ns), RUN, 1);
+    book(m, until_ns, until_ns - m->anchor_ns <= m->rule.t3_ns ? RUN : UNASSIGNED, 0);
+}
+
+static void count_while_running(ledger_t *m, int64_t t_ns, int64_t pieces) {
+    const rule_t *rule = &m->rule;
+    int64_t since_ns = t_ns - m->t_ns, gap_ns = t_ns - m->anchor_ns;
+    int64_t idle_ns = gap_ns - least((pieces - 1) * rule->ideal_ns, since_ns), lost_ns;
+    if (idle_ns > rule->t2_ns) {
+        int64_t tail_ns = t_ns - least((pieces - m->anchored_by_count) * rule->ideal_ns, since_ns);
+        book(m, least(first_cycle(m), tail_ns), RUN, 1);
+        book(m, tail_ns, idle_ns <= rule->t3_ns ? RUN : UNASSIGNED, 0);
+    }
+    book(m, t_ns, RUN, 1);
+    lost_ns = m->rt_ns - m->anchor_rt_ns - pieces * rule->ideal_ns;
+    if (lost_ns > 0 && idle_ns > rule->t2_ns) m->cell->small_ns += lost_ns;
+    else if (lost_ns > 0 && gap_ns > pieces * rule->t1_ns) m->cell->slow_ns += lost_ns;
+}
+
+static void count_while_stopped(ledger_t *m, int64_t t_ns, int64_t pieces, int64_t now) {
+    const rule_t *rule = &m->rule;
+    int64_t cycles_ns = pieces * rule->ideal_ns, run_ns = t_ns - m->booked_ns;
+    if (m->bucket == MAINTENANCE || m->bucket == MANUAL) {
+        book(m, t_ns, m->bucket, 0);
+        return;
+    }
+    if (now == RUN || t_ns - m->anchor_ns - least(cycles_ns - rule->ideal_ns, t_ns - m->t_ns) > rule->t2_ns)
+        run_ns = least(cycles_ns, run_ns);
+    book(m, t_ns - run_ns, m->bucket, 0);
+    book(m, t_ns, RUN, 1);
+    if (now != RUN && run_ns) m->cell->conflict_ns += run_ns, m->cell->flags |= FLAG_CONFLICT;
+}
+
+static void put_pieces(ledger_t *m, int64_t total, int64_t good, int64_t reject) {
+    cell_t *cell = m->cell;
+    int64_t ideal_ns = m->rule.ideal_ns;
+    if (m->slice->kind > BREAK) {
+        cell->unscheduled_tc += total, cell->unscheduled_gc += good, cell->unscheduled_sc += reject;
+        cell->unscheduled_fpt_ns += ideal_ns * good;
+    } else {
+        cell->tc += total, cell->gc += good, cell->sc += reject;
+        cell->nrt_ns += ideal_ns * total, cell->fpt_ns += ideal_ns * good;
+    }
+}
+
+static void anchor(ledger_t *m, int64_t t_ns, int by_count) {
+    m->anchor_ns = t_ns, m->anchor_rt_ns = m->rt_ns, m->anchored_by_count = by_count;
+}
+
+static void step(ledger_t *m, const sample_t *s) {
+    int64_t t_ns = s->t_ns;
+    m->clock_ns += s->elapsed_ns;
+    int64_t total = counted(m, &m->counter[0], s->count[0]), good = counted(m, &m->counter[1], s->count[1]);
+    int64_t reject = counted(m, &m->counter[2], s->count[2]);
+    if (total | good | reject) {
+        if (total <= 0) settle(m, t_ns);
+        else if (m->bucket == RUN) count_while_running(m, t_ns, total);
+        else count_while_stopped(m, t_ns, total, s->bucket);
+        put_pieces(m, total, good, reject);
+        if (total > 0 || s->bucket != m->bucket) anchor(m, t_ns, total > 0);
+    } else if (s->bucket != m->bucket) {
+        settle(m, t_ns);
+        anchor(m, t_ns, 0);
+    } else if (m->bucket == MAINTENANCE || m->bucket == MANUAL
+               || t_ns - m->anchor_ns > (m->bucket == RUN ? m->rule.t3_ns : m->rule.t2_ns)) {
+        settle(m, t_ns);
+    }
+    if (s->bucket != m->bucket || !m->fault) m->fault = s->fault;
+    if (!m->open_fault && m->open_bucket == s->bucket) m->open_fault = m->fault;
+    m->bucket = s->bucket, m->t_ns = t_ns;
+}
+
+/* Fills `cells` (the last one is open) and `stops`; returns the number of cells. */
+int64_t ledger_by_hand(const sample_t *samples, int64_t n, const slice_t *calendar, const rule_t *rule, cell_t *cells,
+                       stop_t *stops, int64_t *n_stops) {
+    ledger_t m = {.rule = *rule, .slice = calendar, .open_bucket = -1, .cell = cells - 1, .cells = cells, .stops = stops};
+    m.t_ns = m.booked_ns = m.anchor_ns = m.open_since_ns = samples[0].t_ns;
+    m.bucket = samples[0].bucket, m.fault = samples[0].fault;
+    for (int c = 0; c < 3; c++) m.counter[c].value = samples[0].count[c];
+    enter_cell(&m, m.t_ns);
+    for (int64_t i = 1; i < n; i++) step(&m, &samples[i]);
+    *n_stops = m.n_stops;
+    return m.cell - cells + 1;
+}
