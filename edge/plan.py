@@ -7,9 +7,9 @@ Pure data: no loop, socket, database or clock is imported here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, time
+from datetime import date, datetime, time
 
-from ext.buckets import Bucket, Counter
+from ext.buckets import Bucket, Counter, Schedule
 from protocols.modbus.address import AddressMap
 from protocols.modbus.plan import Request
 from protocols.modbus.tags import Limits, ModbusEndpoint, ModbusTag
@@ -36,33 +36,87 @@ class Site:
     name: Name
 
 
+LATER = {"later": True}  # metadata of a field that earlier builds did not have: at its default the version stays theirs
+EVERY_DAY = frozenset(range(7))
+
+
 @dataclass(frozen=True, slots=True)
 class Break:
     """A planned stop inside a shift, local time."""
 
     start: time
     end: time
+    weekdays: frozenset[int] = field(default=EVERY_DAY, metadata=LATER)  # of the shift's date, 0 = Monday
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """One shift of the week. `end <= start` means it ends on the next day; its date is the date it starts on."""
+    """One shift of the week. `end <= start` means it ends on the next day; its anchor date is the date it starts on."""
 
     name: str
     start: time
     end: time
     weekdays: frozenset[int]  # 0 = Monday
     breaks: tuple[Break, ...] = ()
+    cycle: frozenset[int] = field(default=frozenset(), metadata=LATER)  # days of the rotation, 0 = first; empty = all
+    report_days: int = field(default=0, metadata=LATER)  # the date on reports: days after the anchor date, 0 or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A cycle of days that repeats, whatever the week does. Dates before the anchor count backwards."""
+
+    days: int
+    anchor: date  # a first day of the cycle
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarVersion:
+    """The shifts in force from a date on. A shift belongs to the version of its anchor date."""
+
+    since: date
+    shifts: tuple[Shift, ...]
+    rotation: Rotation | None = None
+    day_start: time = time(0)
+
+
+@dataclass(frozen=True, slots=True)
+class DayException:
+    """Dates that do not follow the pattern: other shifts start on them, or none, or those of another day."""
+
+    first: date
+    last: date  # included
+    shifts: tuple[Shift, ...] | None = None  # these instead; empty = none; None = as on `like`
+    like: int | date | None = None  # a weekday (0 = Monday), or a date whose weekday and day of the cycle are taken
+    reason: Name = Name("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStop:
+    """A stop that was announced, from one local time to another: maintenance, a power cut."""
+
+    start: datetime  # naive local time, as all of a calendar
+    end: datetime
+    schedule: Schedule  # BREAK: planned down time inside the shift; NOT_SCHEDULED: no shift at all
+    reason: Name = Name("", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """When a machine is meant to produce. Uncovered time is NOT_SCHEDULED, explicitly."""
+    """When a machine is meant to produce. Uncovered time is NOT_SCHEDULED, explicitly.
+
+    The first exception that holds a date rules it, before holidays, before the version in force.
+    """
 
     id: str
     timezone: str
-    shifts: tuple[Shift, ...]  # empty = scheduled around the clock, one nameless shift a day
+    shifts: tuple[Shift, ...]  # until the first version; empty = scheduled around the clock, one shift "day" a date
     holidays: frozenset[date] = frozenset()  # no shift starts on these dates
+    rotation: Rotation | None = field(default=None, metadata=LATER)
+    day_start: time = field(default=time(0), metadata=LATER)  # local time at which a production day begins
+    versions: tuple[CalendarVersion, ...] = field(default=(), metadata=LATER)  # by date
+    exceptions: tuple[DayException, ...] = field(default=(), metadata=LATER)
+    stops: tuple[PlannedStop, ...] = field(default=(), metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)

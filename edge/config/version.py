@@ -29,6 +29,14 @@ def config_version(
     return hashlib.sha256(json.dumps(canonical).encode()).hexdigest()[:12]
 
 
+def _later(value: Any, devices: Sequence[Device]) -> list[Any]:
+    """Fields that earlier builds did not have, by name, where they say anything: a site file that does not use them
+    keeps its version.
+    """
+    added = [(f.name, getattr(value, f.name), f.default) for f in fields(value) if "later" in f.metadata]
+    return [[name, _plain(said, devices)] for name, said, default in added if said != default]
+
+
 def _plain(value: Any, devices: Sequence[Device]) -> Any:
     """What json can write: fields in their order, names for people left out, tags in place of their indices."""
     if isinstance(value, Name):
@@ -38,7 +46,8 @@ def _plain(value: Any, devices: Sequence[Device]) -> Any:
         own = [getattr(value, f.name) for f in fields(value) if f.name not in ("device", "tag", "label")]
         return [own, device.id, _plain(device.tags[value.tag], devices)]
     if is_dataclass(value) and not isinstance(value, type):
-        return [_plain(getattr(value, f.name), devices) for f in fields(value) if f.name != "index"]
+        kept = [f for f in fields(value) if f.name != "index" and "later" not in f.metadata]
+        return [_plain(getattr(value, f.name), devices) for f in kept] + _later(value, devices)
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, frozenset):
