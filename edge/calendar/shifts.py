@@ -1,33 +1,36 @@
 """Which shift a moment belongs to, and whether the machine is meant to produce then. Pure: no clock, no I/O.
 
-Theory. A calendar is a weekly pattern of shifts in local time, less holidays. A shift on a given date is an interval of
-UTC instants; its length is real elapsed time, an hour longer or shorter when the clocks change. Time is cut into
-slices, each with one schedule and one shift; slices are contiguous and cover the asked interval exactly, so that the
-ledger can book every nanosecond once.
+Theory. A shift on a given date is an interval of UTC instants; its length is real elapsed time, an hour longer or
+shorter when the clocks change. Time is cut into slices, each with one schedule and one shift; slices are contiguous and
+cover the asked interval exactly, so that the ledger can book every nanosecond once. Which shifts start on a date is
+`edge.calendar.rosters`.
 
 Rules.
-* A shift that crosses midnight belongs to the date it starts on (anchor date); that is also the date on reports.
+* A shift that crosses midnight belongs to the date it starts on (anchor date). That is also the date on reports, unless
+  the shift reports to the day after.
 * A shift does not start on a holiday; one that started the evening before runs to its end.
 * Time outside every shift is NOT_SCHEDULED, explicitly. A calendar without shifts means around the clock: one shift
   "day" per local date, holidays included.
+* An announced stop lies over the shifts: planned down time like a break, or, where it says so, no shift at all. It
+  never makes time scheduled.
 * Shifts must not overlap (the configuration refuses it). Should they, the one that starts first keeps the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from edge.calendar.localtime import local_date, utc_ns
-from edge.plan import Calendar, Shift
+from edge.calendar.rosters import roster_on
+from edge.plan import Break, Calendar, PlannedStop, Shift
 from ext.buckets import Schedule
 
 SHIFTS_PER_CALENDAR = 63  # what fits beside the date in a shift id
 NO_SHIFT = 0
 
-_ALL_DAY = Shift("day", time(0), time(0), frozenset(range(7)))
 _DAY = timedelta(days=1)
 
 
@@ -46,13 +49,15 @@ class ShiftInstance:
     """One shift of one date. `end_ns - start_ns` is real elapsed time."""
 
     name: str
-    date: date  # the date it starts on
+    date: date  # the date on reports: the one it starts on, or the day after where the shift says so
     start_ns: int
     end_ns: int
 
 
 def slices(calendar: Calendar, from_ns: int, to_ns: int) -> tuple[Slice, ...]:
-    """Cut [from_ns, to_ns) by shifts and breaks: contiguous, covering, non-empty. An empty interval gives no slice."""
+    """Cut [from_ns, to_ns) by shifts, breaks and stops: contiguous, covering, none of them empty. An empty interval
+    gives no slice.
+    """
     zone = ZoneInfo(calendar.timezone)
     cut: list[Slice] = []
     at = from_ns
@@ -66,18 +71,21 @@ def slices(calendar: Calendar, from_ns: int, to_ns: int) -> tuple[Slice, ...]:
         at = end
     if at < to_ns:
         cut.append(Slice(at, to_ns, Schedule.NOT_SCHEDULED, NO_SHIFT))
+    for stop in calendar.stops:
+        cut = list(_stopped(cut, stop, zone))
     return tuple(cut)
 
 
 def shift_of(calendar: Calendar, shift_id: int) -> ShiftInstance:
     """The shift a slice belongs to. Raises ValueError for 0 and for an id this calendar cannot have given."""
     ordinal, slot = divmod(shift_id, SHIFTS_PER_CALENDAR + 1)
-    shifts = calendar.shifts or (_ALL_DAY,)
-    if not 1 <= slot <= len(shifts) or ordinal < 1:
+    day = date.fromordinal(ordinal) if 1 <= ordinal <= date.max.toordinal() else None
+    shifts = roster_on(calendar, day).shifts if day is not None else ()
+    if day is None or not 1 <= slot <= len(shifts):
         raise ValueError(f"shift id {shift_id} is not of calendar {calendar.id!r}")
-    day, shift = date.fromordinal(ordinal), shifts[slot - 1]
+    shift = shifts[slot - 1]
     start_ns, end_ns = _interval(day, shift.start, shift.end, ZoneInfo(calendar.timezone))
-    return ShiftInstance(shift.name, day, start_ns, end_ns)
+    return ShiftInstance(shift.name, day + shift.report_days * _DAY, start_ns, end_ns)
 
 
 def shift_id_of(day: date, index: int) -> int:
@@ -89,30 +97,44 @@ def _pattern(calendar: Calendar, zone: ZoneInfo, from_ns: int, to_ns: int) -> It
     """Shifts and their breaks that can touch the interval, in time order."""
     day = local_date(from_ns, zone) - 2 * _DAY  # a shift lasts up to a day, and zones have skipped a whole date
     last = local_date(to_ns, zone) + _DAY
-    shifts = calendar.shifts or (_ALL_DAY,)
     while day <= last:
-        if day not in calendar.holidays or not calendar.shifts:
-            todays = [(i, s) for i, s in enumerate(shifts) if day.weekday() in s.weekdays]
-            for index, shift in sorted(todays, key=lambda item: item[1].start):
-                yield from _instance(day, index, shift, zone)
+        roster = roster_on(calendar, day)
+        for place in roster.worked:
+            shift = roster.shifts[place]
+            breaks = [pause for pause in shift.breaks if roster.weekday in pause.weekdays]
+            yield from _instance(day, shift_id_of(day, place), shift, breaks, zone)
         day += _DAY
 
 
-def _instance(day: date, index: int, shift: Shift, zone: ZoneInfo) -> Iterator[Slice]:
+def _instance(day: date, shift_id: int, shift: Shift, breaks: Iterable[Break], zone: ZoneInfo) -> Iterator[Slice]:
     """One shift of one date, cut by its breaks."""
-    shift_id = shift_id_of(day, index)
     at, end = _interval(day, shift.start, shift.end, zone)
-    for start_ns, end_ns in sorted(_breaks(day, shift, zone)):
+    for start_ns, end_ns in sorted(_break(day, shift, pause, zone) for pause in breaks):
         yield Slice(at, start_ns, Schedule.SCHEDULED, shift_id)
         yield Slice(start_ns, end_ns, Schedule.BREAK, shift_id)
         at = max(at, end_ns)
     yield Slice(at, end, Schedule.SCHEDULED, shift_id)
 
 
-def _breaks(day: date, shift: Shift, zone: ZoneInfo) -> Iterator[tuple[int, int]]:
-    """Breaks of one shift; those before its start time of day lie after midnight."""
-    for pause in shift.breaks:
-        yield _interval(day + _DAY if pause.start < shift.start else day, pause.start, pause.end, zone)
+def _break(day: date, shift: Shift, pause: Break, zone: ZoneInfo) -> tuple[int, int]:
+    """A break before the shift's start time of day lies after midnight."""
+    return _interval(day + _DAY if pause.start < shift.start else day, pause.start, pause.end, zone)
+
+
+def _stopped(cut: Iterable[Slice], stop: PlannedStop, zone: ZoneInfo) -> Iterator[Slice]:
+    """The slices with one announced stop laid over them."""
+    stop_start, stop_end = utc_ns(stop.start, zone), utc_ns(stop.end, zone)
+    for piece in cut:
+        start, end = max(piece.start_ns, stop_start), min(piece.end_ns, stop_end)
+        if start >= end or piece.schedule is Schedule.NOT_SCHEDULED:
+            yield piece
+            continue
+        if piece.start_ns < start:
+            yield replace(piece, end_ns=start)
+        shift_id = piece.shift_id if stop.schedule is not Schedule.NOT_SCHEDULED else NO_SHIFT
+        yield Slice(start, end, stop.schedule, shift_id)
+        if end < piece.end_ns:
+            yield replace(piece, start_ns=end)
 
 
 def _interval(day: date, start: time, end: time, zone: ZoneInfo) -> tuple[int, int]:
