@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from enum import Enum
+from typing import Self
 
 from ext.buckets import Bucket, Counter, Schedule
 from protocols.modbus.address import AddressMap
@@ -176,6 +178,31 @@ class StateRule:
     state: str  # the word people see: "execute", "fault", "starved", …
 
 
+class EpochWhen(Enum):
+    """What a value does when the PLC, its server or its counters began anew."""
+
+    DECREASES = "decreases"  # an uptime, a time since reset, a count of cycles that nobody resets
+    CHANGES = "changes"  # a start time
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRule:
+    """A signal that proves a restart: what counts less afterwards was reset, never rolled over."""
+
+    signal: int
+    when: EpochWhen
+
+
+@dataclass(frozen=True, slots=True)
+class StateTime:
+    """An accumulator of the PLC: how long it has been in the states of one bucket, ever."""
+
+    signal: int
+    bucket: Bucket
+    unit_ns: int  # of one count
+    modulus: int  # it runs 0 … modulus-1
+
+
 @dataclass(frozen=True, slots=True)
 class CounterRule:
     """How one counter of the PLC behaves."""
@@ -223,6 +250,36 @@ class FaultText:
     bucket: Bucket | None = None  # overrides the bucket of the state rule, e.g. starved
 
 
+class Capability(Enum):
+    """What the signals of a machine can tell. A figure that rests on one the machine lacks is null, and says which.
+
+    The tier is a summary of these (`edge.config.tiers` has the table). Values are codes for programs.
+    """
+
+    def __new__(cls, code: str, _zh: str, _en: str) -> Self:
+        """The code alone is the value."""
+        member = object.__new__(cls)
+        member._value_ = code
+        return member
+
+    def __init__(self, _code: str, zh: str, en: str) -> None:
+        self.label = Name(zh, en)
+
+    COUNT = ("count", "产量", "output")  # a total or good counter
+    STATE = ("state", "运行状态", "running or not")  # by a signal, not only by counts
+    QUALITY = ("quality", "合格与不良", "good and rejected pieces")
+    FAULT = ("fault", "故障停机", "breakdowns")  # a breakdown can be told from another stop
+    FAULT_CODE = ("fault-code", "故障码", "which fault")
+    EXTERNAL = ("external", "待料与堵料", "stops caused by neighbours")  # starved and blocked
+    SETUP = ("setup", "换型调整", "setup")
+    MAINTENANCE = ("maintenance", "维修模式", "maintenance")
+    IDLE = ("idle", "无订单待机", "waiting for orders")  # can be told from a stop
+    PRODUCT = ("product", "产品", "product")  # the recipe is read, or the machine always makes the same
+    SPEED = ("speed", "设定与实际速度", "set and actual speed")
+    ACCUMULATORS = ("accumulators", "状态累计时间", "the machine's own state times")
+    ORDER = ("order", "订单登记", "order registered or not")
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """One machine: where its signals come from and what they mean."""
@@ -248,6 +305,11 @@ class Machine:
     process_values: tuple[ProcessValue, ...]
     capacity_note: str = ""  # counting point: made, sterilised, released …
     oee_target: float = 0.85  # what the plan expects of scheduled time: gives the target count
+    capabilities: frozenset[Capability] = frozenset()  # what the tier rests on; follows from signals, rules, counters
+    together: tuple[int, ...] = field(default=(), metadata=LATER)  # signals that are one fact: read at one time or not
+    hold_while: tuple[Condition, ...] = field(default=(), metadata=LATER)  # while all hold, the state read is stale
+    epochs: tuple[EpochRule, ...] = field(default=(), metadata=LATER)
+    state_times: tuple[StateTime, ...] = field(default=(), metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from typing import Any
 
 from edge.plan import Calendar, Device, Machine, Name, ProcessValue, Signal, Site
 
+_FOLLOWS = ("index", "capabilities")  # fields that follow from others
+
 
 def config_version(
     site: Site, calendars: Sequence[Calendar], devices: Sequence[Device], machines: Sequence[Machine]
@@ -46,7 +48,7 @@ def _plain(value: Any, devices: Sequence[Device]) -> Any:
         own = [getattr(value, f.name) for f in fields(value) if f.name not in ("device", "tag", "label")]
         return [own, device.id, _plain(device.tags[value.tag], devices)]
     if is_dataclass(value) and not isinstance(value, type):
-        kept = [f for f in fields(value) if f.name != "index" and "later" not in f.metadata]
+        kept = [f for f in fields(value) if f.name not in _FOLLOWS and "later" not in f.metadata]
         return [_plain(getattr(value, f.name), devices) for f in kept] + _later(value, devices)
     if isinstance(value, Enum):
         return value.value
