@@ -31,7 +31,7 @@ class Identified(Strict):
     id: Annotated[str, Field(pattern=ID_PATTERN, max_length=64)]
 
 
-def _wrong(zh: str, en: str) -> PydanticCustomError:
+def wrong(zh: str, en: str) -> PydanticCustomError:
     """A mistake with a sentence in both languages (read back by `edge.config.validate`)."""
     return PydanticCustomError("seamline", "{en}", {"zh": zh, "en": en})
 
@@ -44,7 +44,7 @@ def _name(value: Any) -> Any:
 def _clock(value: Any) -> Any:
     match = re.fullmatch(r"([01]?[0-9]|2[0-4]):([0-5][0-9])", value) if isinstance(value, str) else None
     if match is None or (match[1] == "24" and match[2] != "00"):
-        raise _wrong("应为 24 小时制时间，例如 08:00", "a time of day such as 08:00 is expected (24-hour clock)")
+        raise wrong("应为 24 小时制时间，例如 08:00", "a time of day such as 08:00 is expected (24-hour clock)")
     return time(int(match[1]) % 24, int(match[2]))
 
 
@@ -52,7 +52,7 @@ def _date(value: Any) -> Any:
     try:
         return date.fromisoformat(value)
     except (TypeError, ValueError):
-        raise _wrong("应为日期，例如 2026-10-01", "a date such as 2026-10-01 is expected") from None
+        raise wrong("应为日期，例如 2026-10-01", "a date such as 2026-10-01 is expected") from None
 
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -73,9 +73,9 @@ def _weekdays(value: Any) -> Any:
             chosen.update((first + n) % 7 for n in range((last - first) % 7 + 1))
         else:
             zh = "应为 daily、mon-fri 或 [mon, sat]（也可写 每天、周一-周五）"
-            raise _wrong(zh, "daily, mon-fri or a list such as [mon, sat] is expected")
+            raise wrong(zh, "daily, mon-fri or a list such as [mon, sat] is expected")
     if not chosen:
-        raise _wrong("至少一天", "at least one day is expected")
+        raise wrong("至少一天", "at least one day is expected")
     return frozenset(chosen)
 
 
@@ -85,7 +85,7 @@ def _bytes(value: Any) -> Any:
         return value
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)?\s*", value)
     if match is None:
-        raise _wrong("应为字节数，例如 2 GiB", "a size such as 2 GiB is expected")
+        raise wrong("应为字节数，例如 2 GiB", "a size such as 2 GiB is expected")
     unit = match[2] or "B"
     power = "BKMGT".index(unit[0].upper())
     return int(float(match[1]) * (1024 if "i" in unit else 1000) ** power)
@@ -106,7 +106,7 @@ def _bucket(value: Any) -> Any:
     bucket = BUCKETS.get(value) if isinstance(value, str) else value if isinstance(value, Bucket) else None
     if bucket is None:
         listed = ", ".join(BUCKETS)
-        raise _wrong(f"应为其中之一：{listed}", f"one of these is expected: {listed}")
+        raise wrong(f"应为其中之一：{listed}", f"one of these is expected: {listed}")
     return bucket
 
 
