@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -53,6 +54,20 @@ class Event:
     start_ns: int
     condition: Condition
     code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One condition at one pace, machine ns: piece `count` + 1 is complete `first_ns` after `start_ns`, each further
+    one `cycle_ns` later; `cycle_ns` 0: nothing is made.
+    """
+
+    start_ns: int
+    condition: Condition
+    code: int
+    count: int
+    first_ns: int
+    cycle_ns: int
 
 
 class History:
@@ -160,6 +175,16 @@ class History:
                 if len(found) == most:
                     break
         return found[::-1]
+
+    def stretches(self) -> Iterator[Stretch]:
+        """All that is kept, oldest first; each ends where the next one starts, the last is open."""
+        columns = (self._starts, self._conditions, self._codes, self._counts, self._firsts, self._cycles)
+        for start_ns, condition, code, count, first_ns, cycle_ns in zip(*columns, strict=True):
+            yield Stretch(start_ns, Condition(condition), code, count, first_ns, cycle_ns)
+
+    def rejected(self) -> tuple[int, ...]:
+        """Numbers of the cycles that made scrap, from 1, as far as they are kept."""
+        return tuple(self._rejects)
 
     def _close_last(self, end_ns: int) -> None:
         bucket = FACES[Condition(self._conditions[-1])].bucket
