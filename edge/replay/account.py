@@ -5,7 +5,10 @@ reading the ledger uses is a sample. A signal that was not read again holds its 
 the Observer believes it no longer than it would live. Time between samples is the difference of their times.
 
 Rules. Nothing is booked beyond the last sample: what follows is nobody's knowledge. Samples more than 35 days apart
-are not of one life, as live: the counters get a new baseline and the time between them is not booked.
+are not of one life, as live: the counters get a new baseline and the time between them is not booked. Of two values of
+one signal at one time the last counts, and the minute says so (AMBIGUOUS). How uncertain the times of a counter are is
+what its readings say (`late_max_ns`), not what the device in the site file would allow: a ledger whose uncertainty
+changes goes on from its checkpoint under the new rule, as a live one does when the site file changes.
 """
 
 from __future__ import annotations
@@ -22,11 +25,13 @@ from edge.kpi.row import Row, RowKey, Sums
 from edge.kpi.windows import MINUTE_NS, MinuteBook
 from edge.machines.kernel import APART_NS, new_kernel
 from edge.machines.observer import NO_STATE, Observer
+from edge.machines.signals import used_signals
 from edge.plan import Calendar, Machine, Signal
 from edge.replay.document import correction_document, row_document, stop_document, total_document
-from edge.replay.readings import Reading, used_signals
+from edge.replay.readings import Reading
 from edge.replay.spool import Spool, to_json
-from ext.buckets import Bucket
+from ext.buckets import Bucket, Flag
+from ext.ledger import MachineLedger
 from protocols.reading import TagImage
 
 Revise = Callable[[Row], Row]  # gives a window its revision; called by start of window
@@ -52,11 +57,13 @@ class Account:
         self._config_version = config_version
         self._rollup = Rollup(SHIFT, self._span_of_shift)
         self._shift_span = shift_spans(())
+        self._late_ns = [0] * len(machine.signals)
+        self._contradicted: set[int] = set()  # minutes in which a signal had two values at one time
         self._begin()
 
     def _begin(self) -> None:
         """A ledger without a baseline."""
-        self._kernel = new_kernel(self.machine)
+        self._kernel = self._new_kernel()
         self._book = MinuteBook(
             self.machine.id,
             [product.id for product in self.machine.products],
@@ -71,9 +78,15 @@ class Account:
 
     def sample(self, t_ns: int, readings: Sequence[Reading]) -> None:
         """Everything that was read at `t_ns`; of one signal the last counts."""
-        image, kernel = self._image, self._kernel
-        for slot, value, quality in readings:
+        image, late_ns = self._image, self._late_ns
+        for slot, value, quality, late in readings:
+            if image.t_ns[slot] == t_ns and (image.i64[slot] != value or image.quality[slot] != quality):
+                self._contradicted.add(t_ns - t_ns % MINUTE_NS)
+            if late != late_ns[slot]:
+                late_ns[slot] = late
+                self._respect_lateness()
             image.i64[slot], image.quality[slot], image.t_ns[slot] = value, quality, t_ns
+        kernel = self._kernel
         elapsed_ns = t_ns - kernel.t_ns if kernel.started else 0
         if elapsed_ns > APART_NS:
             self._settle()
@@ -87,6 +100,21 @@ class Account:
         if t_ns >= self._drain_ns:
             self._drain_ns = t_ns - t_ns % MINUTE_NS + MINUTE_NS
             self._drain()
+
+    def _new_kernel(self) -> MachineLedger:
+        late_ns = self._late_ns
+        counters = tuple(replace(rule, slack_ns=late_ns[rule.signal]) for rule in self.machine.counters)
+        return new_kernel(replace(self.machine, counters=counters))
+
+    def _respect_lateness(self) -> None:
+        """From here on, under another uncertainty of times."""
+        if not self._kernel.started:
+            self._kernel, self._stretch = self._new_kernel(), None
+            return
+        self._drain()
+        before, self._kernel = self._kernel, self._new_kernel()
+        self._kernel.load(before.dump())
+        self._stretch = None  # the next sample gives the calendar
 
     def _cover(self, now_ns: int) -> Stretch:
         days = stretch(self._calendar, self._kernel.booked_ns or now_ns, now_ns)
@@ -121,12 +149,18 @@ class Account:
             self.stops.add(to_json(stop_document(since_ns, t_ns, bucket, fault_code, is_open=True)))
 
     def _take(self, minutes: Iterable[Row]) -> None:
-        rows = [self._revise(row) for row in minutes]
+        rows = [self._revise(self._doubted(row)) for row in minutes]
+        self._contradicted.difference_update([row.key.start_ns for row in rows])
         for row in rows:
             self.windows.add(to_json(row_document(row)))
             self.total.add(row.sums)
             self._revision += row.revision
         self._rollup.add(rows)
+
+    def _doubted(self, row: Row) -> Row:
+        if row.key.start_ns in self._contradicted:
+            row.sums.flags |= int(Flag.AMBIGUOUS)
+        return row
 
     def end(self) -> None:
         """No more samples."""

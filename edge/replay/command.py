@@ -57,8 +57,13 @@ def _note(machines: Iterable[Replayed]) -> None:
             )
             print(Text(zh, en), file=sys.stderr)
         if machine.late:
-            zh = f"{name}：{machine.late} 个读数晚于水位线；已重算，受影响的窗口 revision 为 1"
-            en = f"{name}: readings later than the watermark: {machine.late}; windows they changed have revision 1"
+            zh = (
+                f"{name}：{machine.late} 个读数晚于水位线，分 {machine.arrivals} 批到达；受影响的窗口 revision 逐批加 1"
+            )
+            en = (
+                f"{name}: readings later than the watermark: {machine.late}, arrivals: {machine.arrivals}; windows an "
+                "arrival changed have the next revision"
+            )
             print(Text(zh, en), file=sys.stderr)
 
 

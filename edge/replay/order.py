@@ -2,7 +2,8 @@
 
 Theory. Readings of one machine with the same time are one sample. A sample is closed once the machine's newest reading
 is more than the watermark ahead of it; until then readings may come in any order. A reading that comes after that is
-late. It is kept, not dropped: late readings are merged into a second pass over the file.
+late. It is kept, not dropped: late readings are merged into a further pass over the file. Late readings that come with
+no more than a watermark of new ones between them are one arrival (a logger that sends what it held back).
 
 Rules. Among readings of one signal with the same time the last one in the file wins. Memory holds one watermark of
 readings, and late ones up to `CHUNK`; beyond that they lie sorted in a temporary file.
@@ -20,18 +21,20 @@ from typing import IO
 from edge.replay.readings import Reading
 
 CHUNK = 250_000
+MOST_ARRIVALS = 9  # told apart; what comes after the last of them belongs to it
 
 Sampled = Callable[[int, list[Reading]], None]  # time, readings of that time in the order of the file
-Late = tuple[int, Reading]
+OnLate = Callable[[int, Reading, int], None]  # time, reading, time of the newest reading when it came
+Late = tuple[int, Reading, int]  # time, reading, number of its arrival
 
-_LATE = struct.Struct("<qiqb")
+_LATE = struct.Struct("<qiqbqb")
 _BLOCK_BYTES = _LATE.size * 4096
 
 
 class Order:
     """One machine's readings, put in order within `watermark_ns`."""
 
-    def __init__(self, watermark_ns: int, sampled: Sampled, late: Callable[[int, Reading], None]) -> None:
+    def __init__(self, watermark_ns: int, sampled: Sampled, late: OnLate) -> None:
         self._watermark_ns = watermark_ns
         self._sampled = sampled
         self._late = late
@@ -46,7 +49,7 @@ class Order:
             readings.append(reading)
             return
         if t_ns < self._newest_ns - self._watermark_ns:
-            self._late(t_ns, reading)
+            self._late(t_ns, reading, self._newest_ns)
             return
         self._open[t_ns] = [reading]
         heapq.heappush(self._times, t_ns)
@@ -66,25 +69,34 @@ class Order:
 
 
 class LateReadings:
-    """One machine's late readings. `merged` gives them back by time, those of one time in the order of the file."""
+    """One machine's late readings, in arrivals. `merged` gives them back by time, those of one time in the order of
+    the file.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, watermark_ns: int) -> None:
+        self._watermark_ns = watermark_ns
         self._chunk: list[Late] = []
         self._files: list[IO[bytes]] = []
         self.count = 0
+        self.known_ns: list[int] = []  # by arrival: the newest reading when its last one came
 
-    def add(self, t_ns: int, reading: Reading) -> None:
+    def add(self, t_ns: int, reading: Reading, newest_ns: int) -> None:
         """Keep one."""
-        self._chunk.append((t_ns, reading))
+        known_ns = self.known_ns
+        if not known_ns or (newest_ns > known_ns[-1] + self._watermark_ns and len(known_ns) < MOST_ARRIVALS):
+            known_ns.append(newest_ns)
+        known_ns[-1] = newest_ns
+        self._chunk.append((t_ns, reading, len(known_ns)))
         self.count += 1
         if len(self._chunk) == CHUNK:
             self._spill()
 
-    def merged(self) -> Iterator[Late]:
-        """All of them, sorted."""
+    def merged(self, arrivals: int) -> Iterator[Late]:
+        """Those of the first `arrivals`, sorted."""
         by_time = itemgetter(0)
         self._chunk.sort(key=by_time)
-        return heapq.merge(*map(_read_back, self._files), self._chunk, key=by_time)  # stable across chunks
+        merged = heapq.merge(*map(_read_back, self._files), self._chunk, key=by_time)  # stable across chunks
+        return (late for late in merged if late[2] <= arrivals)
 
     def close(self) -> None:
         """Let go of the temporary files."""
@@ -94,7 +106,7 @@ class LateReadings:
     def _spill(self) -> None:
         self._chunk.sort(key=itemgetter(0))
         file = TemporaryFile()  # noqa: SIM115 - closed by `close`
-        file.writelines(_LATE.pack(t_ns, *reading) for t_ns, reading in self._chunk)
+        file.writelines(_LATE.pack(t_ns, *reading, arrival) for t_ns, reading, arrival in self._chunk)
         self._files.append(file)
         self._chunk.clear()
 
@@ -102,8 +114,8 @@ class LateReadings:
 def _read_back(file: IO[bytes]) -> Iterator[Late]:
     file.seek(0)
     while block := file.read(_BLOCK_BYTES):
-        for t_ns, *reading in _LATE.iter_unpack(block):
-            yield t_ns, (reading[0], reading[1], reading[2])
+        for t_ns, slot, value, quality, late_ns, arrival in _LATE.iter_unpack(block):
+            yield t_ns, (slot, value, quality, late_ns), arrival
 
 
 def with_late(late: Iterable[Late], sampled: Sampled) -> Sampled:

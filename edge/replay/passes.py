@@ -1,14 +1,17 @@
-"""One pass over the file, and a second one where readings came too late for the first.
+"""One pass over the readings, and more where readings came too late for the first.
 
-Theory. The first pass is what a live run could have known in time: everything within the watermark. Late readings make
-a second ledger from all readings. Windows that are not the same in both were opened again by a late reading, and carry
-revision 1; all others are as they were, revision 0. A shift's revision, and a total's, is the sum of its windows'.
+Theory. The first pass is what a live run could have known in time: everything within the watermark. Late readings come
+in arrivals (`edge.replay.order`). For each arrival the ledger is made again with it, and every window that was known by
+then and is not what it was before gets the next revision; all others keep theirs, and begin at 0. A shift's revision,
+and a total's, is the sum of its windows'.
 
-Rules. A late reading that says nothing new (a copy) changes nothing. Only machines with late readings are made twice.
+Rules. A late reading that says nothing new (a copy) changes nothing. Only machines with late readings are made again,
+at most `MOST_ARRIVALS` times.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +22,7 @@ from edge.kpi.row import Row
 from edge.plan import Machine, SitePlan
 from edge.replay.account import Account, Revise
 from edge.replay.document import row_document
-from edge.replay.order import LateReadings, Order, with_late
+from edge.replay.order import LateReadings, OnLate, Order, Sampled, with_late
 from edge.replay.readings import Reading, ReadingsFile
 from edge.replay.spool import Spool, to_json
 
@@ -28,10 +31,11 @@ WATERMARK_MIN_NS = 5_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """One machine's ledger as the file tells it, and how many readings came late."""
+    """One machine's ledger as the readings tell it, and how many of them came late, in how many arrivals."""
 
     account: Account
     late: int
+    arrivals: int
 
 
 def default_watermark_ns(machine: Machine) -> int:
@@ -43,78 +47,101 @@ def default_watermark_ns(machine: Machine) -> int:
 def replayed(plan: SitePlan, path: Path, watermark_ns: int | None = None) -> Iterator[tuple[Replayed, ...]]:
     """The ledgers of all machines of `plan` from the readings at `path`, as long as the context lasts.
 
-    watermark_ns: for every machine; None = each machine's own. Raises ConfigError with the mistakes in the file.
+    watermark_ns: for every machine; None = each machine's own. Raises ConfigError with the mistakes in the files.
     """
-    machines = {machine.id: machine for machine in plan.machines}
-    file = ReadingsFile(path, machines)
     with ExitStack() as stack:
+        passes = _Passes(plan, ReadingsFile(path, {machine.id: machine for machine in plan.machines}), stack)
+        yield passes.run(watermark_ns)
 
-        def account(machine: Machine, revise: Revise) -> Account:
-            calendar = next(c for c in plan.calendars if c.id == machine.calendar)
-            made = Account(machine, calendar, plan.config_version, revise)
-            stack.callback(made.close)
-            return made
 
-        def order(machine: Machine, sampled: Callable[[int, list[Reading]], None], late: LateReadings | None) -> Order:
-            waited_ns = default_watermark_ns(machine) if watermark_ns is None else watermark_ns
-            return Order(waited_ns, sampled, late.add if late is not None else _known)
+class _Passes:
+    """The passes of one replay. What they open is closed by `stack`."""
 
-        late = {name: LateReadings() for name in machines}
-        for readings in late.values():
-            stack.callback(readings.close)
-        accounts = {name: account(machine, _as_it_is) for name, machine in machines.items()}
-        _pass(file, {name: order(machines[name], accounts[name].sample, late[name]) for name in machines})
-        _end(accounts)
-        again = {
-            name: account(machines[name], Revisions(accounts[name].windows))
-            for name, readings in late.items()
-            if readings.count
+    def __init__(self, plan: SitePlan, file: ReadingsFile, stack: ExitStack) -> None:
+        self._plan = plan
+        self._file = file
+        self._stack = stack
+        self._calendars = {calendar.id: calendar for calendar in plan.calendars}
+
+    def run(self, watermark_ns: int | None) -> tuple[Replayed, ...]:
+        machines = {machine.id: machine for machine in self._plan.machines}
+        waits = {
+            name: default_watermark_ns(machine) if watermark_ns is None else watermark_ns
+            for name, machine in machines.items()
         }
-        if again:
-            merged = {name: with_late(late[name].merged(), made.sample) for name, made in again.items()}
-            _pass(file, {name: order(machines[name], sampled, None) for name, sampled in merged.items()})
-            _end(again)
-        yield tuple(Replayed(again.get(name, accounts[name]), late[name].count) for name in machines)
+        late = {name: LateReadings(wait_ns) for name, wait_ns in waits.items()}
+        for readings in late.values():
+            self._stack.callback(readings.close)
+        accounts = {name: self._account(machine, _as_it_is) for name, machine in machines.items()}
+        self._pass(waits, accounts, {name: (account.sample, late[name].add) for name, account in accounts.items()})
+        for arrival in range(1, 1 + max((len(readings.known_ns) for readings in late.values()), default=0)):
+            again: dict[str, Account] = {}
+            receivers: dict[str, tuple[Sampled, OnLate]] = {}
+            for name, readings in late.items():
+                if arrival <= len(readings.known_ns):
+                    revisions = Revisions(accounts[name].windows, readings.known_ns[arrival - 1])
+                    again[name] = self._account(machines[name], revisions)
+                    receivers[name] = with_late(readings.merged(arrival), again[name].sample), _known
+            self._pass(waits, again, receivers)
+            for name in again:
+                accounts[name].close()
+            accounts |= again
+        return tuple(Replayed(accounts[name], late[name].count, len(late[name].known_ns)) for name in machines)
 
+    def _account(self, machine: Machine, revise: Revise) -> Account:
+        account = Account(machine, self._calendars[machine.calendar], self._plan.config_version, revise)
+        self._stack.callback(account.close)
+        return account
 
-def _pass(file: ReadingsFile, orders: Mapping[str, Order]) -> None:
-    """Once through the file, for the machines in `orders`."""
-    add = {name: order.add for name, order in orders.items()}
-    for t_ns, machine, reading in file.lines():
-        if machine in add:
-            add[machine](t_ns, reading)
-    for order in orders.values():
-        order.end()
-
-
-def _end(accounts: Mapping[str, Account]) -> None:
-    for account in accounts.values():
-        account.end()
+    def _pass(
+        self,
+        waits: Mapping[str, int],
+        accounts: Mapping[str, Account],
+        receivers: Mapping[str, tuple[Sampled, OnLate]],
+    ) -> None:
+        """Once through the readings of the machines that have receivers."""
+        orders = {name: Order(waits[name], *receiver) for name, receiver in receivers.items()}
+        add: dict[str, Callable[[int, Reading], None]] = {name: order.add for name, order in orders.items()}
+        for t_ns, machine, reading in self._file.lines():
+            if machine in add:
+                add[machine](t_ns, reading)
+        for order in orders.values():
+            order.end()
+        for account in accounts.values():
+            account.end()
 
 
 def _as_it_is(row: Row) -> Row:
     return row
 
 
-def _known(_t_ns: int, _reading: Reading) -> None:
-    """Late readings of the second pass are those of the first."""
+def _known(_t_ns: int, _reading: Reading, _newest_ns: int) -> None:
+    """Late readings of a further pass are those of the first."""
 
 
 class Revisions:
-    """Compares windows, by start, with those of the ledger without late readings."""
+    """Compares windows, by start, with those of the ledger before an arrival. `known_ns`: the newest reading by then;
+    windows that begin later were not known.
+    """
 
-    def __init__(self, before: Spool) -> None:
+    def __init__(self, before: Spool, known_ns: int) -> None:
         self._groups = groupby(before, key=_start_of)
+        self._known_ns = known_ns
         self._at_ns = -1
-        self._same: frozenset[str] = frozenset()
+        self._windows: dict[tuple[str, str, str], tuple[int, str]] = {}  # revision, line
 
     def __call__(self, row: Row) -> Row:
         """The window with its revision."""
-        while self._at_ns < row.key.start_ns:
-            self._at_ns, lines = next(self._groups, (row.key.start_ns, ()))
-            self._same = frozenset(lines)
-        known = self._at_ns == row.key.start_ns and to_json(row_document(row)) in self._same
-        return row if known else replace(row, revision=1)
+        key = row.key
+        while self._at_ns < key.start_ns:
+            self._at_ns, lines = next(self._groups, (key.start_ns, ()))
+            self._windows = dict(map(_known_window, lines))
+        here = self._windows if self._at_ns == key.start_ns else {}
+        revision, line = here.get((key.product, key.shift, key.shift_date), (0, ""))
+        row = replace(row, revision=revision)
+        if key.start_ns > self._known_ns or to_json(row_document(row)) == line:
+            return row
+        return replace(row, revision=revision + 1)
 
 
 _START = len('{"start_ns": ')
@@ -123,3 +150,8 @@ _START = len('{"start_ns": ')
 def _start_of(line: str) -> int:
     """Of a window's line: `start_ns` is its first number."""
     return int(line[_START : line.index(",")])
+
+
+def _known_window(line: str) -> tuple[tuple[str, str, str], tuple[int, str]]:
+    window = json.loads(line)
+    return (window["product"], window["shift"], window["shift_date"]), (window["revision"], line)

@@ -11,7 +11,7 @@ from machines.bench import ALWAYS, SIGNALS, Bench, machine
 
 from edge.machines.kernel import APART_NS
 from edge.plan import AgentSettings, Machine, Name, Site, SitePlan
-from edge.replay.readings import HEADER
+from edge.recording.lines import HEADER
 from protocols.reading import Quality
 
 S = 1_000_000_000

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import fields
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from replay.recording import Row, S, life_of, lived, plan_of, rows_of, write_file
+from replay.recording import START_NS, Moment, Row, S, life_of, lived, plan_of, rows_of, write_file
 
 from edge.kpi import figures
 from edge.kpi.row import Sums
@@ -24,6 +25,7 @@ from edge.replay.command import write_ledgers
 from edge.replay.document import FIGURES, row_document
 from edge.replay.passes import default_watermark_ns, replayed
 from ext.buckets import Bucket
+from protocols.reading import Quality
 
 SEEDS = st.integers(0, 2**32)
 CLASSES = [bucket.name.lower() for bucket in Bucket]
@@ -98,16 +100,55 @@ def without_revisions(machine: Any) -> Any:
     return machine
 
 
-def test_of_two_values_of_one_time_the_last_in_the_file_wins() -> None:
+def test_of_two_values_of_one_time_the_last_in_the_file_wins_and_the_minute_says_so() -> None:
     rows = rows_of(life_of(3))
     t_ns = rows[300][0]
     lie = (t_ns, f"{t_ns},m1,total,77,good")
     at = rows.index(next(row for row in rows if row[0] == t_ns))
-    assert printed([*rows[:at], lie, *rows[at:]]) == printed(rows)
-    assert printed([*rows[: at + 6], lie, *rows[at + 6 :]]) != printed(rows)
-    assert without_revisions(machine_of(printed([*rows, lie]))) == without_revisions(
-        machine_of(printed([*rows[: at + 6], lie, *rows[at + 6 :]]))
-    ), "late or in time"
+    first, honest = machine_of(printed([*rows[:at], lie, *rows[at:]])), machine_of(printed(rows))
+    minute_ns = t_ns - t_ns % (60 * S)
+    for window in first["windows"]:
+        assert "ambiguous" in window["flags"] or window["start_ns"] != minute_ns
+    assert without_flags(first) == without_flags(honest)
+    last = machine_of(printed([*rows[: at + 6], lie, *rows[at + 6 :]]))
+    assert without_flags(last) != without_flags(honest)
+    assert without_revisions(machine_of(printed([*rows, lie]))) == without_revisions(last), "late or in time"
+
+
+def without_flags(machine: Any) -> Any:
+    machine = deepcopy(machine)
+    for row in (*machine["windows"], *machine["shifts"], machine["totals"]):
+        del row["flags"]
+    return machine
+
+
+def test_every_arrival_of_late_readings_is_a_revision_of_what_it_changes() -> None:
+    """Twice the same minute, then a copy, then another minute in the same breath as something already known."""
+    registers = {"run": 1, "fault": 0, "fault_code": 0, "recipe": 1, "total": 0, "reject": 3}
+    begin_ns = START_NS - START_NS % (60 * S)
+    rows = rows_of(
+        Moment(begin_ns + second * S, Quality.GOOD, registers | {"total": second // 2}) for second in range(600)
+    )
+
+    def fault(second: int) -> Row:
+        t_ns = begin_ns + second * S
+        return t_ns, f"{t_ns},m1,fault,1,good"
+
+    def revisions(late: dict[int, list[Row]]) -> list[int]:
+        stream: list[Row] = []
+        for at, row in enumerate(rows):
+            stream.append(row)
+            stream += late.get(at // 6, []) if at % 6 == 5 else []
+        found = machine_of(printed(stream))
+        in_order = machine_of(printed(sorted(stream, key=itemgetter(0))))
+        assert without_revisions(found) == without_revisions(in_order)
+        assert found["totals"]["revision"] == sum(window["revision"] for window in found["windows"])
+        return [window["revision"] for window in found["windows"]]
+
+    assert revisions({240: [fault(70)]}) == [0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert revisions({240: [fault(70)], 360: [fault(80)], 480: [fault(70)]}) == [0, 2, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert revisions({240: [fault(70)], 360: [fault(80), fault(250)]}) == [0, 2, 0, 0, 1, 0, 0, 0, 0, 0]
+    assert revisions({240: [fault(70)], 241: [fault(80)]})[1] == 1, "one arrival"
 
 
 def test_a_watermark_of_nothing_makes_every_step_back_late() -> None:
