@@ -1,31 +1,58 @@
-"""Shifts of the site file: days, breaks and holidays, checked so that a minute of the week has at most one shift."""
+"""Calendars of the site file, planned: patterns, versions, exceptions, stops; and what single machines add to them.
+
+Parts are validated one by one, so that a bad time does not hide an overlap. What they must not say together is
+`edge.config.calendar_checks`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import time
-from itertools import combinations
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from edge.calendar import SHIFTS_PER_CALENDAR
+from edge.calendar.rosters import version_on
+from edge.config.calendar_checks import (
+    CalendarDraft,
+    Source,
+    by_weekday,
+    check_pattern,
+    check_seams,
+    check_shifts,
+)
+from edge.config.calendar_models import (
+    CalendarModel,
+    DayShiftModel,
+    ExceptionModel,
+    PatternModel,
+    ReportDate,
+    ShiftModel,
+    StopModel,
+    VersionModel,
+)
 from edge.config.document import Document
-from edge.config.models import CalendarModel, ShiftModel
 from edge.config.problems import KeyPath, Problems, suggest
+from edge.config.products import name_of
 from edge.config.validate import Placed, many, one
 from edge.errors import Text
-from edge.plan import Break, Calendar, Shift
-
-DAY_MINUTES = 24 * 60
-WEEK_MINUTES = 7 * DAY_MINUTES
-_DAY_NAMES = (
-    "周一 Monday",
-    "周二 Tuesday",
-    "周三 Wednesday",
-    "周四 Thursday",
-    "周五 Friday",
-    "周六 Saturday",
-    "周日 Sunday",
+from edge.plan import (
+    EVERY_DAY,
+    Break,
+    Calendar,
+    CalendarVersion,
+    DayException,
+    PlannedStop,
+    Rotation,
+    Shift,
 )
+from ext.buckets import Schedule
+
+_KINDS = {"planned-stop": Schedule.BREAK, "not-scheduled": Schedule.NOT_SCHEDULED}
+_PARTS = ("shifts", "versions", "exceptions", "stops")
+_MIDNIGHT = time(0)
+
+
+# ---- time zones ------------------------------------------------------------------------------------------------------
 
 
 def known_zone(name: str) -> bool:
@@ -39,124 +66,216 @@ def known_zone(name: str) -> bool:
 
 def zone_problem(name: str) -> tuple[Text, Text]:
     """What to say about an unknown time zone."""
+    zones = available_timezones()
+    if not zones:
+        what = Text("本机没有时区数据库，无法换算任何时区", "this system has no time zone database")
+        return what, Text(
+            "安装 tzdata：apt install tzdata，或 pip install tzdata", "apt install tzdata, or pip install"
+        )
     what = Text("没有这个时区，应为 IANA 名称，例如 Asia/Shanghai", "no such time zone; an IANA name is expected")
-    return what, suggest(name, available_timezones())
+    return what, suggest(name, zones)
 
 
-def compile_calendars(document: Document, timezone: str, problems: Problems) -> list[Placed[CalendarModel]]:
-    """The calendars of `calendar:` and `calendars:`, checked; their shifts already in place."""
+# ---- calendars -------------------------------------------------------------------------------------------------------
+
+
+def read_calendars(document: Document, problems: Problems) -> list[Placed[CalendarModel]]:
+    """The calendars of `calendar:` and `calendars:`, less their parts, which `draft_calendar` reads."""
     paths: list[KeyPath] = [("calendar",)] if document.at(("calendar",)) is not None else []
     listed = document.at(("calendars",))
     if isinstance(listed, list):
         paths += [("calendars", index) for index in range(len(listed))]
     elif listed is not None:
         many(CalendarModel, document, ("calendars",), problems)  # tells that it is no list
-    placed = [_calendar(document, path, timezone, problems) for path in paths]
+    placed = [one(CalendarModel, document, path, problems, skip=_PARTS) for path in paths]
     return [calendar for calendar in placed if calendar is not None]
 
 
-def plan_calendar(model: CalendarModel, timezone: str) -> Calendar:
-    """The plan's calendar of a checked model."""
-    shifts = tuple(
-        Shift(s.name, s.start, s.end, s.days, tuple(Break(b.start, b.end) for b in s.breaks)) for s in model.shifts
-    )
-    return Calendar(model.id, model.timezone or timezone, shifts, frozenset(model.holidays))
-
-
-def _calendar(document: Document, path: KeyPath, timezone: str, problems: Problems) -> Placed[CalendarModel] | None:
-    """One calendar. Its shifts are validated one by one, so that a bad time does not hide an overlap."""
-    data = document.at(path)
-    shifts = many(ShiftModel, document, (*path, "shifts"), problems) if isinstance(data, dict) else []
-    head = one(CalendarModel, document, path, problems, skip=("shifts",))
-    if head is None:
-        return None
-    zone = head.value.timezone
+def draft_calendar(placed: Placed[CalendarModel], timezone: str, problems: Problems) -> CalendarDraft:
+    """One calendar, planned and checked."""
+    model, document = placed.value, placed.document
+    zone = model.timezone
     if zone is not None and not known_zone(zone):
-        head.add(problems, ("timezone",), *zone_problem(zone))
-    if len(shifts) > SHIFTS_PER_CALENDAR:
-        most = SHIFTS_PER_CALENDAR
-        head.add(problems, ("shifts",), Text(f"最多 {most} 个班次", f"at most {most} shifts per calendar"))
-    for shift in shifts:
-        _check_breaks(shift, problems)
-    _check_overlaps(shifts, problems)
-    _check_names(shifts, problems)
-    model = head.value.model_copy(update={"shifts": tuple(shift.value for shift in shifts)})
-    return Placed(document, path, model)
+        placed.add(problems, ("timezone",), *zone_problem(zone))
+    report, day_start = model.report_date or "start", _or_else(model.day_start, _MIDNIGHT)
+    base, own = _pattern(placed, date.min, day_start, report, problems)
+    versions = _versions(placed, day_start, report, problems)
+    exceptions = _exceptions(document, (*placed.path, "exceptions"), report, problems)
+    calendar = Calendar(
+        model.id,
+        zone or timezone,
+        base.shifts,
+        frozenset(_dates(model.holidays)),
+        base.rotation,
+        day_start,
+        tuple(version for version, _ in versions),
+        tuple(exception for exception, _ in exceptions),
+        _stops(document, (*placed.path, "stops"), problems),
+    )
+    places = tuple(source for _, source in versions), tuple(source for _, source in exceptions)
+    draft = CalendarDraft(calendar, document, own, *places, report)
+    _check_likes(draft, problems)
+    check_seams(draft, problems)
+    return draft
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """One shift on one weekday, minutes of the week."""
+def around_the_clock(identity: str, timezone: str, document: Document) -> CalendarDraft:
+    """The calendar of a site file that has none."""
+    return CalendarDraft(Calendar(identity, timezone, ()), document, Source((), ()), (), ())
 
-    shift: Placed[ShiftModel]
-    weekday: int
-    start: int
-    length: int
 
-    def overlaps(self, other: _Span) -> bool:
-        """On the ring of the week."""
-        return (other.start - self.start) % WEEK_MINUTES < self.length or (
-            (self.start - other.start) % WEEK_MINUTES < other.length
+def machine_calendar(base: CalendarDraft, machine: str, path: KeyPath, problems: Problems) -> Calendar | None:
+    """The calendar of a machine with exceptions or stops of its own, which come before the calendar's; None without."""
+    document = base.document
+    exceptions = _exceptions(document, (*path, "exceptions"), base.report, problems)
+    stops = _stops(document, (*path, "stops"), problems)
+    if not exceptions and not stops:
+        return None
+    calendar = replace(
+        base.calendar,
+        id=f"{base.calendar.id}/{machine}",  # no id of a site file has a slash
+        exceptions=(*(exception for exception, _ in exceptions), *base.calendar.exceptions),
+        stops=(*base.calendar.stops, *stops),
+    )
+    draft = replace(base, calendar=calendar, exceptions=(*(source for _, source in exceptions), *base.exceptions))
+    _check_likes(draft, problems)
+    check_seams(draft, problems)
+    return calendar
+
+
+# ---- patterns --------------------------------------------------------------------------------------------------------
+
+
+def _pattern(
+    placed: Placed[CalendarModel] | Placed[VersionModel],
+    since: date,
+    day_start: time,
+    report: ReportDate,
+    problems: Problems,
+) -> tuple[CalendarVersion, Source]:
+    """The shifts of a calendar or a version, in force from a date on."""
+    document = placed.document
+    found = many(ShiftModel, document, (*placed.path, "shifts"), problems)
+    source = Source(placed.path, tuple(shift.path for shift in found))
+    shifts = tuple(_weekly(shift.value, report) for shift in found)
+    version = CalendarVersion(since, shifts, _rotation(placed.value, placed, problems), day_start)
+    check_shifts(document, source, shifts, problems)
+    check_pattern(document, source, version, problems)
+    return version, source
+
+
+def _rotation(
+    model: PatternModel, placed: Placed[CalendarModel] | Placed[VersionModel], problems: Problems
+) -> Rotation | None:
+    if model.cycle_days is not None and model.anchor is not None:
+        return Rotation(model.cycle_days, model.anchor)
+    given = [key for key in ("cycle_days", "anchor") if placed.document.at((*placed.path, key)) is not None]
+    if len(given) == 1:
+        other = "anchor" if given == ["cycle_days"] else "cycle_days"
+        what = Text(f"轮班还要写 {other}", f"a rotation wants {other} too")
+        hint = Text(
+            "cycle_days 是周期天数，anchor 是第 1 天的日期", "cycle_days is its length, anchor the date of a day 1"
         )
+        placed.add(problems, (given[0],), what, hint)
+    return None
 
 
-def _check_overlaps(shifts: list[Placed[ShiftModel]], problems: Problems) -> None:
-    spans = [
-        _Span(shift, day, day * DAY_MINUTES + _minute(shift.value.start), _length(shift.value.start, shift.value.end))
-        for shift in shifts
-        for day in sorted(shift.value.days)
-    ]
-    told: set[tuple[KeyPath, KeyPath]] = set()
-    for first, second in combinations(spans, 2):
-        pair = (first.shift.path, second.shift.path)
-        if pair in told or not first.overlaps(second):
+def _versions(
+    placed: Placed[CalendarModel], day_start: time, report: ReportDate, problems: Problems
+) -> list[tuple[CalendarVersion, Source]]:
+    """By date. Two of one date are a mistake."""
+    document = placed.document
+    path: KeyPath = (*placed.path, "versions")
+    made: dict[date, tuple[CalendarVersion, Source]] = {}
+    for item in many(VersionModel, document, path, problems, skip=("shifts",)):
+        since = item.value.since
+        start = _or_else(item.value.day_start, day_start)
+        version = _pattern(item, since, start, item.value.report_date or report, problems)
+        if since in made:
+            line = document.place((*made[since][1].path, "since")).line
+            what = Text(f"{since} 已有一个版本，第 {line} 行", f"{since} has a version already, line {line}")
+            item.add(problems, ("since",), what)
+        made.setdefault(since, version)
+    return [made[since] for since in sorted(made)]
+
+
+def _weekly(model: ShiftModel, report: ReportDate) -> Shift:
+    """A shift that repeats; days of the cycle count from 0 in the plan."""
+    cycle = frozenset(day - 1 for day in model.cycle or ())
+    return replace(_shift(model, report), weekdays=model.days, cycle=cycle)
+
+
+def _shift(model: DayShiftModel, report: ReportDate) -> Shift:
+    crosses = model.end <= model.start and model.end != _MIDNIGHT  # its last moment lies on the next date
+    breaks = tuple(Break(pause.start, pause.end, pause.days) for pause in model.breaks)
+    days = int(crosses and (model.report_date or report) == "end")
+    return Shift(model.name, model.start, model.end, EVERY_DAY, breaks, report_days=days)
+
+
+# ---- exceptions and stops --------------------------------------------------------------------------------------------
+
+
+def _exceptions(
+    document: Document, path: KeyPath, report: ReportDate, problems: Problems
+) -> list[tuple[DayException, Source]]:
+    made: list[tuple[DayException, Source]] = []
+    for item in many(ExceptionModel, document, path, problems, skip=("shifts",)):
+        said = [key for key in ("off", "shifts", "like") if document.at((*item.path, key)) is not None]
+        if len(said) != 1:
+            what = Text("off、shifts、like 三者写一个", "exactly one of off, shifts and like is expected")
+            item.add(problems, (), what)
             continue
-        told.add(pair)
-        a, b = first.shift.value, second.shift.value
-        day_zh, day_en = _DAY_NAMES[second.weekday].split()
-        what = Text(
-            f"班次 {b.name}（{day_zh} {_span(b)}）与班次 {a.name}（{_span(a)}）重叠",
-            f"shift {b.name} ({day_en} {_span(b)}) overlaps shift {a.name} ({_span(a)})",
-        )
-        hint = Text("同一时刻只能属于一个班次：改起止时间或 days", "a moment has one shift: change start, end or days")
-        second.shift.add(problems, (), what, hint)
+        found = many(DayShiftModel, document, (*item.path, "shifts"), problems)
+        if document.at((*item.path, "shifts")) == []:
+            item.add(problems, ("shifts",), Text("没有班次请写 off: true", "for no shift at all write off: true"))
+        shifts = tuple(_shift(shift.value, report) for shift in found)
+        source = Source(item.path, tuple(shift.path for shift in found))
+        check_shifts(document, source, shifts, problems)
+        first, last = item.value.date
+        reason = name_of(item.value.reason, "")
+        exception = DayException(first, last, None if said == ["like"] else shifts, item.value.like, reason)
+        before = next((known for known, _ in made if known.first <= last and first <= known.last), None)
+        if before is not None:
+            zh = f"{max(first, before.first)} 已有一个例外"
+            en = f"{max(first, before.first)} has an exception already"
+            item.add(problems, ("date",), Text(zh, en))
+            continue
+        made.append((exception, source))
+    return made
 
 
-def _check_names(shifts: list[Placed[ShiftModel]], problems: Problems) -> None:
-    """Rows are told apart by shift name and date: one name may stand only once on a weekday."""
-    for first, second in combinations(shifts, 2):
-        if first.value.name == second.value.name and first.value.days & second.value.days:
-            zh = f"同一天有两个班次都叫 {second.value.name}"
-            en = f"two shifts of one day are both called {second.value.name}"
-            second.add(problems, ("name",), Text(zh, en), Text("换一个名字", "choose another name"))
+def _check_likes(draft: CalendarDraft, problems: Problems) -> None:
+    """An exception that follows another day must have a pattern in which days differ."""
+    for exception, source in zip(draft.calendar.exceptions, draft.exceptions, strict=True):
+        if exception.shifts is not None or exception.like is None:
+            continue
+        version = version_on(draft.calendar, exception.first)
+        turns = version.rotation is not None and isinstance(exception.like, date)
+        if not turns and not by_weekday(version.shifts):
+            what = Text("这样写没有作用：每个日子的班次都一样", "this changes nothing: every day has the same shifts")
+            hint = Text("轮班制请写日期，例如 like: 2026-02-13", "in a rotation give a date, e.g. like: 2026-02-13")
+            problems.add(draft.document.place((*source.path, "like")), what, hint)
 
 
-def _check_breaks(shift: Placed[ShiftModel], problems: Problems) -> None:
-    length = _length(shift.value.start, shift.value.end)
-    taken: list[tuple[int, int]] = []
-    for index, pause in enumerate(shift.value.breaks):
-        start = (_minute(pause.start) - _minute(shift.value.start)) % DAY_MINUTES
-        end = start + _length(pause.start, pause.end)
-        at: KeyPath = ("breaks", index)
-        if end > length:
-            what = Text(
-                f"休息不在班次 {_span(shift.value)} 之内", f"this break is not inside its shift {_span(shift.value)}"
-            )
-            shift.add(problems, at, what, Text("休息须整段落在班次内", "a break lies inside its shift as a whole"))
-        elif any(start < other_end and other_start < end for other_start, other_end in taken):
-            shift.add(problems, at, Text("与同一班次的另一休息重叠", "overlaps another break of this shift"))
+def _stops(document: Document, path: KeyPath, problems: Problems) -> tuple[PlannedStop, ...]:
+    made: list[PlannedStop] = []
+    for item in many(StopModel, document, path, problems):
+        model = item.value
+        if model.end <= model.start:
+            item.add(problems, ("end",), Text("结束须晚于开始", "the end must come after the start"))
+        elif any(model.start < known.end and known.start < model.end for known in made):
+            item.add(problems, (), Text("与另一个停机时段重叠", "overlaps another stop of this list"))
         else:
-            taken.append((start, end))
+            made.append(PlannedStop(model.start, model.end, _KINDS[model.kind], name_of(model.reason, "")))
+    return tuple(made)
 
 
-def _minute(clock: time) -> int:
-    return clock.hour * 60 + clock.minute
+# ---- small things ----------------------------------------------------------------------------------------------------
 
 
-def _length(start: time, end: time) -> int:
-    """Minutes from start to end; an end not after the start lies on the next day."""
-    return (_minute(end) - _minute(start)) % DAY_MINUTES or DAY_MINUTES
+def _dates(ranges: Sequence[tuple[date, date]]) -> list[date]:
+    return [first + timedelta(days=n) for first, last in ranges for n in range((last - first).days + 1)]
 
 
-def _span(shift: ShiftModel) -> str:
-    return f"{shift.start:%H:%M}–{shift.end:%H:%M}"
+def _or_else(given: time | None, default: time) -> time:
+    return default if given is None else given

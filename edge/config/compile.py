@@ -10,7 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from edge.config.calendars import compile_calendars, known_zone, plan_calendar, zone_problem
+from edge.config.calendar_checks import CalendarDraft
+from edge.config.calendars import (
+    around_the_clock,
+    draft_calendar,
+    known_zone,
+    machine_calendar,
+    read_calendars,
+    zone_problem,
+)
 from edge.config.devices import Draft, draft
 from edge.config.document import Document, read
 from edge.config.fields import Identified
@@ -81,6 +89,7 @@ class _SiteCompiler:
         self._folder = folder
         self._problems = problems
         self._templates = Templates(self._template_folders(), problems)
+        self._own_calendars: list[Calendar] = []  # of machines with exceptions of their own
 
     def compile(self) -> SitePlan | None:
         """The plan, or None once there is any problem."""
@@ -99,11 +108,12 @@ class _SiteCompiler:
         if problems or site is None:
             return None
         done = tuple(machine.finish(index, slots) for index, machine in enumerate(machines))
+        planned = (*(calendar.calendar for calendar in calendars), *self._own_calendars)
         return SitePlan(
             source=document.file,
-            config_version=config_version(site, calendars, finished, done),
+            config_version=config_version(site, planned, finished, done),
             site=site,
-            calendars=tuple(calendars),
+            calendars=planned,
             devices=tuple(finished),
             machines=done,
             sinks=tuple(sinks),
@@ -135,10 +145,10 @@ class _SiteCompiler:
         name = name_of(model.name, model.id)
         return Site(model.id, model.enterprise, model.province, model.city, model.timezone, name)
 
-    def _calendars(self, timezone: str) -> list[Calendar]:
-        placed = self._unique(compile_calendars(self._document, timezone, self._problems))
-        return [plan_calendar(calendar.value, timezone) for calendar in placed] or [
-            Calendar(DEFAULT_CALENDAR, timezone, ())
+    def _calendars(self, timezone: str) -> list[CalendarDraft]:
+        placed = self._unique(read_calendars(self._document, self._problems))
+        return [draft_calendar(calendar, timezone, self._problems) for calendar in placed] or [
+            around_the_clock(DEFAULT_CALENDAR, timezone, self._document)
         ]
 
     def _devices(self) -> dict[str, Draft | None]:
@@ -157,7 +167,7 @@ class _SiteCompiler:
                 self._unknown_template(placed, PLCS)
         return drafts
 
-    def _machines(self, devices: Mapping[str, Draft | None], calendars: Sequence[Calendar]) -> list[MachineDraft]:
+    def _machines(self, devices: Mapping[str, Draft | None], calendars: Sequence[CalendarDraft]) -> list[MachineDraft]:
         self._required("machines", Text("缺少 machines：要计数的设备", "machines is required: what is to be counted"))
         listed = self._unique(many(ProductModel, self._document, ("products",), self._problems))
         products = {placed.value.id: placed.value for placed in listed}
@@ -174,8 +184,9 @@ class _SiteCompiler:
                 self._unknown_template(placed, MACHINES)
         return drafts
 
-    def _calendar_of(self, machine: Placed[MachineModel], calendars: Sequence[Calendar]) -> str:
-        known = [calendar.id for calendar in calendars]
+    def _calendar_of(self, machine: Placed[MachineModel], calendars: Sequence[CalendarDraft]) -> str:
+        """Id of the calendar of a machine: its own one where it has exceptions or stops."""
+        known = {draft.calendar.id: draft for draft in calendars}
         chosen = machine.value.calendar
         if chosen is None and len(known) > 1:
             what = Text("有多个日历，请写明 calendar", "there are several calendars: say which (calendar)")
@@ -183,7 +194,11 @@ class _SiteCompiler:
         elif chosen is not None and chosen not in known:
             what = Text(f"没有日历 {chosen}", f"there is no calendar {chosen}")
             machine.add(self._problems, ("calendar",), what, suggest(chosen, known))
-        return chosen or known[0]
+        base = known.get(chosen or "", calendars[0])
+        own = machine_calendar(base, machine.value.id, machine.path, self._problems)
+        if own is not None:
+            self._own_calendars.append(own)
+        return base.calendar.id if own is None else own.id
 
     def _finish_devices(self, drafts: Mapping[str, Draft | None]) -> tuple[list[Device], dict[str, Slot]]:
         devices: list[Device] = []

@@ -41,7 +41,7 @@ def _name(value: Any) -> Any:
     return {"zh": value, "en": value} if isinstance(value, str) else value
 
 
-def _clock(value: Any) -> Any:
+def clock_of(value: Any) -> Any:
     match = re.fullmatch(r"([01]?[0-9]|2[0-4]):([0-5][0-9])", value) if isinstance(value, str) else None
     if match is None or (match[1] == "24" and match[2] != "00"):
         raise wrong("应为 24 小时制时间，例如 08:00", "a time of day such as 08:00 is expected (24-hour clock)")
@@ -60,7 +60,7 @@ _DAYS_ZH = ("周一", "周二", "周三", "周四", "周五", "周六", "周日"
 _DAY_NUMBER = {name: n for names in (_DAYS, _DAYS_ZH) for n, name in enumerate(names)} | {"周天": 6}
 
 
-def _weekdays(value: Any) -> Any:
+def weekdays_of(value: Any) -> Any:
     """`daily`, `mon-fri`, `sat`, or a list of such."""
     words = value if isinstance(value, list) else [value]
     chosen: set[int] = set()
@@ -129,11 +129,11 @@ _SECRET_SCHEMA = {
 
 Id = Annotated[str, Field(pattern=ID_PATTERN, max_length=64)]
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\r\n]+$")]
-Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema(_TEXT | {"examples": ["08:00", "24:00"]})]
+Clock = Annotated[time, BeforeValidator(clock_of), WithJsonSchema(_TEXT | {"examples": ["08:00", "24:00"]})]
 Day = Annotated[date, BeforeValidator(_date), WithJsonSchema(_TEXT | {"format": "date"})]
 Weekdays = Annotated[
     frozenset[int],
-    BeforeValidator(_weekdays),
+    BeforeValidator(weekdays_of),
     WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT}], "examples": ["daily", "mon-fri"]}),
 ]
 Size = Annotated[int, BeforeValidator(_bytes), WithJsonSchema({"anyOf": [{"type": "integer"}, _TEXT]})]

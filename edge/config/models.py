@@ -10,10 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from edge.config.calendar_models import CalendarModel, ExceptionModel, StopModel
 from edge.config.fields import (
     BucketName,
-    Clock,
-    Day,
     Id,
     Identified,
     Label,
@@ -25,7 +24,6 @@ from edge.config.fields import (
     Size,
     Strict,
     Type,
-    Weekdays,
     Word,
 )
 from ext.buckets import Bucket
@@ -41,32 +39,6 @@ class SiteModel(Strict):
     city: Word = Field(description="city, e.g. 新乡")
     timezone: Word = Field("Asia/Shanghai", description="IANA time zone of the shifts")
     name: Named | None = Field(None, description="what people call the site; default: its id")
-
-
-class BreakModel(Strict):
-    """A planned stop inside a shift."""
-
-    start: Clock
-    end: Clock
-
-
-class ShiftModel(Strict):
-    """One shift. An end at or before the start lies on the next day; its date is the date it starts on."""
-
-    name: Word
-    start: Clock
-    end: Clock
-    days: Weekdays = Field(frozenset(range(7)), description="daily (default), mon-fri, or a list such as [mon, sat]")
-    breaks: tuple[BreakModel, ...] = ()
-
-
-class CalendarModel(Identified):
-    """When machines are meant to produce. Without shifts: around the clock."""
-
-    id: Id = "default"
-    timezone: Word | None = Field(None, description="default: the site's")
-    shifts: tuple[ShiftModel, ...] = ()
-    holidays: tuple[Day, ...] = Field((), description="dates on which no shift starts")
 
 
 class LimitsModel(Strict):
@@ -235,6 +207,8 @@ class MachineModel(Identified):
     line: Word = Field("main", description="production line; becomes a tag")
     name: Named | None = None
     calendar: Id | None = Field(None, description="default: the only calendar")
+    exceptions: tuple[ExceptionModel, ...] = Field((), description="dates with other shifts, for this machine alone")
+    stops: tuple[StopModel, ...] = Field((), description="announced stops of this machine alone")
     product: ProductRef | None = Field(None, description="the product it makes, if always the same one")
     products: tuple[ProductRef, ...] | None = Field(None, description="products it can make; the first is the default")
     ideal_cycle_s: float | None = Field(None, gt=0, le=1e6, description="of this machine, for all its products")

@@ -80,15 +80,17 @@ def one(
     return None if value is None else Placed(document, path, value)
 
 
-def many(model: type[M], document: Document, path: KeyPath, problems: Problems) -> list[Placed[M]]:
-    """Validate each item of the list at `path`; absent = empty."""
+def many(
+    model: type[M], document: Document, path: KeyPath, problems: Problems, *, skip: Collection[str] = ()
+) -> list[Placed[M]]:
+    """Validate each item of the list at `path`, less its keys in `skip`; absent = empty."""
     items = document.at(path)
     if items is None:
         return []
     if not isinstance(items, list):
         problems.add(document.place(path), _text("list_type", {}))
         return []
-    placed = [one(model, document, (*path, index), problems) for index in range(len(items))]
+    placed = [one(model, document, (*path, index), problems, skip=skip) for index in range(len(items))]
     return [item for item in placed if item is not None]
 
 
