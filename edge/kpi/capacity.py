@@ -7,16 +7,22 @@ Words, each with its own denominator; none may stand for another:
     demonstrated  most good pieces the ledger holds in any stretch of 1 h, 8 h, 24 h, 3 d, 7 d
     sustained     the demonstrated output of 7 d, per day
 
-Rules of demonstrated output. Final rows only. A stretch counts if rows cover at least 95 % of it, at least 95 % of its
-planned time was observed, and no row in it carries a severe flag: what is doubtful is no proof. Pieces made outside
+Rules of demonstrated output. Final rows only. What is doubtful is no proof: a row with a flag of `DOUBTFUL` proves
+neither its pieces nor its time, and so costs only itself. A stretch counts if what is left covers at least 95 % of it
+and at least 95 % of its planned time was observed. A step of the clock (`SPOILING`) spoils every stretch it lies in:
+more time may have passed than the stretch says. So the figure is a lower bound of what was made. Pieces made outside
 shifts count, for they were made. Exact sums over whole rows; a stretch begins where a row begins.
 
-The fastest sustained cycle is found the same way, from all pieces of one product over half an hour: the cycle a machine
-has proved, to compare with the ideal one when performance exceeds 100 %.
+The fastest sustained cycle is found the same way, from all pieces of one product over half an hour: the calendar time
+per piece that a machine has proved it can keep up, to compare with the ideal cycle when performance exceeds 100 %. It
+is a mean over half an hour, not a percentile of single cycles: a poll does not see those.
+
+Rows come in order of time and are forgotten once they are older than the stretch: seven days of minutes at most.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,14 +36,15 @@ from ext.buckets import Flag
 DAY_NS = 24 * NS_PER_HOUR
 STRETCHES_NS: tuple[int, ...] = (NS_PER_HOUR, 8 * NS_PER_HOUR, DAY_NS, 3 * DAY_NS, 7 * DAY_NS)
 
-SEVERE = (
+DOUBTFUL = (
     Flag.AMBIGUOUS  # a count was a guess
-    | Flag.ESTIMATED  # pieces were spread over windows: a stretch may have got another's
-    | Flag.CLOCK_STEP  # the stretch may be longer than it says
+    | Flag.ESTIMATED  # pieces were spread over windows: this one may have got another's
     | Flag.STATE_CONFLICT  # counter and state contradict each other
     | Flag.COUNTER_FAULT
     | Flag.MANUAL_EDIT
 )
+SPOILING = Flag.CLOCK_STEP  # the stretch may be longer than it says
+SEVERE = DOUBTFUL | SPOILING
 
 
 # ---- designed --------------------------------------------------------------------------------------------------------
@@ -76,7 +83,7 @@ class Demonstrated:
     start_ns: int
     pieces: int
     coverage: Fraction  # observed part of its planned time; 1 where nothing was planned
-    flags: Flag  # of its rows; none is severe
+    flags: Flag  # of its rows, the doubtful ones too, whose pieces are not in it
 
     @property
     def per_day(self) -> Fraction:
@@ -89,12 +96,107 @@ class Demonstrated:
         return Fraction(self.length_ns, self.pieces) if self.pieces else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a stretch needs of a row."""
+
+    start_ns: int
+    end_ns: int
+    pieces: int  # proved
+    proved_ns: int  # calendar time
+    ppt_ns: int
+    observed_ns: int  # of planned time
+    flags: int
+
+
+class Best:
+    """The earliest of the best stretches of one length. Give it final rows in order of their start, then `found`."""
+
+    def __init__(self, length_ns: int, count: Callable[[Sums], int]) -> None:
+        self._length_ns = length_ns
+        self._count = count
+        self._rows: deque[_Seen] = deque()
+        self._pieces = self._proved_ns = self._ppt_ns = self._observed_ns = self._spoiled = 0
+        self._best: Demonstrated | None = None
+
+    def take(self, row: Row) -> None:
+        """One row more."""
+        while self._rows and row.end_ns > self._rows[0].start_ns + self._length_ns:
+            self._judge()
+            self._leave()
+        if row.end_ns - row.key.start_ns <= self._length_ns:
+            self._enter(row)
+
+    def found(self) -> Demonstrated | None:
+        """The best of all rows; there are no more. None where no stretch is proof."""
+        while self._rows:
+            self._judge()
+            self._leave()
+        return self._best
+
+    def _enter(self, row: Row) -> None:
+        sums = row.sums
+        doubtful = bool(sums.flags & DOUBTFUL)
+        seen = _Seen(
+            row.key.start_ns,
+            row.end_ns,
+            0 if doubtful else self._count(sums),
+            0 if doubtful else sums.all_ns,
+            sums.ppt_ns,
+            0 if doubtful else sums.ppt_ns - sums.unknown_ns,
+            sums.flags,
+        )
+        self._rows.append(seen)
+        self._add(seen, +1)
+
+    def _leave(self) -> None:
+        self._add(self._rows.popleft(), -1)
+
+    def _add(self, seen: _Seen, sign: int) -> None:
+        self._pieces += sign * seen.pieces
+        self._proved_ns += sign * seen.proved_ns
+        self._ppt_ns += sign * seen.ppt_ns
+        self._observed_ns += sign * seen.observed_ns
+        self._spoiled += sign * bool(seen.flags & SPOILING)
+
+    def _judge(self) -> None:
+        """Whether the stretch that begins with the oldest row is the best so far."""
+        if self._best is not None and self._pieces <= self._best.pieces:
+            return
+        if (
+            self._spoiled
+            or self._proved_ns * 100 < self._length_ns * COVERAGE_FLOOR_PERCENT
+            or self._observed_ns * 100 < self._ppt_ns * COVERAGE_FLOOR_PERCENT
+        ):
+            return
+        flags = Flag.NONE
+        for seen in self._rows:
+            flags |= Flag(seen.flags)
+        self._best = Demonstrated(
+            self._length_ns,
+            self._rows[0].start_ns,
+            self._pieces,
+            Fraction(self._observed_ns, self._ppt_ns) if self._ppt_ns else Fraction(1),
+            flags & ~DERIVED_FLAGS,
+        )
+
+
+def good_pieces(sums: Sums) -> int:
+    """All good pieces, outside the schedule too."""
+    return sums.gc + sums.unscheduled_gc
+
+
+def all_pieces(sums: Sums) -> int:
+    """All pieces, outside the schedule too."""
+    return sums.tc + sums.unscheduled_tc
+
+
 def demonstrated(rows: Iterable[Row], length_ns: int) -> Demonstrated | None:
     """Most good pieces in any stretch of `length_ns`. None where no stretch is proof.
 
     rows: minute or hour rows of one machine or of the last station of a line, each once.
     """
-    return _best(rows, length_ns, lambda sums: sums.gc + sums.unscheduled_gc)
+    return _best(rows, Best(length_ns, good_pieces))
 
 
 def demonstrated_all(rows: Iterable[Row]) -> Mapping[int, Demonstrated | None]:
@@ -105,59 +207,10 @@ def demonstrated_all(rows: Iterable[Row]) -> Mapping[int, Demonstrated | None]:
 
 def fastest_sustained(rows: Iterable[Row], product: str, length_ns: int = SUSPECT_RUN_NS) -> Demonstrated | None:
     """The stretch of `length_ns` in which most pieces of `product`, good or bad, were made: see `cycle_ns`."""
-    return _best(
-        (row for row in rows if row.key.product == product), length_ns, lambda sums: sums.tc + sums.unscheduled_tc
-    )
+    return _best((row for row in rows if row.key.product == product), Best(length_ns, all_pieces))
 
 
-@dataclass(slots=True)
-class _Stretch:
-    """Running sums of the rows inside the stretch."""
-
-    pieces: int = 0
-    all_ns: int = 0
-    ppt_ns: int = 0
-    unknown_ns: int = 0
-    severe: int = 0  # rows that spoil it
-
-    def take(self, row: Row, pieces: int, sign: int) -> None:
-        self.pieces += sign * pieces
-        self.all_ns += sign * row.sums.all_ns
-        self.ppt_ns += sign * row.sums.ppt_ns
-        self.unknown_ns += sign * row.sums.unknown_ns
-        self.severe += sign * bool(row.sums.flags & SEVERE)
-
-    def proves(self, length_ns: int) -> bool:
-        return (
-            not self.severe
-            and self.all_ns * 100 >= length_ns * COVERAGE_FLOOR_PERCENT
-            and (self.ppt_ns - self.unknown_ns) * 100 >= self.ppt_ns * COVERAGE_FLOOR_PERCENT
-        )
-
-
-def _best(rows: Iterable[Row], length_ns: int, count: Callable[[Sums], int]) -> Demonstrated | None:
-    """The earliest of the best stretches. Each row enters once and leaves once."""
-    ordered = sorted((row for row in rows if row.final), key=lambda row: row.key.start_ns)
-    stretch = _Stretch()
-    best: tuple[int, int, int] | None = None  # pieces, first row, end of the stretch
-    best_coverage = Fraction(1)
-    entered = 0
-    for first, row in enumerate(ordered):
-        while entered < len(ordered) and ordered[entered].end_ns <= row.key.start_ns + length_ns:
-            stretch.take(ordered[entered], count(ordered[entered].sums), +1)
-            entered += 1
-        if entered <= first:  # a row longer than the stretch
-            entered = first + 1
-            continue
-        if stretch.proves(length_ns) and (best is None or stretch.pieces > best[0]):
-            best = stretch.pieces, first, entered
-            observed_ns = stretch.ppt_ns - stretch.unknown_ns
-            best_coverage = Fraction(observed_ns, stretch.ppt_ns) if stretch.ppt_ns else Fraction(1)
-        stretch.take(row, count(row.sums), -1)
-    if best is None:
-        return None
-    pieces, first, end = best
-    flags = Flag.NONE
-    for row in ordered[first:end]:
-        flags |= Flag(row.sums.flags)
-    return Demonstrated(length_ns, ordered[first].key.start_ns, pieces, best_coverage, flags & ~DERIVED_FLAGS)
+def _best(rows: Iterable[Row], best: Best) -> Demonstrated | None:
+    for row in sorted((row for row in rows if row.final), key=lambda row: row.key.start_ns):
+        best.take(row)
+    return best.found()

@@ -24,7 +24,7 @@ edition that divide by FE + 1 are known from hearsay; here it is FE, and nothing
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate, zip_longest
 
@@ -84,18 +84,19 @@ def failures(
     *,
     from_ns: int,
     until_ns: int,
-    t3_ns: int,
+    t3_ns: int | Callable[[int], int],
     merge_ns: int = MERGE_NS,
     good: Sequence[tuple[int, int]] | None = None,
 ) -> list[Failure]:
     """Every failure of one machine, in order.
 
     stops: all stops of the record [from_ns, until_ns], in order of time, none overlapping; one that goes on ends at
-    `until_ns`. good: stretches (first ns, last ns) in which good pieces were counted, in order of time (`good_minutes`,
+    `until_ns`. t3_ns: how long a failure lasts at least, one for all or by its beginning (products differ). good: stretches (first ns, last ns) in which good pieces were counted, in order of time (`good_minutes`,
     or a piece's moment twice). Raises ValueError where stops overlap or leave the record.
     """
     record = _Record(stops, from_ns, until_ns)
-    events = [event for event in _events(record, merge_ns) if _counts(event, t3_ns)]
+    lasting = t3_ns if callable(t3_ns) else lambda _start_ns: t3_ns
+    events = [event for event in _events(record, merge_ns) if _counts(event, lasting(event[0].start_ns))]
     found: list[Failure] = []
     up_from_ns = restored_ns = from_ns
     for event, after in zip_longest(events, events[1:]):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.kpi.capacity import (
     DAY_NS,
-    SEVERE,
+    DOUBTFUL,
     STRETCHES_NS,
     attainment,
     demonstrated,
@@ -66,11 +66,17 @@ def test_the_best_hour_begins_at_any_minute() -> None:
 
 
 def test_what_is_doubtful_is_no_proof() -> None:
-    """One severe flag, low coverage, missing rows or rows not final: the stretch does not count."""
+    """A doubtful minute proves neither pieces nor time; a step of the clock, low coverage, missing rows or rows not
+    final leave no stretch.
+    """
     flat = minutes([1] * 60)
     assert demonstrated(flat, HOUR) is not None
-    for flag in SEVERE:
-        assert demonstrated([*flat[:-1], row(59, 1, flags=flag)], HOUR) is None, flag
+    for flag in DOUBTFUL:
+        found = demonstrated([*flat[:-1], row(59, 1, flags=flag)], HOUR)
+        assert found is not None, flag
+        assert (found.pieces, found.coverage, found.flags) == (59, Fraction(59, 60), flag)
+        assert demonstrated([*flat[:-4], *(row(m, 1, flags=flag) for m in range(56, 60))], HOUR) is None, flag
+    assert demonstrated([*flat[:-1], row(59, 1, flags=Flag.CLOCK_STEP)], HOUR) is None
     kept = demonstrated([*flat[:-1], row(59, 1, flags=Flag.ROLLOVER)], HOUR)
     assert kept is not None
     assert kept.flags == Flag.ROLLOVER
@@ -82,9 +88,9 @@ def test_what_is_doubtful_is_no_proof() -> None:
     assert demonstrated([], HOUR) is None
 
 
-def test_a_doubtful_hour_does_not_spoil_the_next() -> None:
-    """The best stretch without doubt is found beside a better one with."""
-    rows = [row(m, 10 if m < 60 else 2, flags=Flag.AMBIGUOUS if m == 30 else Flag.NONE) for m in range(180)]
+def test_a_spoiled_hour_does_not_spoil_the_next() -> None:
+    """The best stretch without a step of the clock is found beside a better one with."""
+    rows = [row(m, 10 if m < 60 else 2, flags=Flag.CLOCK_STEP if m == 30 else Flag.NONE) for m in range(180)]
     found = demonstrated(rows, HOUR)
     assert found is not None
     assert (found.pieces, found.start_ns) == (29 * 10 + 31 * 2, 31 * MINUTE)
@@ -108,21 +114,22 @@ def test_fastest_sustained_cycle() -> None:
     assert fastest_sustained(rows, "nobody") is None
 
 
-@given(st.lists(st.tuples(st.integers(0, 50), st.sampled_from((0, 0, 0, 0, 1, 2))), max_size=60), st.integers(1, 12))
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.sampled_from((0, 0, 0, 0, 0, 0, 1, 2, 3))), max_size=60),
+    st.integers(1, 40),
+)
 def test_two_fingers_find_what_a_search_finds(made: list[tuple[int, int]], length: int) -> None:
-    """Against trying every stretch: doubt (1) and missing rows (2) anywhere."""
-    rows = [
-        row(minute, good, flags=Flag.CLOCK_STEP if kind == 1 else Flag.NONE)
-        for minute, (good, kind) in enumerate(made)
-        if kind != 2
-    ]
+    """Against trying every stretch: steps of the clock (1), missing rows (2) and doubt (3) anywhere."""
+    flags = {0: Flag.NONE, 1: Flag.CLOCK_STEP, 3: Flag.AMBIGUOUS}
+    rows = [row(minute, good, flags=flags[kind]) for minute, (good, kind) in enumerate(made) if kind != 2]
     best = None
     for first in rows:
         start_ns, end_ns = first.key.start_ns, first.key.start_ns + length * MINUTE
         inside = [each for each in rows if start_ns <= each.key.start_ns and each.end_ns <= end_ns]
-        doubt = any(each.sums.flags for each in inside)
-        if not doubt and len(inside) * 100 >= length * 95:
-            pieces = sum(each.sums.gc for each in inside)
+        proof = [each for each in inside if not each.sums.flags & Flag.AMBIGUOUS]
+        spoiled = any(each.sums.flags & Flag.CLOCK_STEP for each in inside)
+        if not spoiled and len(proof) * 100 >= length * 95 and len(proof) * 100 >= len(inside) * 95:
+            pieces = sum(each.sums.gc for each in proof)
             best = pieces if best is None else max(best, pieces)
     found = demonstrated(reversed(rows), length * MINUTE)
     assert (found.pieces if found else None) == best

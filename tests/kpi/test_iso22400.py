@@ -33,7 +33,9 @@ from edge.kpi.elements import (
 from edge.kpi.failures import FailureSums, Stop, failures, sum_failures
 from edge.kpi.figure import Why
 from edge.kpi.iso22400 import KPIS, all_figures
+from edge.kpi.means import of_tier
 from edge.kpi.row import Sums
+from edge.plan import Capability
 from ext.buckets import N_BUCKETS, Bucket, Flag
 from ext.ledger import MachineLedger
 
@@ -64,11 +66,11 @@ VORNE = ledger(
 
 
 def value(found: Elements, key: str, tier: int = 4) -> float | None:
-    return all_figures(found, tier)[key].value
+    return all_figures(found, of_tier(tier))[key].value
 
 
 def why(found: Elements, key: str, tier: int = 4) -> Why | None:
-    return all_figures(found, tier)[key].why_null
+    return all_figures(found, of_tier(tier))[key].why_null
 
 
 # ---- the table -------------------------------------------------------------------------------------------------------
@@ -78,7 +80,7 @@ def test_the_table_is_the_standards() -> None:
     """34 figures in the standard's order, no key twice, each with a name in both languages."""
     assert [kpi.number for kpi in KPIS] == list(range(1, 35))
     assert len({kpi.key for kpi in KPIS}) == 34
-    assert list(all_figures(elements(VORNE), 4)) == [kpi.key for kpi in KPIS]
+    assert list(all_figures(elements(VORNE), of_tier(4))) == [kpi.key for kpi in KPIS]
     assert all(kpi.zh and kpi.en and kpi.formula and kpi.needs for kpi in KPIS)
     assert KPIS[24].clause == "8.25"
 
@@ -104,7 +106,7 @@ def test_published_worked_example() -> None:
     assert value(found, "scrap_ratio") == 423 / 19271
     assert value(found, "technical_efficiency") == 373 / 420
     assert value(found, "throughput_rate") == 19271 / 7
-    oee = all_figures(found, 4)["oee"]
+    oee = all_figures(found, of_tier(4))["oee"]
     assert (oee.numerator, oee.denominator) == (18848 * S, 25200 * S)
 
 
@@ -213,26 +215,29 @@ def test_no_failure_is_no_mtbf() -> None:
 
 
 def test_quality_is_counted_or_not() -> None:
-    """Without a good or reject counter OEE stands, with its flag, but no quality figure; with one it counts at any
-    tier.
+    """Without a good or reject counter OEE stands, with its flag, but no quality figure; with one there is one, even
+    where nothing but counters is read.
     """
     assumed = elements(ledger(run=100, nrt_ns=90, fpt_ns=90, tc=9, gc=9, flags=int(Flag.QUALITY_ASSUMED)))
     assert value(assumed, "oee", tier=0) == 0.9
     assert why(assumed, "quality_ratio", tier=0) == Why.NO_REJECT_COUNTER
     assert why(assumed, "scrap_ratio", tier=4) == Why.NO_REJECT_COUNTER
-    assert value(elements(VORNE), "quality_ratio", tier=1) == 18848 / 19271
+    means = of_tier(0) | {Capability.QUALITY}
+    assert all_figures(elements(VORNE), means)["quality_ratio"].value == 18848 / 19271
 
 
 def test_tiers_are_not_exceeded() -> None:
     """A machine with nothing but a counter has OEE, throughput and load; the rest says what is missing."""
     by_counter = {kpi.key for kpi in KPIS if value(replace(elements(VORNE), epc=Fraction(9)), kpi.key, 0) is not None}
-    counted = {"quality_ratio", "scrap_ratio"}
-    assert by_counter - counted == {"oee", "throughput_rate", "equipment_load_ratio"}
-    found = all_figures(elements(VORNE), 0)
-    missing = (found["availability"].why_null, found["technical_efficiency"].why_null, found["nee"].why_null)
-    assert missing == (Why.NEEDS_TIER_1, Why.NEEDS_TIER_2, Why.NEEDS_TIER_3)
+    assert by_counter == {"oee", "throughput_rate", "equipment_load_ratio"}
+    found = all_figures(elements(VORNE), of_tier(0))
+    assert found["availability"].why_null == found["technical_efficiency"].why_null == Why.NEEDS_TIER_1
+    found = all_figures(elements(VORNE), of_tier(2))
+    missing = (found["allocation_efficiency"].why_null, found["nee"].why_null, found["mtbf"].why_null)
+    assert missing == (Why.NEEDS_IDLE, Why.NEEDS_SETUP, Why.NEEDS_FAILURES)
+    assert all_figures(elements(VORNE), of_tier(1))["mtbf"].why_null == Why.NEEDS_TIER_2
     with pytest.raises(ValueError, match="tier"):
-        all_figures(elements(VORNE), 5)
+        all_figures(elements(VORNE), of_tier(5))
 
 
 # ---- choices said aloud ----------------------------------------------------------------------------------------------
@@ -326,7 +331,7 @@ def test_the_time_model_closes(sums: Sums) -> None:
 @given(ledgers())
 def test_one_figure_wherever_it_is_shown(sums: Sums) -> None:
     """The table and the figures of the live page are the same numbers."""
-    found = all_figures(elements(sums), 4)
+    found = all_figures(elements(sums), of_tier(4))
     for key, function in {
         "oee": figures.oee, "nee": figures.nee, "availability": figures.availability,
         "effectiveness": figures.performance, "setup_ratio": figures.setup_ratio,
@@ -340,7 +345,7 @@ def test_one_figure_wherever_it_is_shown(sums: Sums) -> None:
 def test_every_figure_is_finite_or_says_why(sums: Sums, tier: int, printed: bool) -> None:
     """Never NaN, never infinite, never empty without a reason, and the value is the division it shows."""
     found = elements(sums)
-    for each in all_figures(minor_stops_as_delay(found) if printed else found, tier).values():
+    for each in all_figures(minor_stops_as_delay(found) if printed else found, of_tier(tier)).values():
         assert (each.value is None) == (each.why_null is not None)
         if each.value is not None:
             assert isfinite(each.value)
@@ -352,7 +357,7 @@ def test_every_figure_is_finite_or_says_why(sums: Sums, tier: int, printed: bool
 def test_oee_of_one_product_is_the_product_of_its_factors(sums: Sums, pri_ns: int) -> None:
     """Exactly, in fractions: availability · effectiveness · quality ratio = OEE index."""
     sums.nrt_ns, sums.fpt_ns = sums.tc * pri_ns, sums.gc * pri_ns
-    found = all_figures(elements(sums), 4)
+    found = all_figures(elements(sums), of_tier(4))
     factors = [found[key] for key in ("availability", "effectiveness", "quality_ratio")]
     if all(factor.value is not None for factor in factors):
         product = Fraction(1)
