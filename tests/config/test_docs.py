@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from edge.config import compile_site, models
+from edge.config import calendar_models, compile_site, models
 from edge.config.fields import BUCKETS
 from edge.config.templates import config_folder
 
@@ -19,7 +19,7 @@ OF_TEMPLATES = (models.MachineTemplate, models.PlcTemplate, models.LimitsTemplat
 
 def keys() -> set[str]:
     found: set[str] = set()
-    for model in vars(models).values():
+    for model in (vars(models) | vars(calendar_models)).values():
         if isinstance(model, type) and issubclass(model, BaseModel) and model not in OF_TEMPLATES:
             found |= set(model.model_fields)
     return found - {"zh", "en", "range", "table", "base", "radix", "registers", "bytewise", "when", "bucket", "state"}
