@@ -1,17 +1,16 @@
 """`seamline check`: the compiled plan, printed for people in Chinese or English. No network, no secret shown.
 
-Each section is a list of lines; columns are aligned by display width, in which a Chinese character is two wide.
+Each section is a list of lines.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from edge.calendar import shift_of, slices
+from edge.config.columns import columns
 from edge.config.counters import gap_max_s
 from edge.errors import Text, language
 from edge.plan import (
@@ -70,21 +69,6 @@ def _seconds(ns: float) -> str:
     return f"{seconds:.4g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
-
-
-def _columns(rows: Iterable[Sequence[str]], indent: int = 4) -> list[str]:
-    """Rows as aligned columns."""
-    cells = [list(row) for row in rows]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    lines = []
-    for row in cells:
-        padded = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
-        lines.append(" " * indent + "  ".join(padded).rstrip())
-    return lines
-
-
 def _site(plan: SitePlan) -> list[str]:
     site = plan.site
     version = _t("配置版本", "config version")
@@ -110,10 +94,10 @@ def _modbus(device: ModbusDevice) -> list[str]:
             "  请求（功能码、地址、协议地址、长度、周期、预计总线时间）：",
             "  requests (function code, address, protocol address, length, interval, expected bus time):",
         ),
-        *_columns(_request_row(device, request) for request in device.requests),
+        *columns(_request_row(device, request) for request in device.requests),
         _load(device),
         _t("  点：", "  tags:"),
-        *_columns(_tag_row(device, tag) for tag in device.tags),
+        *columns(_tag_row(device, tag) for tag in device.tags),
     ]
 
 
@@ -173,7 +157,7 @@ def _opcua(device: OpcuaDevice) -> list[str]:
         _t("  安全：", "  security: ") + security + user,
         _t("  发布周期 ", "  publishing ") + _seconds(endpoint.publishing_ns),
         _t("  点（节点、采样）：", "  tags (node, sampling):"),
-        *_columns([tag.name, _node(tag.node, tag.index, tag.field), _seconds(tag.sampling_ns)] for tag in device.tags),
+        *columns([tag.name, _node(tag.node, tag.index, tag.field), _seconds(tag.sampling_ns)] for tag in device.tags),
     ]
 
 
@@ -190,11 +174,11 @@ def _machine(machine: Machine, plan: SitePlan) -> list[str]:
             "  计数（模数、最大速率、不致算错的最长间断）：",
             "  counters (modulus, maximum rate, longest gap that stays unambiguous):",
         ),
-        *_columns(_counter_row(machine, rule) for rule in machine.counters),
+        *columns(_counter_row(machine, rule) for rule in machine.counters),
         _t("  产品（理想节拍、慢、短停、停机）：", "  products (ideal cycle, slow, small stop, stop):"),
-        *_columns(_product_row(product, machine) for product in machine.products),
+        *columns(_product_row(product, machine) for product in machine.products),
         _t("  状态规则（第一条成立者为准）：", "  state rules (the first that holds):"),
-        *_columns(_rule_row(rule, machine) for rule in (*machine.states, machine.state_default)),
+        *columns(_rule_row(rule, machine) for rule in (*machine.states, machine.state_default)),
         *_process_values(machine),
     ]
 
@@ -265,7 +249,7 @@ def _calendar(calendar: Calendar, now_ns: int) -> list[str]:
         span = f"{_local(start_ns, zone)} – {_local(end_ns, zone)}"
         rows.append([span, _seconds(end_ns - start_ns), str(_SCHEDULE[schedule]), shift])
     title = _t("日历", "calendar") + f" {calendar.id}  {calendar.timezone}  "
-    return [title + _t("今后 24 小时：", "next 24 hours:"), *_columns(rows)]
+    return [title + _t("今后 24 小时：", "next 24 hours:"), *columns(rows)]
 
 
 def _local(t_ns: int, zone: ZoneInfo) -> str:
@@ -280,7 +264,7 @@ def _sinks(plan: SitePlan) -> list[str]:
         target = sink.database if sink.version == 1 else f"{sink.org}/{sink.bucket}"
         secret = _t("有密钥", "with a secret") if sink.token or sink.password else _t("无密钥", "without a secret")
         rows.append([sink.id, f"InfluxDB {sink.version}", sink.url, target, secret])
-    return [_t("数据库：", "databases:"), *_columns(rows)]
+    return [_t("数据库：", "databases:"), *columns(rows)]
 
 
 def _store(plan: SitePlan) -> list[str]:
