@@ -20,7 +20,7 @@ from dataclasses import replace
 from edge.calendar import ShiftInstance
 from edge.kpi.figures import doubts
 from edge.kpi.row import Row, RowKey, Sums
-from edge.kpi.windows import MINUTE_NS
+from edge.kpi.windows import MINUTE_NS, open_minute_ns
 from ext.buckets import Flag
 
 HOUR_NS = 60 * MINUTE_NS
@@ -45,7 +45,7 @@ def shift_spans(shifts: Iterable[ShiftInstance]) -> SpanOf:
 def sum_rows(rows: Iterable[Row], window: str, span_of: SpanOf, *, booked_ns: int) -> list[Row]:
     """Rows of `window` ("1h" with `hour_of`, "shift" with `shift_spans`) from minute rows, each given once.
 
-    Final are those that ended by the minute of `booked_ns`.
+    Final are those that ended before `booked_ns`.
     """
     windows = Rollup(window, span_of)
     windows.add(rows)
@@ -65,8 +65,8 @@ class Rollup:
         self._gather(self._open, rows)
 
     def finished(self, booked_ns: int) -> list[Row]:
-        """Final rows of the windows that ended by the minute of `booked_ns`, handed out once and forgotten."""
-        until_ns = booked_ns - booked_ns % MINUTE_NS
+        """Final rows of the windows that ended before `booked_ns`, handed out once and forgotten."""
+        until_ns = open_minute_ns(booked_ns)
         done = [key for key, row in self._open.items() if row.end_ns <= until_ns]
         return [_judged(self._open.pop(key), final=True) for key in done]
 

@@ -1,7 +1,7 @@
 """From the kernel's cells to minute rows. Pure. Hours and shifts are sums of these rows: `edge.kpi.rollup`.
 
 Theory. The kernel hands out cells (one minute x shift x product, possibly in several pieces that add up). A minute is
-final once the kernel has booked past its end: nothing before `booked_ns` ever changes again. Until then its row is
+final once the kernel has booked past its end: nothing before `booked_ns` changes again. Until then its row is
 provisional: the cells already handed out plus what a peek says. A row has a deterministic key, so writing it again
 replaces it, and provisional rows need no clean-up.
 
@@ -27,7 +27,7 @@ from typing import Any
 from edge.calendar import NO_SHIFT, ShiftInstance
 from edge.kpi.figures import doubts
 from edge.kpi.row import Row, RowKey, Sums
-from ext.buckets import N_BUCKETS
+from ext.buckets import N_BUCKETS, Flag
 from ext.ledger import CELL_FIELDS
 
 MINUTE_NS = 60_000_000_000
@@ -41,6 +41,13 @@ _BUCKETS = slice(_AT["run"], _AT["run"] + N_BUCKETS)
 _ADDED = tuple((f.name, _AT[f.name]) for f in fields(Sums) if f.name in _AT)
 _DUMP_VERSION = 1
 _SHIFTS_KEPT = 4  # names of past shifts that a dump carries: more than one open minute can touch
+
+
+def open_minute_ns(booked_ns: int) -> int:
+    """Start of the oldest minute that may still change. A piece seen on an edge was made before it, so a minute is over
+    once something beyond its end is booked.
+    """
+    return booked_ns - 1 - (booked_ns - 1) % MINUTE_NS
 
 
 def cell_to_sums(cell: Cell) -> Sums:
@@ -121,16 +128,26 @@ class MinuteBook:
         self._config_version = config_version
         self._names = _Names(products, shift_of)
         self._open: _Minutes = {}
+        self._doubts: list[tuple[int, int, int]] = []  # from, until, flags of whatever lies between
+
+    def doubt(self, from_ns: int, until_ns: int, flags: Flag) -> None:
+        """Minutes that touch [from_ns, until_ns) carry these flags, whoever brings them."""
+        entry = (from_ns - from_ns % MINUTE_NS, until_ns, int(flags))
+        if entry not in self._doubts:
+            self._doubts.append(entry)
 
     def add(self, cells: Iterable[Cell]) -> None:
         """Take in cells the kernel is done with."""
         _gather(self._open, self._names, cells)
 
     def finished(self, booked_ns: int) -> list[Row]:
-        """Final rows of every minute before that of `booked_ns`, given once and forgotten. Drain the kernel first."""
-        before_ns = booked_ns - booked_ns % MINUTE_NS
+        """Final rows of every minute that ended before `booked_ns`, given once and forgotten. Drain the kernel first."""
+        before_ns = open_minute_ns(booked_ns)
         done = [place for place in _in_order(self._open) if place.minute_ns < before_ns]
-        return [self._row(place, self._open.pop(place), final=True) for place in done]
+        rows = [self._row(place, self._open.pop(place), final=True) for place in done]
+        if self._doubts:
+            self._doubts = [doubt for doubt in self._doubts if doubt[1] > before_ns]
+        return rows
 
     def provisional(self, peeked: Iterable[Cell]) -> list[Row]:
         """Rows of the minutes that are not final, as they look now. Changes no row."""
@@ -148,6 +165,7 @@ class MinuteBook:
                 [place.minute_ns, place.product, place.shift, place.date, _nonzero(sums)]
                 for place, sums in self._open.items()
             ],
+            "doubts": self._doubts,
         }
         return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -159,8 +177,12 @@ class MinuteBook:
         saved = _read(blob)
         _gather(saved.minutes, saved.names, open_cells)
         self._open = saved.minutes
+        self._doubts = saved.doubts
 
     def _row(self, place: _Place, sums: Sums, *, final: bool) -> Row:
+        for from_ns, until_ns, flags in self._doubts:
+            if from_ns <= place.minute_ns < until_ns:
+                sums.flags |= flags
         sums.flags = int(doubts(sums))
         return Row(
             key=RowKey(self._machine, MINUTE, place.minute_ns, place.product, place.shift, place.date),
@@ -184,6 +206,7 @@ def _in_order(minutes: _Minutes) -> list[_Place]:
 class _Saved:
     names: _Names
     minutes: _Minutes
+    doubts: list[tuple[int, int, int]]
 
 
 def _read(blob: bytes) -> _Saved:
@@ -194,9 +217,10 @@ def _read(blob: bytes) -> _Saved:
         names = _Names(document["products"], None)
         names.shifts = {int(shift_id): (str(name), str(date)) for shift_id, name, date in document["shifts"]}
         minutes = {_Place(*where): _sums(numbers) for *where, numbers in document["minutes"]}
+        doubted = [(int(a), int(b), int(flags)) for a, b, flags in document.get("doubts", ())]
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a minute book, or a damaged one ({error!r}): start without it") from error
-    return _Saved(names, minutes)
+    return _Saved(names, minutes, doubted)
 
 
 def _nonzero(sums: Sums) -> dict[str, Any]:
