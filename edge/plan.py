@@ -217,7 +217,11 @@ class CounterRule:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A recipe: how long one piece takes at best, and where slow, small stop and stop begin (ns between pieces)."""
+    """A recipe: how long one piece takes at best, and where slow, small stop and stop begin (ns between pieces).
+
+    One of its versions: a product whose data change on a date is several of these with one id, which the kernel
+    accounts for apart and rows add up.
+    """
 
     id: str
     name: Name
@@ -226,6 +230,13 @@ class Product:
     small_stop_ns: int  # t2
     stop_ns: int  # t3
     code: int | None = None  # value of the PLC's recipe register that selects it
+    from_ns: int = field(default=0, metadata=LATER)  # UTC; holds from then until the next version; 0 = from ever
+    pieces_per_count: tuple[int, int, int] = field(default=(0, 0, 0), metadata=LATER)  # total, good, reject; 0 = theirs
+
+    @property
+    def key(self) -> str:
+        """Names this version among all products of a machine, whatever their order; ids contain no `@`."""
+        return f"{self.id}@{self.from_ns}" if self.from_ns else self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +321,8 @@ class Machine:
     hold_while: tuple[Condition, ...] = field(default=(), metadata=LATER)  # while all hold, the state read is stale
     epochs: tuple[EpochRule, ...] = field(default=(), metadata=LATER)
     state_times: tuple[StateTime, ...] = field(default=(), metadata=LATER)
+    flush_pieces: int = field(default=0, metadata=LATER)  # after a change, this many are still of the old product
+    flush_ns: int = field(default=0, metadata=LATER)  # and none later than this; 0 = no such limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +364,14 @@ class AgentSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingPlan:
+    """Keep a machine's readings in files beside the store, so that they can be replayed."""
+
+    machine: str
+    max_bytes: int  # of its files together; the oldest go first
+
+
+@dataclass(frozen=True, slots=True)
 class SitePlan:
     """Everything the agent follows."""
 
@@ -362,3 +383,4 @@ class SitePlan:
     machines: tuple[Machine, ...]
     sinks: tuple[InfluxSink, ...]
     agent: AgentSettings
+    recordings: tuple[RecordingPlan, ...] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from edge.config.calendar_checks import CalendarDraft
 from edge.config.calendars import (
@@ -27,20 +28,19 @@ from edge.config.models import (
     AgentModel,
     DeviceModel,
     MachineModel,
-    ProductModel,
     SinkModel,
     SiteFile,
     SiteModel,
 )
 from edge.config.problems import Place, Problems, suggest
-from edge.config.products import name_of
+from edge.config.products import name_of, read_products
 from edge.config.secrets import resolve
 from edge.config.sinks import plan_agent, plan_sink
 from edge.config.templates import MACHINES, PLCS, Templates, config_folder
 from edge.config.validate import Placed, known_keys, many, one
 from edge.config.version import config_version
 from edge.errors import Text
-from edge.plan import Calendar, Device, Site, SitePlan
+from edge.plan import Calendar, Device, OpcuaDevice, RecordingPlan, Site, SitePlan
 
 DEFAULT_CALENDAR = "around-the-clock"
 
@@ -81,6 +81,13 @@ def _text_of(path: Path, problems: Problems) -> str:
     return ""
 
 
+def _requests(device: Device) -> list[int]:
+    """By tag: which request reads it. A server pushes all of its tags in one sample."""
+    if isinstance(device, OpcuaDevice):
+        return [0] * len(device.tags)
+    return [number for number, request in enumerate(device.requests) for _ in range(request.count)]
+
+
 class _SiteCompiler:
     """One compilation; every method notes problems and returns what is usable."""
 
@@ -101,10 +108,12 @@ class _SiteCompiler:
         timezone = site.timezone if site is not None and known_zone(site.timezone) else "UTC"
         calendars = self._calendars(timezone)
         devices = self._devices()
-        machines = self._machines(devices, calendars)
+        machines = self._machines(devices, calendars, ZoneInfo(timezone))
         sinks = [plan_sink(sink, problems) for sink in self._unique(many(SinkModel, document, ("sinks",), problems))]
         agent = one(AgentModel, document, ("agent",), problems) if document.at(("agent",)) is not None else None
         finished, slots = self._finish_devices(devices)
+        for machine in machines:
+            machine.check(slots, problems)
         if problems or site is None:
             return None
         done = tuple(machine.finish(index, slots) for index, machine in enumerate(machines))
@@ -118,6 +127,11 @@ class _SiteCompiler:
             machines=done,
             sinks=tuple(sinks),
             agent=plan_agent(agent.value if agent is not None else AgentModel(), self._folder),
+            recordings=tuple(
+                RecordingPlan(machine.placed.value.id, recording.max_bytes)
+                for machine in machines
+                if (recording := machine.placed.value.recording) is not None
+            ),
         )
 
     def _template_folders(self) -> tuple[Path, ...]:
@@ -167,10 +181,11 @@ class _SiteCompiler:
                 self._unknown_template(placed, PLCS)
         return drafts
 
-    def _machines(self, devices: Mapping[str, Draft | None], calendars: Sequence[CalendarDraft]) -> list[MachineDraft]:
+    def _machines(
+        self, devices: Mapping[str, Draft | None], calendars: Sequence[CalendarDraft], zone: ZoneInfo
+    ) -> list[MachineDraft]:
         self._required("machines", Text("缺少 machines：要计数的设备", "machines is required: what is to be counted"))
-        listed = self._unique(many(ProductModel, self._document, ("products",), self._problems))
-        products = {placed.value.id: placed.value for placed in listed}
+        products = read_products(self._document, self._problems)
         drafts: list[MachineDraft] = []
         for placed in self._unique(many(MachineModel, self._document, ("machines",), self._problems)):
             if placed.value.device not in devices:
@@ -179,7 +194,7 @@ class _SiteCompiler:
             calendar = self._calendar_of(placed, calendars)
             template = self._templates.machine(placed.value.template)
             if template is not None:
-                drafts.append(draft_machine(placed, template, devices, products, calendar, self._problems))
+                drafts.append(draft_machine(placed, template, devices, products, calendar, zone, self._problems))
             else:
                 self._unknown_template(placed, MACHINES)
         return drafts
@@ -209,7 +224,8 @@ class _SiteCompiler:
                 devices.append(device)
                 names = [tag.name for tag in device.tags]
                 deadline_ns = device.endpoint.deadline_ns
-                slots.update((name, Slot(index, at, deadline_ns)) for at, name in enumerate(names))
+                requests = _requests(device)
+                slots.update((name, Slot(index, at, deadline_ns, requests[at])) for at, name in enumerate(names))
         return devices, slots
 
     def _unknown_template(self, placed: Placed[DeviceModel] | Placed[MachineModel], kind: str) -> None:

@@ -5,6 +5,8 @@ Rules.
   be guessed from the values. Signed types roll over at their positive half (PackML counts go 2 147 483 647 → 0).
 * The maximum rate is 1.2 x the fastest product's ideal rate unless given. It must not be below the ideal rate: true
   pieces would be taken for glitches.
+* Where the total counts good pieces alone (`total_includes_rejects: false`), it is the good counter; with rejects
+  beside it the total follows from both.
 * The longest gap over which a count stays unambiguous is modulus x multiplier / rate; a counter must be read at least
   twice in that time.
 """
@@ -14,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from edge.config.models import CounterModel, CounterName, MachineModel, MachineTemplate
+from edge.config.models import CounterModel, MachineModel, MachineTemplate
 from edge.config.problems import KeyPath, Problems, suggest
+from edge.config.signal_models import CounterName
 from edge.config.tags import MergedTag
 from edge.config.validate import Placed
 from edge.errors import Text
@@ -36,6 +39,7 @@ MODULUS = {
     DataType.I64: INT64_MAX,
     DataType.BCD16: 10**4,
     DataType.BCD32: 10**8,
+    DataType.F64: 1 << 53,  # whole numbers are exact up to here; OPC UA servers count and accumulate in Double
 }
 _BY_WIDTH = {16: DataType.U16, 32: DataType.U32}
 
@@ -58,10 +62,14 @@ def choose_counters(
     """The machine's counters. Where a width is given, the tag's type in `tags` follows it."""
     chosen: list[ChosenCounter] = []
     broken = False
+    includes = machine.value.total_includes_rejects
+    includes = template.value.total_includes_rejects if includes is None else includes
     for name, counter in COUNTERS.items():
         model = _merged(machine.value.counters, template.value.counters, name)
         if model is None:
             continue
+        if not includes:
+            counter = Counter.GOOD if name == "total" else counter
         own = name in machine.value.counters
         path: KeyPath = ("counters", name) if own else ("tags", model.tag or name)
         tag = tags.get(model.tag or name)
@@ -79,6 +87,13 @@ def choose_counters(
         if modulus is not None:
             rate = model.max_rate_per_s
             chosen.append(ChosenCounter(counter, tag.name, modulus, model.multiplier or 1, rate, path))
+    if len({c.counter for c in chosen}) < len(chosen):
+        what = Text(
+            "total 不含不良即为合格数，与 good 重复：请写 good: null",
+            "a total without rejects is the good count, and there is a good counter: switch one off (good: null)",
+        )
+        machine.add(problems, ("counters",), what)
+        chosen = [c for c in chosen if c.path[-1] != "good"]
     if not any(c.counter in (Counter.TOTAL, Counter.GOOD) for c in chosen) and not broken:
         what = Text("至少要有一个产量计数：total 或 good", "at least one output counter is required: total or good")
         machine.add(problems, ("counters",), what)
@@ -132,16 +147,22 @@ def _merged(
     return base.model_copy(update={field: getattr(over, field) for field in over.model_fields_set})
 
 
+def modulus_of(tag: MergedTag) -> int | None:
+    """What the tag's type holds, and so where it rolls over; None for a type that is no integer."""
+    return MODULUS.get(tag.spec.type or DataType.U16)
+
+
 def _modulus(
     model: CounterModel, tag: MergedTag, machine: Placed[MachineModel], path: KeyPath, problems: Problems
 ) -> int | None:
-    data_type = tag.spec.type or DataType.U16
-    capacity = MODULUS.get(data_type)
+    capacity = modulus_of(tag)
     if capacity is None:
+        data_type = tag.spec.type
         zh, en = f"计数器应为整数类型，而不是 {data_type}", f"a counter has an integer type, not {data_type}"
         tag.add(problems, "type", Text(zh, en), Text("u16、u32、bcd16 …", "u16, u32, bcd16 ..."))
         return None
     if model.modulus is not None and model.modulus > capacity:
+        data_type = tag.spec.type or DataType.U16
         zh = f"模数超出类型 {data_type} 的范围 {capacity}"
         en = f"the modulus is beyond the range {capacity} of type {data_type}"
         machine.add(problems, (*path, "modulus"), Text(zh, en))

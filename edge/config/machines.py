@@ -9,19 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from edge.config.counters import ChosenCounter, choose_counters, rate_of
 from edge.config.devices import Draft
-from edge.config.models import DefaultStateModel, MachineModel, MachineTemplate, ProductModel
+from edge.config.evidence import Evidence, choose_evidence
+from edge.config.models import DefaultStateModel, MachineModel, MachineTemplate
 from edge.config.problems import Problems, suggest
-from edge.config.products import choose_products, name_of, plan_product
-from edge.config.rules import NamedRule, choose_rules, tier_of
+from edge.config.products import SiteProducts, choose_products, name_of, plan_product
+from edge.config.rules import NamedCondition, NamedRule, choose_rules
 from edge.config.tags import MergedTag, merge_tags
+from edge.config.tiers import ORDER, capabilities_of, tier_of
 from edge.config.validate import Placed
 from edge.errors import Text
 from edge.plan import (
     Condition,
     CounterRule,
+    EpochRule,
     FaultText,
     Machine,
     Name,
@@ -29,6 +33,7 @@ from edge.plan import (
     Product,
     Signal,
     StateRule,
+    StateTime,
 )
 
 NS_PER_S = 1_000_000_000
@@ -42,6 +47,7 @@ class Slot:
     device: int
     tag: int
     deadline_ns: int  # how late a reply of the device may be and still be taken
+    request: int = 0  # of its device; 0 where a server pushes everything in one sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,21 @@ class MachineDraft:
     products: tuple[Product, ...]
     product_signal: str | None
     fault_code: str | None
+    evidence: Evidence
     poll_ns: int
     hold_ns: int
+
+    def check(self, slots: Mapping[str, Slot], problems: Problems) -> None:
+        """Signals that are one fact must be read at once."""
+        places = [slots.get(f"{self.placed.value.id}.{name}") for name in self.evidence.together]
+        if len({(slot.device, slot.request) for slot in places if slot is not None}) > 1:
+            names = ", ".join(self.evidence.together)
+            what = Text(
+                f"{names} 须在同一请求中读取，否则会拼出从未有过的状态",
+                f"{names} must be read in one request, or they give a state that never was",
+            )
+            hint = Text("把它们放在相邻地址、相同 interval_s", "put them side by side, with the same interval_s")
+            self.placed.add(problems, ("together",), what, hint)
 
     def finish(self, index: int, slots: Mapping[str, Slot]) -> Machine:
         """The machine of the plan. `slots` are the places of all tags by `machine.tag`."""
@@ -68,23 +87,35 @@ class MachineDraft:
         names = [name for name, tag in self.tags.items() if tag.spec.process is None or name in used]
         at = {name: position for position, name in enumerate(names)}
         place = {name: slots[f"{model.id}.{name}"] for name in self.tags}
+        states, counters = tuple(self._rule(rule, at) for rule in self.rules), self._counters(at, place)
+        state_times = tuple(
+            StateTime(at[time.tag], time.bucket, time.unit_ns, time.modulus) for time in self.evidence.state_times
+        )
+        flush = model.flush or self.template.flush
+        capabilities = capabilities_of(
+            self.tags,
+            states,
+            counters,
+            fault_code=self.fault_code is not None,
+            faults=self._faults(),
+            product=self.product_signal is not None or model.product is not None,
+            order=any(condition.signal == ORDER for rule in self.rules for condition in rule.when),
+            state_times=state_times,
+        )
         return Machine(
             index=index,
             id=model.id,
             kind=model.template,
             line=model.line,
             name=name_of(model.name or self.template.label, model.id),
-            tier=tier_of(names),
+            tier=tier_of(capabilities),
             calendar=self.calendar,
             hold_ns=self.hold_ns,
             poll_ns=self.poll_ns,
             signals=tuple(Signal(name, place[name].device, place[name].tag) for name in names),
-            states=tuple(self._rule(rule, at) for rule in self.rules),
+            states=states,
             state_default=StateRule((), self.default.bucket, self.default.state),
-            counters=tuple(
-                CounterRule(c.counter, at[c.tag], c.modulus, rate, c.multiplier, place[c.tag].deadline_ns)
-                for c, rate in self.counters
-            ),
+            counters=counters,
             products=self.products,
             product_signal=None if self.product_signal is None else at[self.product_signal],
             product_default=0,
@@ -95,17 +126,33 @@ class MachineDraft:
             ),
             capacity_note=model.counts or self.template.counts,
             oee_target=model.oee_target,
+            capabilities=capabilities,
+            together=tuple(at[name] for name in self.evidence.together),
+            hold_while=tuple(self._condition(condition, at) for condition in self.evidence.hold_while),
+            epochs=tuple(EpochRule(at[tag], when) for tag, when in self.evidence.epochs),
+            state_times=state_times,
+            flush_pieces=flush.pieces if flush is not None else 0,
+            flush_ns=round(flush.within_s * NS_PER_S) if flush is not None else 0,
         )
 
     def _used(self) -> set[str]:
         named = {condition.signal for rule in self.rules for condition in rule.when}
         named.update(counter.tag for counter, _ in self.counters)
+        named |= self.evidence.names
         return named | {name for name in (self.product_signal, self.fault_code) if name is not None}
 
     @staticmethod
-    def _rule(rule: NamedRule, at: Mapping[str, int]) -> StateRule:
-        when = tuple(Condition(at[c.signal], c.values, c.negate) for c in rule.when)
-        return StateRule(when, rule.bucket, rule.state)
+    def _condition(condition: NamedCondition, at: Mapping[str, int]) -> Condition:
+        return Condition(at[condition.signal], condition.values, condition.negate)
+
+    def _rule(self, rule: NamedRule, at: Mapping[str, int]) -> StateRule:
+        return StateRule(tuple(self._condition(c, at) for c in rule.when), rule.bucket, rule.state)
+
+    def _counters(self, at: Mapping[str, int], place: Mapping[str, Slot]) -> tuple[CounterRule, ...]:
+        return tuple(
+            CounterRule(c.counter, at[c.tag], c.modulus, rate, c.multiplier, place[c.tag].deadline_ns)
+            for c, rate in self.counters
+        )
 
     def _faults(self) -> tuple[FaultText, ...]:
         merged = dict(self.template.faults) | dict(self.placed.value.faults)
@@ -128,8 +175,9 @@ def draft_machine(
     placed: Placed[MachineModel],
     template: Placed[MachineTemplate],
     devices: Mapping[str, Draft | None],
-    site_products: Mapping[str, ProductModel],
+    site_products: SiteProducts,
     calendar: str,
+    zone: ZoneInfo,
     problems: Problems,
 ) -> MachineDraft:
     """Settle one machine by name and give its tags to the devices. What is wrong goes to `problems`."""
@@ -139,12 +187,13 @@ def draft_machine(
     rules, default = choose_rules(placed, template, tags, problems)
     product_signal = _signal("product_signal", placed, template, tags, problems) if model.product is None else None
     fault_code = _signal("fault_code", placed, template, tags, problems)
+    evidence = choose_evidence(placed, template, tags, problems)
     _give_tags(placed, tags, devices, problems)
     used = {c.signal for rule in rules for c in rule.when} | {counter.tag for counter in counters}
-    used |= {name for name in (product_signal, fault_code) if name is not None}
+    used |= evidence.state_names | {name for name in (product_signal, fault_code) if name is not None}
     poll_ns = max((_interval_ns(placed, tags[name], devices) for name in used), default=NS_PER_S)
     chosen = choose_products(placed, template, site_products, problems)
-    products = tuple(plan_product(product, poll_ns, placed, problems) for product in chosen)
+    products = tuple(plan_product(product, poll_ns, zone, placed, problems) for product in chosen)
     ideal_rate = NS_PER_S / min((product.ideal_cycle_ns for product in products), default=NS_PER_S)
     return MachineDraft(
         placed=placed,
@@ -157,6 +206,7 @@ def draft_machine(
         products=products,
         product_signal=product_signal,
         fault_code=fault_code,
+        evidence=evidence,
         poll_ns=poll_ns,
         hold_ns=_hold_ns(placed, poll_ns, problems),
     )

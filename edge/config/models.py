@@ -26,6 +26,15 @@ from edge.config.fields import (
     Type,
     Word,
 )
+from edge.config.signal_models import (
+    Condition,
+    CounterName,
+    EpochModel,
+    FlushModel,
+    PiecesPerCount,
+    Since,
+    StateTimeModel,
+)
 from ext.buckets import Bucket
 from protocols.modbus.tags import WordOrder
 
@@ -146,15 +155,10 @@ class CounterModel(Strict):
     multiplier: int | None = Field(None, ge=1, le=1_000_000, description="pieces per count")
 
 
-CounterName = Literal["total", "good", "reject"]
-
-
 class StateModel(Strict):
     """If all conditions hold, time goes to this bucket."""
 
-    when: Annotated[dict[str, Any], Field(min_length=1)] = Field(
-        description="signal: value, signal: [values], or signal: {not: value or values}"
-    )
+    when: Condition = Field(description="signal: value, signal: [values], or signal: {not: value or values}")
     bucket: BucketName
     state: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=40)]
 
@@ -181,8 +185,13 @@ class ProductModel(Identified):
     """A product: how long one piece takes at best, and where slow, small stop and stop begin."""
 
     name: Named | None = None
+    since: Since | None = Field(None, description="local date from which on what this entry says holds")
     ideal_cycle_s: float | None = Field(
         None, gt=0, le=1e6, description="best time of one piece; 60 / pieces per minute"
+    )
+    per_min: float | None = Field(None, gt=0, le=1e6, description="instead of ideal_cycle_s: pieces per minute at best")
+    pieces_per_count: PiecesPerCount | None = Field(
+        None, description="cavities, masks per pulse: one number, or {total: 4, reject: 1}"
     )
     code: int | None = Field(None, description="value of the PLC's recipe register that selects it")
     slow_s: float | None = Field(None, gt=0, description="t1; default 1.05 x ideal cycle")
@@ -196,6 +205,12 @@ def _named(value: Any) -> Any:
 
 
 ProductRef = Annotated[ProductModel, BeforeValidator(_named, json_schema_input_type=str | ProductModel)]
+
+
+class RecordingModel(Strict):
+    """Keep the readings the ledger uses in files beside the store, to be replayed."""
+
+    max_bytes: Size = Field(ge=1_000_000, description="of all its files, e.g. 100 MB; the oldest go first")
 
 
 class MachineModel(Identified):
@@ -215,6 +230,18 @@ class MachineModel(Identified):
     hold_s: float | None = Field(
         None, gt=0, le=3600, description="a state is believed this long; default max(3 x poll, 5 s)"
     )
+    total_includes_rejects: bool | None = Field(
+        None, description="true: the total counts rejected pieces too; false: good pieces alone"
+    )
+    epoch: tuple[EpochModel, ...] | None = Field(None, description="signals that prove a restart of PLC or counters")
+    state_times: tuple[StateTimeModel, ...] | None = Field(
+        None, description="the PLC's own hours counters: they repair gaps in the connection"
+    )
+    together: tuple[Id, ...] | None = Field(
+        None, description="signals that are one fact: unless read in one sample, the state before holds"
+    )
+    hold_while: Condition | None = Field(None, description="while this holds, the state read is stale and not believed")
+    flush: FlushModel | None = Field(None, description="pieces of the old product counted after a change")
     counters: dict[CounterName, CounterModel | None] = Field({})
     tags: dict[Id, TagModel | None] = Field({}, description="overrides and additions; null switches a tag off")
     states: tuple[StateModel, ...] | None = Field(None, description="replaces the template's rules; first match wins")
@@ -223,6 +250,7 @@ class MachineModel(Identified):
     product_signal: Id | None = Field(None, description="signal that carries the recipe number")
     faults: dict[Code, FaultModel | None] = Field({}, description="by code; added to the template's or replacing them")
     counts: Word | None = Field(None, description="counting point: made, sterilised, released ...")
+    recording: RecordingModel | None = Field(None, description="keep the readings, to be replayed")
     oee_target: float = Field(0.85, gt=0, le=1, description="what the plan expects of scheduled time; gives the target")
 
 
@@ -293,6 +321,12 @@ class MachineTemplate(Strict):
     counters: dict[CounterName, CounterModel | None]
     states: tuple[StateModel, ...] = ()
     state_default: DefaultStateModel = DefaultStateModel()
+    total_includes_rejects: bool = True
+    epoch: tuple[EpochModel, ...] = ()
+    state_times: tuple[StateTimeModel, ...] = ()
+    together: tuple[Id, ...] = ()
+    hold_while: Condition | None = None
+    flush: FlushModel | None = None
     fault_code: Id | None = None
     product_signal: Id | None = None
     products: tuple[ProductModel, ...]

@@ -1,29 +1,24 @@
-"""State rules by name, and the tier of a machine: what can honestly be said of it with the signals it has."""
+"""State rules by name: which of the template's rules a machine with these signals can follow.
+
+Rules.
+* A rule on a signal the site switched off can never hold and is left out; so is what only it could tell.
+* `true` means "not 0", so that it fits a bit, a recipe number and an order's text alike; `false` means 0 or empty.
+* Where no rule that is left leads to RUN, nothing says that the machine runs: counts decide whenever no rule holds,
+  and the thresholds of its product turn a pause into a small stop and then into a stop.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from edge.config.models import DefaultStateModel, MachineModel, MachineTemplate
-from edge.config.problems import Place, Problems, suggest
+from edge.config.problems import KeyPath, Place, Problems, suggest
 from edge.config.validate import Placed
 from edge.errors import Text
 from ext.buckets import Bucket
 
-# Tier by tier: one signal of every group must be there. Tier 4 also accounts for its own time or jobs.
-_TIERS: tuple[tuple[frozenset[str], ...], ...] = (
-    (frozenset({"run", "state", "phase"}),),
-    (frozenset({"good", "reject"}), frozenset({"fault", "fault_code"})),
-    (
-        frozenset({"starved"}),
-        frozenset({"blocked"}),
-        frozenset({"mode"}),
-        frozenset({"product_id"}),
-    ),
-    (frozenset({"acc_time", "state_time", "job_id"}),),
-)
 COUNTING = DefaultStateModel(bucket=Bucket.RUN, state="counting")
 
 
@@ -45,42 +40,37 @@ class NamedRule:
     state: str
 
 
-def tier_of(signals: Collection[str]) -> int:
-    """0 … 4: counts only; + run; + quality, faults; + causes, mode, recipe; + the machine's own time or jobs."""
-    tier = 0
-    for groups in _TIERS:
-        if not all(group & set(signals) for group in groups):
-            break
-        tier += 1
-    return tier
-
-
 def choose_rules(
     machine: Placed[MachineModel], template: Placed[MachineTemplate], tags: Collection[str], problems: Problems
 ) -> tuple[list[NamedRule], DefaultStateModel]:
-    """The rules in order. A rule on a signal the site switched off can never hold and is left out.
-
-    Without any rule there is nothing but the counter: the machine is RUN while it counts, and the thresholds of its
-    product turn a pause into a small stop and then into a stop.
-    """
+    """The rules in order, and what holds where none does."""
     own = machine.value.states
     origin, models = (template, template.value.states) if own is None else (machine, own)
     known = set(template.value.tags) | set(machine.value.tags)
     rules: list[NamedRule] = []
     for index, model in enumerate(models):
-        when = [
-            _condition(
-                signal, wanted, known, origin.document.place((*origin.path, "states", index, "when", signal)), problems
-            )
-            for signal, wanted in model.when.items()
-        ]
-        conditions = tuple(condition for condition in when if condition is not None and condition.signal in tags)
-        if len(conditions) == len(when):
-            rules.append(NamedRule(conditions, model.bucket, model.state))
+        when = conditions_of(model.when, known, origin, ("states", index, "when"), problems)
+        if all(condition.signal in tags for condition in when) and len(when) == len(model.when):
+            rules.append(NamedRule(when, model.bucket, model.state))
     default = machine.value.state_default or template.value.state_default
-    if not rules and machine.value.state_default is None:
+    if machine.value.state_default is None and not any(rule.bucket is Bucket.RUN for rule in rules):
         default = COUNTING
     return rules, default
+
+
+def conditions_of(
+    when: Mapping[str, Any],
+    known: Collection[str],
+    origin: Placed[MachineModel] | Placed[MachineTemplate],
+    path: KeyPath,
+    problems: Problems,
+) -> tuple[NamedCondition, ...]:
+    """The conditions written at `path`; what is wrong goes to `problems` and is left out."""
+    place = origin.document.place
+    read = (
+        _condition(name, wanted, known, place((*origin.path, *path, name)), problems) for name, wanted in when.items()
+    )
+    return tuple(condition for condition in read if condition is not None)
 
 
 def _condition(
@@ -92,8 +82,10 @@ def _condition(
         return None
     negate = isinstance(wanted, dict) and set(wanted) == {"not"}
     values = wanted["not"] if negate else wanted
+    if values is True:
+        return NamedCondition(signal, frozenset({0}), not negate)
     values = values if isinstance(values, list) else [values]
-    if not values or not all(isinstance(value, int) for value in values):  # a bool is an int: true is 1
+    if not values or not all(isinstance(value, int) for value in values):  # a bool is an int: false is 0
         zh = "应为 true、false、整数、整数列表，或 {not: …}"
         en = "true, false, a whole number, a list of them, or {not: ...} is expected"
         problems.add(place, Text(zh, en))

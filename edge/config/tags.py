@@ -48,13 +48,18 @@ class MergedTag:
 def merge_tags(
     machine: Placed[MachineModel], template: Placed[MachineTemplate], problems: Problems
 ) -> dict[str, MergedTag]:
-    """Every tag the machine has, in the template's order, additions last. Switched-off tags are left out."""
+    """Every tag the machine has, in the template's order, additions last. Switched-off tags are left out.
+
+    `null` in a template is a signal that it knows what to do with and most machines lack: it is there once the site
+    file says where it lies.
+    """
     merged: dict[str, MergedTag] = {}
     own = machine.value.tags
-    for name, spec in template.value.tags.items():
-        if spec is None or (name in own and own[name] is None):
-            continue
+    for name, known in template.value.tags.items():
         over = own.get(name)
+        spec = known or (TagModel() if over is not None else None)
+        if spec is None or (name in own and over is None):
+            continue
         fields = frozenset(over.model_fields_set) if over is not None else frozenset[str]()
         merged[name] = MergedTag(name, _over(spec, over), machine, template, fields)
     for name, spec in own.items():

@@ -31,7 +31,7 @@ def test_the_plan_is_printed_in_english(monkeypatch: pytest.MonkeyPatch) -> None
         "ns=2;s=Filler.Status.StateCurrent",
         "tier T3",
         "10000",  # modulus of a counter that rolls over after 9999
-        "run = 1",
+        "run ≠ 0",
         "09-21 22:13 – 09-22 08:00  9.78 h  scheduled  夜班 (2026-09-21)",
         "InfluxDB 1  http://127.0.0.1:8086",
         "a power cut loses at most 1 s",
