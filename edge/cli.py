@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 
 from edge import __version__
@@ -16,6 +17,7 @@ from edge.arguments import EXIT_USAGE, Parser
 from edge.errors import ConfigError, SeamlineError, Text
 
 EXIT_DISAGREES = 1  # the command ran and found something wrong
+MOST_DAYS = 800  # that a calendar is printed for
 MOST_WATERMARK_S = 86_400.0  # a replay keeps that much of every machine in memory
 
 HEAVY = ("simulate", "demo")  # their options come from the simulator, which the agent must not import
@@ -121,6 +123,18 @@ def build_parser(chosen: str = "") -> Parser:
     )
     _site_file(check)
 
+    calendar = _add(
+        commands,
+        "calendar",
+        _calendar,
+        Text(
+            "打印一段日子的每个班次（本地时间、UTC、计划分钟），核对轮班用",
+            "print every shift of some dates (local time, UTC, planned minutes), to check a rotation by",
+        ),
+    )
+    _site_file(calendar)
+    _calendar_options(calendar)
+
     replay = _add(
         commands,
         "replay",
@@ -197,6 +211,45 @@ def _site_file(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _calendar_options(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--calendar", metavar="ID", help=str(Text("只看这个日历", "only this calendar")))
+    which.add_argument(
+        "--machine",
+        metavar="ID",
+        help=str(Text("这台机的日历，含它自己的例外", "the calendar of this machine, its own exceptions included")),
+    )
+    parser.add_argument(
+        "--from",
+        dest="first",
+        metavar="DATE",
+        type=_date,
+        help=str(Text("从哪天起，默认今天", "first date, default today")),
+    )
+    parser.add_argument(
+        "--days", metavar="N", type=_days, default=7, help=str(Text("几天，默认 7", "how many dates, default 7"))
+    )
+    parser.add_argument("--json", action="store_true", help=str(Text("以 JSON 输出", "print JSON")))
+
+
+def _date(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = date.min
+    if not 1970 <= day.year <= 2200:  # what instants of 64 bits can hold, with room around it
+        said = Text(f"应为日期，例如 2026-03-01，实为 {text!r}", f"a date such as 2026-03-01 expected, got {text!r}")
+        raise argparse.ArgumentTypeError(str(said))
+    return day
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_DAYS:
+        said = Text(f"应为 1–{MOST_DAYS} 天，实为 {text!r}", f"1 to {MOST_DAYS} days expected, got {text!r}")
+        raise argparse.ArgumentTypeError(str(said))
+    return int(text)
+
+
 def _replay_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--readings",
@@ -256,6 +309,18 @@ def _check(options: argparse.Namespace) -> int:
     from edge.config.check import render
 
     print(render(load(options.config, os.environ), SystemClock().now_ns()))
+    return 0
+
+
+def _calendar(options: argparse.Namespace) -> int:
+    from edge.clock import SystemClock
+    from edge.config import load
+    from edge.config.calendar_listing import choose, listing, listing_json, today
+
+    calendars = choose(load(options.config, os.environ), options.calendar, options.machine)
+    first = options.first or today(calendars, SystemClock().now_ns())
+    show = listing_json if options.json else listing
+    print(show(calendars, first, options.days).rstrip())
     return 0
 
 

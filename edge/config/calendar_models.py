@@ -11,22 +11,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from edge.config.fields import Clock, Day, Id, Identified, Named, Strict, Weekdays, Word, clock_of, weekdays_of, wrong
+from edge.config.fields import Clock, Id, Identified, Named, Strict, Weekdays, Word, clock_of, weekdays_of, wrong
 
 LONGEST_RANGE_DAYS = 366
 LONGEST_CYCLE_DAYS = 366
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 _TEXT = {"type": "string"}
 
 
 def _day(value: Any) -> date:
+    """A date that instants of 64 bits can hold, with room around it."""
     try:
-        return date.fromisoformat(value)
+        day = date.fromisoformat(value)
     except (TypeError, ValueError):
-        zh, en = (
-            "应为日期 2026-10-01 或一段 2026-10-01..2026-10-07",
-            "a date such as 2026-10-01 is expected, or a range",
-        )
-        raise wrong(zh, f"{en} 2026-10-01..2026-10-07") from None
+        raise wrong("应为日期，例如 2026-10-01", "a date such as 2026-10-01 is expected") from None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise wrong(f"年份应在 {FIRST_YEAR}–{LAST_YEAR}", f"a year from {FIRST_YEAR} to {LAST_YEAR} is expected")
+    return day
 
 
 def _days(value: Any) -> Any:
@@ -73,6 +74,7 @@ def _like(value: Any) -> Any:
     return next(iter(days))
 
 
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema(_TEXT | {"format": "date"})]
 Days = Annotated[
     tuple[date, date], BeforeValidator(_days), WithJsonSchema(_TEXT | {"examples": ["2026-10-01..2026-10-07"]})
 ]

@@ -6,7 +6,7 @@ A validator that refuses says what is expected, in both languages, and never rep
 from __future__ import annotations
 
 import re
-from datetime import date, time
+from datetime import time
 from enum import Enum
 from typing import Annotated, Any
 
@@ -46,13 +46,6 @@ def clock_of(value: Any) -> Any:
     if match is None or (match[1] == "24" and match[2] != "00"):
         raise wrong("应为 24 小时制时间，例如 08:00", "a time of day such as 08:00 is expected (24-hour clock)")
     return time(int(match[1]) % 24, int(match[2]))
-
-
-def _date(value: Any) -> Any:
-    try:
-        return date.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise wrong("应为日期，例如 2026-10-01", "a date such as 2026-10-01 is expected") from None
 
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -130,7 +123,6 @@ _SECRET_SCHEMA = {
 Id = Annotated[str, Field(pattern=ID_PATTERN, max_length=64)]
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\r\n]+$")]
 Clock = Annotated[time, BeforeValidator(clock_of), WithJsonSchema(_TEXT | {"examples": ["08:00", "24:00"]})]
-Day = Annotated[date, BeforeValidator(_date), WithJsonSchema(_TEXT | {"format": "date"})]
 Weekdays = Annotated[
     frozenset[int],
     BeforeValidator(weekdays_of),
