@@ -157,7 +157,7 @@ def _row(kpi: Kpi) -> str:
     unit = "" if kpi.unit == "1" else kpi.unit
     cells = (
         str(kpi.number), kpi.clause, kpi.zh, f"{kpi.en} `{kpi.key}`", kpi.formula, needs, tier, kpi.trend.value, unit,
-        kpi.note,
+        f"{kpi.note.zh} · {kpi.note.en}" if kpi.note else "",
     )  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 

@@ -34,7 +34,10 @@ from edge.kpi.row import Row, Sums
 from ext.buckets import Flag
 
 DAY_NS = 24 * NS_PER_HOUR
-STRETCHES_NS: tuple[int, ...] = (NS_PER_HOUR, 8 * NS_PER_HOUR, DAY_NS, 3 * DAY_NS, 7 * DAY_NS)
+LENGTHS: Mapping[int, str] = MappingProxyType(
+    {NS_PER_HOUR: "1h", 8 * NS_PER_HOUR: "8h", DAY_NS: "24h", 3 * DAY_NS: "3d", 7 * DAY_NS: "7d"}
+)
+STRETCHES_NS: tuple[int, ...] = tuple(LENGTHS)
 
 DOUBTFUL = (
     Flag.AMBIGUOUS  # a count was a guess

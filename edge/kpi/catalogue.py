@@ -258,9 +258,9 @@ _ASSUMED = Name(
 )
 _PROOF = (Why.NOT_DEMONSTRATED, Why.NEEDS_MINUTES)
 _RECORD = Name(
-    "只在 totals 中。可疑的分钟（计数有歧义、分摊、状态冲突、计数器故障、人工修改）不计件、不算覆盖；时钟跳变使整段作废",
-    "in totals only. A doubtful minute (ambiguous, estimated, conflict, counter fault, edited) proves neither pieces nor "
-    "time; a step of the clock spoils the stretch",
+    "只在 totals 中。可疑的分钟（计数歧义、分摊、状态冲突、计数器故障、人工修改）不计件也不算覆盖；时钟跳变使整段作废",
+    "in totals only. A doubtful minute (ambiguous, estimated, conflict, counter fault, edited) proves neither pieces "
+    "nor time; a step of the clock spoils the stretch",
 )
 
 # fmt: off
@@ -392,7 +392,7 @@ def _pieces(known: Evidence, pieces: int) -> Figure:
     return divide(pieces, known.sums.tc, Why.NO_OUTPUT)
 
 
-# ---- the 34 of ISO 22400-2, in the same form ---------------------------------------------------------------------------
+# ---- the 34 of ISO 22400-2, in the same form -------------------------------------------------------------------------
 
 _FACTOR_NUMBERS = frozenset({6, 7, 8, 9})
 _TIME_NUMBERS = frozenset({3, 4, 5, 11, 12, 30})

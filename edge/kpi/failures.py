@@ -91,8 +91,9 @@ def failures(
     """Every failure of one machine, in order.
 
     stops: all stops of the record [from_ns, until_ns], in order of time, none overlapping; one that goes on ends at
-    `until_ns`. t3_ns: how long a failure lasts at least, one for all or by its beginning (products differ). good: stretches (first ns, last ns) in which good pieces were counted, in order of time (`good_minutes`,
-    or a piece's moment twice). Raises ValueError where stops overlap or leave the record.
+    `until_ns`. t3_ns: how long a failure lasts at least, one for all or by its beginning (products differ). good:
+    stretches (first ns, last ns) in which good pieces were counted, in order of time (`good_minutes`, or a piece's
+    moment twice). Raises ValueError where stops overlap or leave the record.
     """
     record = _Record(stops, from_ns, until_ns)
     lasting = t3_ns if callable(t3_ns) else lambda _start_ns: t3_ns

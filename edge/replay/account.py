@@ -13,12 +13,14 @@ changes goes on from its checkpoint under the new rule, as a live one does when 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from edge.calendar import NO_SHIFT, shift_of
 from edge.calendar.feed import Stretch, runs_out, stretch
+from edge.kpi import catalogue
+from edge.kpi.catalogue import Scope
+from edge.kpi.evidence import Evidence
 from edge.kpi.figures import doubts
 from edge.kpi.rollup import SHIFT, Rollup, shift_spans
 from edge.kpi.row import Row, RowKey, Sums
@@ -27,9 +29,17 @@ from edge.machines.kernel import APART_NS, new_kernel
 from edge.machines.observer import NO_STATE, Observer
 from edge.machines.signals import used_signals
 from edge.plan import Calendar, Machine, Signal
-from edge.replay.document import correction_document, row_document, stop_document, total_document
+from edge.replay.document import (
+    correction_document,
+    figures_document,
+    known_document,
+    row_document,
+    stop_document,
+    total_document,
+)
+from edge.replay.evidence import Record
 from edge.replay.readings import Reading
-from edge.replay.spool import Spool, to_json
+from edge.replay.spool import Document, Spool, to_json
 from ext.buckets import Bucket, Flag
 from ext.ledger import MachineLedger
 from protocols.reading import TagImage
@@ -42,7 +52,9 @@ class Account:
 
     def __init__(self, machine: Machine, calendar: Calendar, config_version: str, revise: Revise) -> None:
         self.machine = machine
-        self.windows = Spool()
+        self.windows = Spool()  # sums; their figures stand line by line in `_figures`
+        self._figures = Spool()
+        self.record = Record(machine)
         self.stops = Spool()
         self.corrections = Spool()
         self.shifts: list[Row] = []
@@ -77,24 +89,33 @@ class Account:
     # ---- samples ----
 
     def sample(self, t_ns: int, readings: Sequence[Reading]) -> None:
-        """Everything that was read at `t_ns`; of one signal the last counts."""
-        image, late_ns = self._image, self._late_ns
+        """Everything that was read at `t_ns`; of one signal the last counts. No sample where all of it waits."""
+        image, late_ns, sampled = self._image, self._late_ns, False
         for slot, value, quality, late in readings:
             if image.t_ns[slot] == t_ns and (image.i64[slot] != value or image.quality[slot] != quality):
                 self._contradicted.add(t_ns - t_ns % MINUTE_NS)
+            image.i64[slot], image.quality[slot], image.t_ns[slot] = value, quality, t_ns
+            if late >= 0:
+                sampled = True
+            else:
+                late = ~late
             if late != late_ns[slot]:
                 late_ns[slot] = late
                 self._respect_lateness()
-            image.i64[slot], image.quality[slot], image.t_ns[slot] = value, quality, t_ns
+        if not sampled:
+            return
         kernel = self._kernel
         elapsed_ns = t_ns - kernel.t_ns if kernel.started else 0
         if elapsed_ns > APART_NS:
             self._settle()
+            self.record.stopped(kernel.t_ns, t_ns, Bucket.UNKNOWN, 0)
             self._begin()
             kernel, elapsed_ns = self._kernel, 0
         if self._stretch is None or runs_out(self._stretch, t_ns):
             self._stretch = self._cover(t_ns)
         sample = self._observer.sample(t_ns)
+        if sample.bucket == Bucket.BREAKDOWN:
+            self.record.note(t_ns, sample.state)
         kernel.push(t_ns, elapsed_ns, sample.bucket, sample.fault_code, sample.product, sample.mask, *sample.counters)
         self.span = (self.span[0] if self.span else t_ns, t_ns)
         if t_ns >= self._drain_ns:
@@ -136,6 +157,7 @@ class Account:
         self.shifts += self._rollup.finished(self._kernel.booked_ns)
         for stop in self._kernel.stops():
             self.stops.add(to_json(stop_document(*stop, is_open=False)))
+            self.record.stopped(*stop)
         for correction in self._kernel.corrections():
             self.corrections.add(to_json(correction_document(correction)))
 
@@ -147,12 +169,16 @@ class Account:
         self._take(self._book.provisional(cells))
         if bucket not in (NO_STATE, Bucket.RUN) and since_ns < t_ns:
             self.stops.add(to_json(stop_document(since_ns, t_ns, bucket, fault_code, is_open=True)))
+            self.record.stopped(since_ns, t_ns, bucket, fault_code)
 
     def _take(self, minutes: Iterable[Row]) -> None:
         rows = [self._revise(self._doubted(row)) for row in minutes]
         self._contradicted.difference_update([row.key.start_ns for row in rows])
         for row in rows:
             self.windows.add(to_json(row_document(row)))
+            figures = catalogue.figures(self.record.of_window(row), Scope.WINDOW)
+            self._figures.add(to_json(figures_document(figures)))
+            self.record.take(row)
             self.total.add(row.sums)
             self._revision += row.revision
         self._rollup.add(rows)
@@ -169,6 +195,7 @@ class Account:
         self.shifts += self._rollup.provisional(())
         self.shifts.sort(key=lambda row: (row.key.start_ns, row.key.shift, row.key.product))
         self.total.flags = int(doubts(self.total))
+        self.record.close(self.span)
 
     # ---- results ----
 
@@ -180,11 +207,30 @@ class Account:
         )
 
     @property
-    def totals(self) -> dict[str, Any]:
-        """The sum of all windows."""
-        return total_document(self.total, self.span, self._revision, self.machine.tier, self._config_version)
+    def window_lines(self) -> Iterator[str]:
+        """Windows with their figures, and the failures that began in them."""
+        record = self.record
+        for number, (window, found) in enumerate(zip(self.windows, self._figures, strict=True)):
+            yield f'{window[:-1]}, "fe": {to_json(record.fe_of(number))}, "figures": {found}}}'
+
+    @property
+    def shift_documents(self) -> Iterator[Document]:
+        """Shifts with all their figures."""
+        for row in self.shifts:
+            yield row_document(row) | known_document(self.record.of_shift(row), Scope.SHIFT)
+
+    @property
+    def known(self) -> Evidence:
+        """Everything known of the machine."""
+        return self.record.of_total(self.total)
+
+    @property
+    def totals(self) -> Document:
+        """The sum of all windows, with every figure there is."""
+        sums = total_document(self.total, self.span, self._revision, self.machine.tier, self._config_version)
+        return sums | known_document(self.known, Scope.TOTAL) | self.record.proved()
 
     def close(self) -> None:
         """Let go of the temporary files."""
-        for spool in (self.windows, self.stops, self.corrections):
+        for spool in (self.windows, self._figures, self.stops, self.corrections):
             spool.close()

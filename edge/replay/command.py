@@ -15,7 +15,7 @@ from edge.plan import SitePlan
 from edge.replay import table
 from edge.replay.account import Account
 from edge.replay.against import Comparison
-from edge.replay.document import row_document
+from edge.replay.document import failure_document
 from edge.replay.passes import Replayed, replayed
 from edge.replay.spool import to_json
 
@@ -76,11 +76,13 @@ def write_ledgers(accounts: Iterable[Account], write: Write) -> None:
     for number, account in enumerate(accounts):
         write(",\n" if number else "\n")
         write(f'{json.dumps(account.machine.id)}: {{"windows": ')
-        _write_list(account.windows, write)
+        _write_list(account.window_lines, write)
         write(', "shifts": ')
-        _write_list((to_json(row_document(row)) for row in account.shifts), write)
+        _write_list(map(to_json, account.shift_documents), write)
         write(', "stops": ')
         _write_list(account.stops, write)
+        write(', "failures": ')
+        _write_list((to_json(failure_document(failure)) for failure in account.record.failures), write)
         write(', "corrections": ')
         _write_list(account.corrections, write)
         write(f', "totals": {to_json(account.totals)}}}')

@@ -1,52 +1,31 @@
 """Rows of the ledger as JSON objects, and every figure with its numerator and denominator. Pure.
 
 Rules. All sums of a row are printed, not only those a figure needs, so that who reads them can close every waterfall.
-A figure is null where its denominator is 0: undefined is not zero. Names of time classes and flags are those of the
-page, in lower case.
+A figure is null where its denominator is 0 or where the machine's signals cannot tell it, and says why: undefined is
+not zero. Numerators and denominators are whole numbers (of ns, of pieces, or of a fraction of them, both alike), only
+of measured values they are not. Names of time classes and flags are those of the page, in lower case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from fractions import Fraction
+from math import lcm
 from typing import Any
 
-from edge.kpi import figures
+from edge.kpi import catalogue, figures
+from edge.kpi.capacity import Demonstrated
+from edge.kpi.catalogue import CATALOGUE, Scope
+from edge.kpi.evidence import Evidence
+from edge.kpi.failures import Failure
+from edge.kpi.figure import Figure, Number
 from edge.kpi.row import SUM_COLUMNS, Row, Sums
 from ext.buckets import Bucket, Correction, Counter, Flag
 
 _CLASS = tuple(bucket.name.lower() for bucket in Bucket)
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A ratio of two integers; `edge.kpi.figures` has the function of the same name, with its source."""
-
-    numerator: Callable[[Sums], int]
-    denominator: Callable[[Sums], int]
-
-    def of(self, sums: Sums) -> dict[str, int | float | None]:
-        """Numerator, denominator, and the quotient correctly rounded once."""
-        part, whole = self.numerator(sums), self.denominator(sums)
-        return {"numerator": part, "denominator": whole, "value": part / whole if whole else None}
-
-
-FIGURES = {
-    "oee": Figure(lambda s: s.fpt_ns, lambda s: s.ppt_ns),
-    "availability": Figure(lambda s: s.rt_ns, lambda s: s.ppt_ns),
-    "performance": Figure(lambda s: s.nrt_ns, lambda s: s.rt_ns),
-    "quality": Figure(lambda s: s.fpt_ns, lambda s: s.nrt_ns),
-    "ooe": Figure(lambda s: s.fpt_ns, figures.operating_ns),
-    "teep": Figure(lambda s: s.fpt_ns + s.unscheduled_fpt_ns, lambda s: s.all_ns),
-    "nee": Figure(
-        lambda s: (s.rt_ns + figures.setup_ns(s)) * s.fpt_ns,
-        lambda s: s.ppt_ns * s.rt_ns,
-    ),
-    "utilisation": Figure(lambda s: s.ppt_ns, lambda s: s.all_ns),
-    "setup_ratio": Figure(figures.setup_ns, lambda s: s.rt_ns + figures.setup_ns(s)),
-    "scrap_ratio": Figure(lambda s: s.sc, lambda s: s.tc),
-    "piece_yield": Figure(lambda s: s.gc, lambda s: s.tc),
-}
+_BOUNDED = frozenset(each.key for each in CATALOGUE if each.bounds)
 
 
 def flag_words(flags: int) -> list[str]:
@@ -55,7 +34,7 @@ def flag_words(flags: int) -> list[str]:
 
 
 def row_document(row: Row) -> dict[str, Any]:
-    """A window or a shift."""
+    """A window or a shift, without its figures."""
     key = row.key
     return {
         "start_ns": key.start_ns,
@@ -70,7 +49,7 @@ def row_document(row: Row) -> dict[str, Any]:
 def total_document(
     sums: Sums, span: tuple[int, int] | None, revision: int, tier: int, config_version: str
 ) -> dict[str, Any]:
-    """All windows of a machine together. `span`: first and last sample, None where there was none."""
+    """All windows of a machine together, without their figures. `span`: first and last sample, or None."""
     start_ns, end_ns = span or (None, None)
     about = {"start_ns": start_ns, "end_ns": end_ns, "product": None, "shift": None, "shift_date": None}
     return about | _sums_document(sums, revision, tier, config_version)
@@ -89,8 +68,67 @@ def _sums_document(sums: Sums, revision: int, tier: int, config_version: str) ->
         "revision": revision,
         "tier": tier,
         "config_version": config_version,
-        "figures": {name: figure.of(sums) for name, figure in FIGURES.items()},
     }
+
+
+# ---- figures ---------------------------------------------------------------------------------------------------------
+
+
+def figures_document(found: Mapping[str, Figure]) -> dict[str, dict[str, Any]]:
+    """Figures by key, in the order of the table."""
+    return {key: _figure(figure, bounded=key in _BOUNDED) for key, figure in found.items()}
+
+
+def known_document(known: Evidence, scope: Scope) -> dict[str, Any]:
+    """What follows a row's sums: the failures that began in it, and its figures."""
+    fe = known.failures.fe if known.failures is not None else None
+    return {"fe": fe, "figures": figures_document(catalogue.figures(known, scope))}
+
+
+def _figure(figure: Figure, *, bounded: bool) -> dict[str, Any]:
+    numerator, denominator = _whole(figure.numerator, figure.denominator)
+    document: dict[str, Any] = {"numerator": numerator, "denominator": denominator, "value": figure.value}
+    if bounded:
+        document |= {"low": figure.low, "high": figure.high}
+    if figure.why_null is not None:
+        document["why"] = figure.why_null.code
+    return document
+
+
+def _whole(*parts: Number | None) -> list[int | float | None]:
+    """Fractions times what makes both whole."""
+    scale = lcm(*(part.denominator for part in parts if isinstance(part, int | Fraction)))
+    return [int(part * scale) if isinstance(part, int | Fraction) else part for part in parts]
+
+
+def demonstrated_document(best: Demonstrated | None) -> dict[str, Any] | None:
+    """The best stretch of one length."""
+    if best is None:
+        return None
+    return {
+        "start_ns": best.start_ns,
+        "length_ns": best.length_ns,
+        "pieces": best.pieces,
+        "coverage": float(best.coverage),
+        "flags": flag_words(best.flags),
+    }
+
+
+def failure_document(failure: Failure) -> dict[str, Any]:
+    """A failure event. `end_ns` and `ttr_ns` are null while it goes on."""
+    return {
+        "start_ns": failure.start_ns,
+        "end_ns": failure.end_ns,
+        "fault_code": failure.fault_code,
+        "breakdowns": failure.breakdowns,
+        "down_ns": failure.down_ns,
+        "tbf_ns": failure.tbf_ns,
+        "ttf_ns": failure.ttf_ns,
+        "ttr_ns": failure.ttr_ns,
+    }
+
+
+# ---- events ----------------------------------------------------------------------------------------------------------
 
 
 def stop_document(start_ns: int, end_ns: int, bucket: int, fault_code: int, *, is_open: bool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 Document = Mapping[str, Any]
 
 
-def to_json(document: Document) -> str:
+def to_json(document: Document | int | None) -> str:
     """One line; keys in their order, texts as they are."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False)
 
