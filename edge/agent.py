@@ -38,6 +38,7 @@ from edge.outbox.store import Outbox
 from edge.plan import SitePlan
 from edge.poll.factory import make_poller
 from edge.recorder import META_ALIVE, Recorder
+from edge.recording.recording import record
 from edge.sinks.factory import make_sink
 from edge.supervise import supervise
 from edge.view import Viewer
@@ -79,8 +80,13 @@ class Runtime:
             Delivery(self._outbox, sink, clock, batch_bytes=settings.batch_bytes)
             for sink, settings in zip(self._sinks, plan.sinks, strict=True)
         ]
-        self._recorder = Recorder(plan, self._lives, self._hub, values, self._pollers, self._outbox, clock)
-        self._viewer = Viewer(plan, self._lives, self._hub, self._pollers, self._deliveries, clock, started_ns)
+        self._recording = record(plan, self._lives, clock)
+        self._recorder = Recorder(
+            plan, self._lives, self._hub, values, self._pollers, self._outbox, clock, self._recording
+        )
+        self._viewer = Viewer(
+            plan, self._lives, self._hub, self._pollers, self._deliveries, clock, started_ns, self._recording
+        )
         self._metrics: Metrics | None = None
         agent = plan.agent
         self._page = Page(self._viewer.snapshot, self._scrape, agent.page_host, agent.page_port, agent.language)
@@ -122,11 +128,13 @@ class Runtime:
 
     async def _remember(self) -> None:
         now_ns = self._clock.now_ns()
-        checkpoints = await self._outbox.load_checkpoints()
+        checkpoints, meta = await self._outbox.load_checkpoints(), await self._outbox.load_meta()
         for life in self._lives:
             since_ns = life.restore(checkpoints.get(f"machine:{life.machine.id}"), now_ns)
             life.remember(await self._outbox.ledger_rows(life.machine.id, MINUTE, since_ns, now_ns + HOUR_NS))
-        alive = (await self._outbox.load_meta()).get(META_ALIVE)
+        if self._recording is not None:
+            self._recording.begin(meta)
+        alive = meta.get(META_ALIVE)
         if alive is not None and now_ns - int(alive) > GAP_NS:
             detail = str(
                 Text(

@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 
 from edge import __version__, supervise
 from edge.clock import Clock
-from edge.snapshot import DeviceView, Figures, MachineView, SinkView, Snapshot, StoreView
+from edge.snapshot import DeviceView, Figures, MachineView, RecordingView, SinkView, Snapshot, StoreView
 from ext.buckets import Bucket
 
 CACHE_NS = 1_000_000_000  # two scrapers, or one that is too eager, cost one rendering a second
@@ -170,6 +170,11 @@ _STORE: tuple[_Gauge[StoreView] | _Counter[StoreView], ...] = (
         lambda s: _seconds(s.last_commit_age_ms),
     ),
 )
+_RECORDING: tuple[_Gauge[RecordingView] | _Counter[RecordingView], ...] = (
+    _Gauge("seamline_recording_up", "1 while readings are being recorded.", lambda r: not r.error),
+    _Gauge("seamline_recording_size_bytes", "Size of the recorded readings on disk.", lambda r: r.size_bytes),
+    _Counter("seamline_recording_dropped_readings_total", "Readings that were not recorded.", lambda r: r.dropped),
+)
 _SINK: tuple[_Gauge[SinkView] | _Counter[SinkView], ...] = (
     _Gauge("seamline_sink_waiting", "1 while the database does not take data.", lambda s: s.state == "waiting"),
     _Gauge("seamline_sink_backlog_records", "Records not delivered yet.", lambda s: s.backlog_records),
@@ -245,6 +250,8 @@ class SnapshotCollector(Collector):
         yield from _families(_DEVICE, ("device",), [((device.id,), device) for device in snapshot.devices])
         yield from _families(_STORE, (), [((), snapshot.store)])
         yield from _families(_SINK, ("sink",), [((sink.id,), sink) for sink in snapshot.sinks])
+        recordings = [((recording.machine,), recording) for recording in snapshot.recordings]
+        yield from _families(_RECORDING, ("machine",), recordings)
 
 
 def _families(

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edge import __version__
 from edge.clock import Clock
@@ -31,6 +31,7 @@ from edge.outbox.store import Outbox
 from edge.plan import SitePlan
 from edge.points import RecordClass
 from edge.poll.factory import Poller
+from edge.recording.recording import Recording
 from ext.buckets import Bucket
 
 MINUTE_NS = 60_000_000_000
@@ -67,6 +68,7 @@ class Recorder:
         pollers: Sequence[Poller],
         outbox: Outbox,
         clock: Clock,
+        recording: Recording | None = None,
     ) -> None:
         self._plan = plan
         self._lives = lives
@@ -74,6 +76,7 @@ class Recorder:
         self._values = values
         self._pollers = pollers
         self._clock = clock
+        self._recording = recording
         self._committer = Committer(outbox, clock, plan.agent.commit_ns, self._tell_shed)
         self._encoder = Encoder(plan.site)
         self._queue = deque(lives)  # whose turn it is
@@ -130,11 +133,19 @@ class Recorder:
 
     async def commit(self) -> bool:
         """Gather and make durable. False where the disk refused: the batch is kept and tried again with the next."""
-        return await self._committer.commit(self.gather())
+        return await self._commit(closing=False)
 
     async def flush(self) -> bool:
         """The last commit: open windows as they stand."""
-        return await self._committer.commit(self.gather(closing=True))
+        return await self._commit(closing=True)
+
+    async def _commit(self, *, closing: bool) -> bool:
+        """Recorded readings go to their files first: what the store explains must be there to be replayed."""
+        batch = self.gather(closing=closing)
+        if self._recording is not None:
+            positions = await self._recording.write(self._recording.take())
+            batch = replace(batch, meta=(*batch.meta, *positions))
+        return await self._committer.commit(batch)
 
     def gather(self, *, closing: bool = False) -> Batch:
         """One instant of the whole agent."""

@@ -122,6 +122,16 @@ class SinkView:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingView:
+    """The recorded readings of one machine."""
+
+    machine: str
+    size_bytes: int
+    dropped: int  # readings that were not written, since the agent began
+    error: str  # why nothing is written now; "" = it is
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole agent at one moment."""
 
@@ -136,3 +146,4 @@ class Snapshot:
     devices: tuple[DeviceView, ...]
     store: StoreView
     sinks: tuple[SinkView, ...]
+    recordings: tuple[RecordingView, ...] = ()

@@ -11,6 +11,7 @@ from edge.machines.life import MachineLife
 from edge.outbox.facts import StoreStats
 from edge.plan import Device, ModbusDevice, SitePlan
 from edge.poll.factory import Poller
+from edge.recording.recording import Recording
 from edge.snapshot import DeviceView, Snapshot, StoreView
 
 NO_STATS = StoreStats(0, 0, 0, 0, None, None, "")
@@ -31,6 +32,7 @@ class Viewer:
         deliveries: Sequence[Delivery],
         clock: Clock,
         started_ns: int,
+        recording: Recording | None = None,
     ) -> None:
         self._plan = plan
         self._lives = lives
@@ -39,6 +41,7 @@ class Viewer:
         self._deliveries = deliveries
         self._clock = clock
         self._started_ns = started_ns
+        self._recording = recording
         self.store: StoreStats = NO_STATS
 
     def snapshot(self) -> Snapshot:
@@ -57,6 +60,7 @@ class Viewer:
             devices=tuple(self._device(index, device) for index, device in enumerate(self._plan.devices)),
             store=self._store(now_ns),
             sinks=tuple(delivery.view(self.store) for delivery in self._deliveries),
+            recordings=self._recording.views() if self._recording is not None else (),
         )
 
     def _device(self, index: int, device: Device) -> DeviceView:

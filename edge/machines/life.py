@@ -34,6 +34,7 @@ from edge.machines.observer import NO_STATE, UNSEEN, Observer, Sample
 from edge.machines.pace import Pace, Timeline
 from edge.machines.report import figures_of, merged
 from edge.plan import Calendar, Machine, Name, Signal
+from edge.recording.tape import Tape
 from edge.snapshot import MachineView
 from ext.buckets import Bucket, Correction
 from ext.ledger import MachineLedger
@@ -78,6 +79,7 @@ class MachineLife:
         self._left: list[Row] = []  # last rows of a life that is over
         self.since_ns = 0  # first sample ever, as far as the store knows; 0 = none yet
         self._corrections = dict.fromkeys(Correction, 0)
+        self.tape: Tape | None = None  # writes down every sample, where that is wanted
 
     @property
     def trigger(self) -> Signal | None:
@@ -101,6 +103,8 @@ class MachineLife:
         self._pace.mark(t_ns, self._kernel.made[0])
         self._timeline.begin(t_ns)
         self.since_ns = self.since_ns or t_ns
+        if self.tape is not None:
+            self.tape.sample(t_ns, self._images)
 
     def _elapsed_ns(self, t_ns: int, monotonic_ns: int) -> int:
         if not self._kernel.started:

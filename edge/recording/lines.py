@@ -1,9 +1,9 @@
 """The lines of a recording: CSV as `docs/replay.md` has it, and the names of the files they lie in.
 
-    time_ns,machine,signal,value,quality,late_max_ns
-    1760000000000000000,tape-01,total,40812,good,1000000000
+    time_ns,machine,signal,value,quality,late_max_ns,waits
+    1760000000000000000,tape-01,total,40812,good,1000000000,0
 
-A file of readings from elsewhere may leave the last column away: then its times are exact.
+A file of readings from elsewhere has no use for the last two columns: its times are exact, and each is a sample.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from pathlib import Path
 
 HEADER = ("time_ns", "machine", "signal", "value", "quality")
 LATE_MAX = "late_max_ns"  # the value may have been read this much earlier or later than `time_ns` says
-HEADER_LINE = ",".join((*HEADER, LATE_MAX)) + "\n"
+WAITS = "waits"  # 1: the ledger took no sample then, the reading waited for the next one
+OPTIONAL = (LATE_MAX, WAITS)
+HEADER_LINE = ",".join((*HEADER, *OPTIONAL)) + "\n"
 
 PACKED = ".csv.gz"
 SUFFIXES = (".csv", PACKED)

@@ -6,8 +6,9 @@
 Rules. A value is what the PLC shows: the raw integer, before scale and multiplier. `true` and `false` are 1 and 0, a
 number with a fraction is rounded to the nearest integer (as a float tag is when it is read live), and a bad reading
 needs no value. Every signal of the machine's template is known; one that the ledger does not use is checked and left
-out, and so are process values. `product` is another word for the signal that selects the product. A sixth column,
-`late_max_ns`, says how far the reading may really lie from its time; without it times are exact.
+out, and so are process values. `product` is another word for the signal that selects the product. Two more columns may
+follow: `late_max_ns`, how late the reading may have come (without it times are exact), and `waits`, 1 where the ledger
+took no sample at this time, so that the reading waits for the machine's next one.
 
 A folder is all its files, one after the other by name. The last line of a file that an agent recorded may be torn, by a
 kill or because the agent is writing it now: without its end it says nothing.
@@ -20,7 +21,7 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol, Self
 
@@ -28,7 +29,7 @@ from edge.config.problems import suggest
 from edge.errors import ConfigError, Problem, Text
 from edge.machines.signals import used_signals
 from edge.plan import Machine
-from edge.recording.lines import HEADER, LATE_MAX, PACKED, files_of, is_segment
+from edge.recording.lines import HEADER, LATE_MAX, OPTIONAL, PACKED, WAITS, files_of, is_segment
 from protocols.reading import Quality
 
 MOST = 20  # mistakes told
@@ -36,10 +37,13 @@ LAST_NS = 9_000_000_000_000_000_000  # in the year 2255: leaves the calendar roo
 LATEST_NS = 86_400_000_000_000  # a reading that may be off by more than a day says nothing
 UNUSED = -1
 
-Reading = tuple[int, int, int, int]  # index into Machine.signals, value, Quality, late_max_ns; there are millions
+# Index into Machine.signals, value, Quality, and how late it may have come (ns; a reading that waits: ~ns). A tuple of
+# numbers, because there are millions.
+Reading = tuple[int, int, int, int]
 Line = tuple[int, str, Reading]  # time, machine, reading
 
 _QUALITY = {"good": int(Quality.GOOD), "uncertain": int(Quality.UNCERTAIN), "bad": int(Quality.BAD)}
+_WAITS = {"0": False, "1": True, "": False}
 _WORDS = {"true": 1, "false": 0}
 _INT64 = 1 << 63
 _IN_NS = Text("应为 1970 年以来的 UTC 纳秒", "UTC nanoseconds since 1970 are expected")
@@ -105,8 +109,12 @@ class ReadingsFile:
                     time, machine, signal, value, quality = row
                     late_ns = 0
                 else:
-                    time, machine, signal, value, quality, late = row
+                    time, machine, signal, value, quality, late, *waits = row
                     late_ns = int(late)
+                    if late_ns < 0 or len(row) != width:
+                        raise ValueError
+                    if waits and _WAITS[waits[0]]:
+                        late_ns = ~late_ns
                 t_ns, reading = int(time), (slots[machine][signal], int(value), quality_of[quality], late_ns)
             except (ValueError, KeyError):
                 line = self._look_closer(row, width, rows.line_num, mistakes)
@@ -119,7 +127,7 @@ class ReadingsFile:
             elif not -_INT64 <= reading[1] < _INT64:
                 what = Text("数值超出 64 位整数", "the value does not fit 64 bits")
                 mistakes.add(rows.line_num, "value", what)
-            elif not 0 <= reading[3] <= LATEST_NS:
+            elif not ~LATEST_NS <= reading[3] <= LATEST_NS:
                 what = Text("应在 0 与一天的纳秒数之间", "a number of ns between 0 and a day is expected")
                 mistakes.add(rows.line_num, LATE_MAX, what)
             elif reading[0] != UNUSED and not mistakes:
@@ -148,11 +156,15 @@ class ReadingsFile:
         if t_ns is None:
             mistakes.add(line, "time_ns", Text(f"{time!r} 不是整数", f"{time!r} is not an integer"), _IN_NS)
         late_ns = _integer(late[0]) if late and late[0] else 0
-        if late_ns is None:
-            mistakes.add(line, LATE_MAX, Text(f"{late[0]!r} 不是整数", f"{late[0]!r} is not an integer"))
-        if slot is None or code is None or number is None or t_ns is None or late_ns is None:
+        if late_ns is None or late_ns < 0:
+            what = Text(f"{late[0]!r} 不是纳秒数", f"{late[0]!r} is not a number of ns")
+            mistakes.add(line, LATE_MAX, what)
+        waits = _waits(late[1:])
+        if waits is None:
+            mistakes.add(line, WAITS, Text(f"{late[1]!r} 应为 0 或 1", f"{late[1]!r}: 0 or 1 is expected"))
+        if slot is None or code is None or number is None or t_ns is None or late_ns is None or waits is None:
             return None
-        return t_ns, machine, (slot, number, code, late_ns)
+        return t_ns, machine, (slot, number, code, ~late_ns if waits else late_ns)
 
     def _slot(self, machine: str, signal: str, line: int, mistakes: _Mistakes) -> int | None:
         slots = self._slots.get(machine)
@@ -200,7 +212,7 @@ def _columns(rows: _Rows, mistakes: _Mistakes, *, empty_is_fine: bool) -> int:
     if header is None and empty_is_fine:
         return 0
     named = tuple(name.strip().lower() for name in header or ())
-    if named not in (HEADER, (*HEADER, LATE_MAX)):
+    if named not in (HEADER, (*HEADER, LATE_MAX), (*HEADER, *OPTIONAL)):
         wanted = ",".join(HEADER)
         mistakes.add(1, ".", Text(f"第一行应为 {wanted}", f"the first line must be {wanted}"))
         return 0
@@ -219,6 +231,11 @@ def _rows(rows: _Rows, mistakes: _Mistakes) -> Iterator[list[str]]:
                 return
         except csv.Error as error:
             mistakes.add(rows.line_num, ".", Text(f"不是 CSV：{error}", f"not CSV: {error}"))
+
+
+def _waits(column: Sequence[str]) -> bool | None:
+    """What the last column says; None for nonsense."""
+    return False if not column else _WAITS.get(column[0])
 
 
 def _integer(text: str) -> int | None:
