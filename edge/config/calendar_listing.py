@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from edge.calendar.listing import ListedShift, dates_from, listed_shifts
-from edge.calendar.localtime import local_date
+from edge.calendar.localtime import local_date, utc_ns
 from edge.calendar.rosters import exception_on, roster_on, version_on
 from edge.config.columns import columns
 from edge.config.problems import suggest
@@ -117,12 +117,24 @@ def _notes(calendar: Calendar, day: date, listed: ListedShift | None) -> Iterato
         yield _name(exception.reason) or _t("例外", "exception")
     elif day in calendar.holidays and listed is None:
         yield _t("节假日", "holiday")
-    if any(version.since == day for version in calendar.versions):
+    version = version_on(calendar, day)
+    if version.since == day:
         yield _t("新版本起", "new version")
-    if listed is not None and (change := _minutes(listed.clock_change_ns)):
+    if version.rotation is not None:
+        turn, days = (day - version.rotation.anchor).days % version.rotation.days + 1, version.rotation.days
+        yield _t(f"周期 {turn}/{days}", f"cycle {turn}/{days}")
+    if listed is not None:
+        yield from _notes_on_time(calendar, listed)
+
+
+def _notes_on_time(calendar: Calendar, listed: ListedShift) -> Iterator[str]:
+    shift, zone = listed.shift, ZoneInfo(calendar.timezone)
+    if change := _minutes(listed.clock_change_ns):
         yield _t(f"拨钟 {change:+d} 分", f"clock change {change:+d} min")
-    if listed is not None and listed.ns(Schedule.NOT_SCHEDULED):
-        minutes = _minutes(listed.ns(Schedule.NOT_SCHEDULED))
+    for stop in calendar.stops:
+        if utc_ns(stop.start, zone) < shift.end_ns and shift.start_ns < utc_ns(stop.end, zone):
+            yield _name(stop.reason) or _t("停机", "stop")
+    if minutes := _minutes(listed.ns(Schedule.NOT_SCHEDULED)):
         yield _t(f"其中 {minutes} 分不排产", f"{minutes} min not scheduled")
 
 

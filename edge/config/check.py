@@ -249,7 +249,22 @@ def _calendar(calendar: Calendar, now_ns: int) -> list[str]:
         span = f"{_local(start_ns, zone)} – {_local(end_ns, zone)}"
         rows.append([span, _seconds(end_ns - start_ns), str(_SCHEDULE[schedule]), shift])
     title = _t("日历", "calendar") + f" {calendar.id}  {calendar.timezone}  "
-    return [title + _t("今后 24 小时：", "next 24 hours:"), *columns(rows)]
+    return [title + _t("今后 24 小时：", "next 24 hours:"), *columns(rows), *_more(calendar)]
+
+
+def _more(calendar: Calendar) -> list[str]:
+    """What a day does not show."""
+    parts = [
+        (len(calendar.versions), _t("个版本", "versions")),
+        (len(calendar.exceptions), _t("个例外", "exceptions")),
+        (len(calendar.stops), _t("个停机时段", "stops")),
+    ]
+    said = [f"{count} {what}" for count, what in parts if count]
+    if calendar.rotation is not None:
+        days = calendar.rotation.days
+        said.insert(0, _t(f"{days} 天轮班", f"a rotation of {days} days"))
+    every = _t("逐班打印：seamline calendar", "every shift: seamline calendar")
+    return [_t("  还有：", "  and: ") + ", ".join(said) + _t("；", "; ") + every] if said else []
 
 
 def _local(t_ns: int, zone: ZoneInfo) -> str:
