@@ -255,11 +255,11 @@ def _calendar(calendar: Calendar, now_ns: int) -> list[str]:
 def _more(calendar: Calendar) -> list[str]:
     """What a day does not show."""
     parts = [
-        (len(calendar.versions), _t("个版本", "versions")),
-        (len(calendar.exceptions), _t("个例外", "exceptions")),
-        (len(calendar.stops), _t("个停机时段", "stops")),
+        (len(calendar.versions), _t("版本", "versions")),
+        (len(calendar.exceptions), _t("例外", "exceptions")),
+        (len(calendar.stops), _t("停机时段", "stops")),
     ]
-    said = [f"{count} {what}" for count, what in parts if count]
+    said = [f"{what} {count}" for count, what in parts if count]
     if calendar.rotation is not None:
         days = calendar.rotation.days
         said.insert(0, _t(f"{days} 天轮班", f"a rotation of {days} days"))
