@@ -233,11 +233,6 @@ class Product:
     from_ns: int = field(default=0, metadata=LATER)  # UTC; holds from then until the next version; 0 = from ever
     pieces_per_count: tuple[int, int, int] = field(default=(0, 0, 0), metadata=LATER)  # total, good, reject; 0 = theirs
 
-    @property
-    def key(self) -> str:
-        """Names this version among all products of a machine, whatever their order; ids contain no `@`."""
-        return f"{self.id}@{self.from_ns}" if self.from_ns else self.id
-
 
 @dataclass(frozen=True, slots=True)
 class ProcessValue:

@@ -1,7 +1,12 @@
-"""The ledger kernel under the rules of one machine: one place, so that a live run and a replay cannot differ."""
+"""The ledger kernel under the rules of one machine: one place, so that a live run and a replay cannot differ.
+
+`new_kernel` gives it the plan's numbers, `feed` one sample. A sample that may come from a PLC that began anew, before
+anything confirms it, is not fed: it changes nothing, and the next one is seen from the sample before.
+"""
 
 from __future__ import annotations
 
+from edge.machines.observer import Observer, Sample
 from edge.plan import Machine
 from ext.ledger import MachineLedger
 
@@ -19,3 +24,15 @@ def new_kernel(machine: Machine) -> MachineLedger:
         ),
         tuple((p.ideal_cycle_ns, p.slow_ns, p.small_stop_ns, p.stop_ns) for p in machine.products),
     )
+
+
+def feed(kernel: MachineLedger, observer: Observer, t_ns: int, elapsed_ns: int) -> Sample | None:
+    """Sample the machine and push it. `elapsed_ns` since the last sample pushed, negative where it is not known.
+
+    None: nothing was pushed. Raises what `MachineLedger.push` does.
+    """
+    sample = observer.sample(t_ns)
+    if sample.doubtful:
+        return None
+    kernel.push(t_ns, elapsed_ns, sample.bucket, sample.fault_code, sample.product, sample.mask, *sample.counters)
+    return sample

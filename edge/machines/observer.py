@@ -7,17 +7,29 @@ that moment.
 
 Rules. A signal counts only while its quality is good or uncertain and its reading is younger than the machine's hold. A
 state rule whose signals do not count is false, and the default holds only where every state signal was read: a run bit
-nobody can read does not say "stopped". A machine without state signals leaves its state to the counts (bucket -1); one
+nobody can read does not say "stopped". A machine without a signal for RUN leaves that to the counts (bucket -1); one
 whose state cannot be told now is UNKNOWN to the kernel, which believes the last state for `hold` and then lets counts
-decide. This module knows no time and no loop: it is given the moment.
+decide.
+
+Signals of `together` are one fact: those that count must have been read at one time (one request, one publish), or the
+state is not told by this sample. While the conditions of `hold_while` hold, the state read is stale and is not told
+either. Both ways the state before goes on, for `hold`.
+
+Epochs. A signal that decreases, or changes, says that the PLC began anew; so does one torn read, or a blank buffer. So
+the first such reading makes a sample nobody uses (`doubtful`); the next reading of the signal confirms it, unless it is
+back or zero. Confirmed, every counter is told so with its next good reading. What is never confirmed costs one sample.
+
+A product is the version of it that holds at the moment of the sample. This module knows no time and no loop: it is
+given the moment. `memory` is all that it remembers from one sample to the next.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.plan import Condition, Machine, Signal, StateRule
+from edge.plan import Condition, EpochRule, EpochWhen, Machine, Product, Signal, StateRule
 from ext.buckets import Bucket
 from protocols.reading import Quality, TagImage
 
@@ -26,6 +38,7 @@ UNNAMED_STOPS = (
     Bucket.UNASSIGNED,
 )  # "fault" and "stopped" say little: a fault code may say what kind of stop it is
 NO_STATE = -1  # the kernel's word for "counts alone decide"
+EPOCH = 8  # bit of the mask: the PLC began anew since the last sample
 UNSEEN = StateRule((), Bucket.UNKNOWN, "unseen")
 
 
@@ -37,21 +50,32 @@ class Sample:
     state: str  # the word people see
     fault_code: int
     product: int  # index into Machine.products
-    mask: int  # bit per Counter that was read well
+    mask: int  # bit per Counter that was read well; EPOCH
     counters: tuple[int, int, int]  # total, good, reject; 0 where the mask has no bit
+    doubtful: bool = False  # of a PLC that seems to have begun anew, not confirmed: not to be used
 
 
 class Observer:
-    """Reads one machine from the images of its devices. Holds no history but the last product seen."""
+    """Reads one machine from the images of its devices."""
 
     def __init__(self, machine: Machine, images: Sequence[TagImage]) -> None:
         """`images`: by device index, as in the site plan."""
         self._machine = machine
         self._images = images
         self.product = machine.product_default  # index of the last one seen; outlives a restart with the checkpoint
-        self._codes = {p.code: index for index, p in enumerate(machine.products) if p.code is not None}
+        self._versions = _versions_of(machine.products)
+        self._codes = _products_of(machine.products)
         self._fault_buckets = {f.code: f.bucket for f in machine.faults if f.bucket is not None}
-        self._state_signals = sorted({c.signal for rule in machine.states for c in rule.when})
+        self._rules = (*machine.states, machine.state_default, UNSEEN)
+        self._rule = len(self._rules) - 1  # index of the one that held last
+        self._buckets: list[int] = [rule.bucket for rule in self._rules]
+        if Bucket.RUN not in self._buckets[:-2] and self._buckets[-2] == Bucket.RUN:
+            self._buckets[-2] = NO_STATE  # no signal says RUN: counts do
+        self._state_signals = sorted({condition.signal for rule in machine.states for condition in rule.when})
+        self._epochs = [_Epoch(rule) for rule in machine.epochs]
+        self._untold = 0  # counters that have not been told of an epoch yet, bit per Counter
+        self._all_counters = sum(1 << rule.counter for rule in machine.counters)
+        self.time_values = array("q", bytes(8 * len(machine.state_times)))  # raw, by index into Machine.state_times
 
     @property
     def trigger(self) -> Signal | None:
@@ -60,14 +84,40 @@ class Observer:
             return self._machine.signals[self._machine.counters[0].signal]
         return self._machine.signals[self._state_signals[0]] if self._state_signals else None
 
+    @property
+    def memory(self) -> tuple[int, ...]:
+        """What outlives a sample. Setting it to what was got goes on from there, under the same configuration."""
+        return (self.product, self._rule, self._untold, *(n for epoch in self._epochs for n in epoch.memory))
+
+    @memory.setter
+    def memory(self, memory: tuple[int, ...]) -> None:
+        self.product, self._rule, self._untold = memory[:3]
+        for at, epoch in enumerate(self._epochs):
+            epoch.memory = memory[3 + 4 * at : 7 + 4 * at]
+
     def sample(self, t_ns: int) -> Sample:
         """The machine at `t_ns`, from what the images hold then."""
+        doubtful = self._watch_epochs(t_ns) if self._epochs else False
         mask, counters = self._counters(t_ns)
+        if self._untold & mask and not doubtful:
+            self._untold &= ~mask
+            mask |= EPOCH
         bucket, state = self._state(t_ns)
         fault_code = self._fault_code(t_ns)
         if bucket in UNNAMED_STOPS:
             bucket = self._fault_buckets.get(fault_code, bucket)
-        return Sample(bucket, state, fault_code, self._product_at(t_ns), mask, counters)
+        return Sample(bucket, state, fault_code, self._product_at(t_ns), mask, counters, doubtful)
+
+    def read_times(self, t_ns: int) -> int:
+        """Put the machine's own state times at `t_ns` into `time_values`; returns a bit for each that was read well."""
+        mask = 0
+        for index, rule in enumerate(self._machine.state_times):
+            if self._counts(rule.signal, t_ns):
+                mask |= 1 << index
+                self.time_values[index] = self._value(rule.signal)
+        return mask
+
+    # ---- signals ----
 
     def _counts(self, index: int, t_ns: int) -> bool:
         signal = self._machine.signals[index]
@@ -79,6 +129,12 @@ class Observer:
         signal = self._machine.signals[index]
         return self._images[signal.device].i64[signal.tag]
 
+    def _read_ns(self, index: int) -> int:
+        signal = self._machine.signals[index]
+        return self._images[signal.device].t_ns[signal.tag]
+
+    # ---- counters ----
+
     def _counters(self, t_ns: int) -> tuple[int, tuple[int, int, int]]:
         mask, values = 0, [0, 0, 0]
         for rule in self._machine.counters:
@@ -87,25 +143,133 @@ class Observer:
                 values[rule.counter] = self._value(rule.signal)
         return mask, (values[0], values[1], values[2])
 
+    def _watch_epochs(self, t_ns: int) -> bool:
+        """True where a signal looks as if the PLC began anew and nothing confirms it yet."""
+        doubtful = False
+        for epoch in self._epochs:
+            signal = epoch.rule.signal
+            if not self._counts(signal, t_ns):
+                continue
+            began, doubt = epoch.read(self._value(signal), self._read_ns(signal))
+            doubtful |= doubt
+            if began:
+                self._untold = self._all_counters
+        return doubtful
+
+    # ---- state ----
+
     def _state(self, t_ns: int) -> tuple[int, str]:
         if not self._state_signals:
             return NO_STATE, self._machine.state_default.state
         good = {index for index in self._state_signals if self._counts(index, t_ns)}
-        for rule in self._machine.states:
+        if self._is_stale(good, t_ns):
+            return Bucket.UNKNOWN, self._rules[self._rule].state
+        self._rule = self._rule_that_holds(good)
+        return self._buckets[self._rule], self._rules[self._rule].state
+
+    def _rule_that_holds(self, good: set[int]) -> int:
+        states = self._machine.states
+        for number, rule in enumerate(states):
             if all(self._holds(condition, good) for condition in rule.when):
-                return rule.bucket, rule.state
-        default = self._machine.state_default if len(good) == len(self._state_signals) else UNSEEN
-        return default.bucket, default.state
+                return number
+        return len(states) if len(good) == len(self._state_signals) else len(states) + 1
+
+    def _is_stale(self, good: set[int], t_ns: int) -> bool:
+        """The state signals of this sample are no state: read at different times, or while a change is in process."""
+        machine = self._machine
+        if machine.together and len({self._read_ns(index) for index in machine.together if index in good}) > 1:
+            return True
+        return bool(machine.hold_while) and all(
+            self._counts(condition.signal, t_ns) and self._is_met(condition) for condition in machine.hold_while
+        )
 
     def _holds(self, condition: Condition, good: set[int]) -> bool:
-        return condition.signal in good and (self._value(condition.signal) in condition.values) != condition.negate
+        return condition.signal in good and self._is_met(condition)
+
+    def _is_met(self, condition: Condition) -> bool:
+        return (self._value(condition.signal) in condition.values) != condition.negate
 
     def _fault_code(self, t_ns: int) -> int:
         index = self._machine.fault_code_signal
         return self._value(index) if index is not None and self._counts(index, t_ns) else 0
 
+    # ---- product ----
+
     def _product_at(self, t_ns: int) -> int:
         index = self._machine.product_signal
         if index is not None and self._counts(index, t_ns):
-            self.product = self._codes.get(self._value(index), self.product)
+            code = self._value(index)
+            for known in self._codes.get(code, ()):
+                version = self._version_at(known, t_ns)
+                if self._machine.products[version].code == code:
+                    self.product = version
+        self.product = self._version_at(self.product, t_ns)
         return self.product
+
+    def _version_at(self, product: int, t_ns: int) -> int:
+        """The version of a product, given by any of them, that holds at a moment; the first also before its date."""
+        versions = self._versions[product]
+        if len(versions) == 1:
+            return product
+        return next((index for from_ns, index in reversed(versions) if from_ns <= t_ns), versions[0][1])
+
+
+class _Epoch:
+    """One signal that proves a restart, and what was read of it."""
+
+    __slots__ = ("_doubt", "_doubted_ns", "_last", "_seen", "rule")
+
+    def __init__(self, rule: EpochRule) -> None:
+        self.rule = rule
+        self._seen = 0
+        self._last = 0  # the last value that was believed
+        self._doubt = 0  # a value that would mean a restart, not confirmed
+        self._doubted_ns = 0  # when it was read; 0 = there is none
+
+    @property
+    def memory(self) -> tuple[int, ...]:
+        """All of it."""
+        return self._seen, self._last, self._doubt, self._doubted_ns
+
+    @memory.setter
+    def memory(self, memory: tuple[int, ...]) -> None:
+        self._seen, self._last, self._doubt, self._doubted_ns = memory
+
+    def read(self, value: int, read_ns: int) -> tuple[bool, bool]:
+        """A good reading: (the PLC began anew, it looks as if it did)."""
+        if not self._seen or self._is_usual(value):
+            self._seen, self._last, self._doubted_ns = 1, value, 0
+            return False, False
+        if not self._doubted_ns:
+            self._doubt, self._doubted_ns = value, read_ns
+            return False, True
+        if read_ns == self._doubted_ns:
+            return False, False  # not read again: proves nothing, and costs no second sample
+        if value and self._confirms(value):
+            self._last, self._doubted_ns = value, 0
+            return True, False
+        self._doubt, self._doubted_ns = value, read_ns
+        return False, False
+
+    def _is_usual(self, value: int) -> bool:
+        return value >= self._last if self.rule.when is EpochWhen.DECREASES else value == self._last
+
+    def _confirms(self, value: int) -> bool:
+        return value >= self._doubt if self.rule.when is EpochWhen.DECREASES else value == self._doubt
+
+
+def _versions_of(products: Sequence[Product]) -> list[list[tuple[int, int]]]:
+    """By product index: (from_ns, index) of all versions of that product, by time."""
+    by_id: dict[str, list[tuple[int, int]]] = {}
+    for index, product in enumerate(products):
+        by_id.setdefault(product.id, []).append((product.from_ns, index))
+    return [sorted(by_id[product.id]) for product in products]
+
+
+def _products_of(products: Sequence[Product]) -> dict[int, list[int]]:
+    """By recipe code: indices of the products that it has ever selected."""
+    by_code: dict[int, list[int]] = {}
+    for index, product in enumerate(products):
+        if product.code is not None:
+            by_code.setdefault(product.code, []).append(index)
+    return by_code
