@@ -78,7 +78,7 @@ class Segments:
         """Where the next line will stand."""
         if not self._segments or self._segments[-1].closed:
             return Position(self._number + 1, 0)
-        return Position(self._number, self._segments[-1].size)
+        return Position(_number_of(self._segments[-1].path), self._segments[-1].size)
 
     def open(self, position: Position | None) -> None:
         """Take up what is there, less what was written behind `position`; None: all of it."""

@@ -70,7 +70,6 @@ class Account:
         self._rollup = Rollup(SHIFT, self._span_of_shift)
         self._shift_span = shift_spans(())
         self._late_ns = [0] * len(machine.signals)
-        self._contradicted: set[int] = set()  # minutes in which a signal had two values at one time
         self._begin()
 
     def _begin(self) -> None:
@@ -90,10 +89,10 @@ class Account:
 
     def sample(self, t_ns: int, readings: Sequence[Reading]) -> None:
         """Everything that was read at `t_ns`; of one signal the last counts. No sample where all of it waits."""
-        image, late_ns, sampled = self._image, self._late_ns, False
+        image, late_ns, sampled, contradicted = self._image, self._late_ns, False, False
         for slot, value, quality, late in readings:
             if image.t_ns[slot] == t_ns and (image.i64[slot] != value or image.quality[slot] != quality):
-                self._contradicted.add(t_ns - t_ns % MINUTE_NS)
+                contradicted = True
             image.i64[slot], image.quality[slot], image.t_ns[slot] = value, quality, t_ns
             if late >= 0:
                 sampled = True
@@ -102,6 +101,8 @@ class Account:
             if late != late_ns[slot]:
                 late_ns[slot] = late
                 self._respect_lateness()
+        if contradicted:
+            self._book.doubt(t_ns, t_ns + 1, Flag.AMBIGUOUS)
         if not sampled:
             return
         kernel = self._kernel
@@ -172,8 +173,7 @@ class Account:
             self.record.stopped(since_ns, t_ns, bucket, fault_code)
 
     def _take(self, minutes: Iterable[Row]) -> None:
-        rows = [self._revise(self._doubted(row)) for row in minutes]
-        self._contradicted.difference_update([row.key.start_ns for row in rows])
+        rows = [self._revise(row) for row in minutes]
         for row in rows:
             self.windows.add(to_json(row_document(row)))
             figures = catalogue.figures(self.record.of_window(row), Scope.WINDOW)
@@ -182,11 +182,6 @@ class Account:
             self.total.add(row.sums)
             self._revision += row.revision
         self._rollup.add(rows)
-
-    def _doubted(self, row: Row) -> Row:
-        if row.key.start_ns in self._contradicted:
-            row.sums.flags |= int(Flag.AMBIGUOUS)
-        return row
 
     def end(self) -> None:
         """No more samples."""

@@ -19,14 +19,13 @@ from itertools import groupby
 from pathlib import Path
 
 from edge.kpi.row import Row
+from edge.machines.watermark import watermark_ns as watermark_of
 from edge.plan import Machine, SitePlan
 from edge.replay.account import Account, Revise
 from edge.replay.document import row_document
 from edge.replay.order import LateReadings, OnLate, Order, Sampled, with_late
 from edge.replay.readings import Reading, ReadingsFile
 from edge.replay.spool import Spool, to_json
-
-WATERMARK_MIN_NS = 5_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +35,6 @@ class Replayed:
     account: Account
     late: int
     arrivals: int
-
-
-def default_watermark_ns(machine: Machine) -> int:
-    """Two polls and five seconds: how long a reading may be on its way."""
-    return 2 * machine.poll_ns + WATERMARK_MIN_NS
 
 
 @contextmanager
@@ -66,8 +60,7 @@ class _Passes:
     def run(self, watermark_ns: int | None) -> tuple[Replayed, ...]:
         machines = {machine.id: machine for machine in self._plan.machines}
         waits = {
-            name: default_watermark_ns(machine) if watermark_ns is None else watermark_ns
-            for name, machine in machines.items()
+            name: watermark_of(machine) if watermark_ns is None else watermark_ns for name, machine in machines.items()
         }
         late = {name: LateReadings(wait_ns) for name, wait_ns in waits.items()}
         for readings in late.values():
