@@ -257,11 +257,7 @@ _ASSUMED = Name(
     "without a good or reject counter every piece is taken as good: flag QUALITY_ASSUMED",
 )
 _PROOF = (Why.NOT_DEMONSTRATED, Why.NEEDS_MINUTES)
-_RECORD = Name(
-    "只在 totals 中。可疑的分钟（计数歧义、分摊、状态冲突、计数器故障、人工修改）不计件也不算覆盖；时钟跳变使整段作废",
-    "in totals only. A doubtful minute (ambiguous, estimated, conflict, counter fault, edited) proves neither pieces "
-    "nor time; a step of the clock spoils the stretch",
-)
+_RECORD = Name("只计无疑点的分钟，见下文", "from minutes without doubt, see below")
 
 # fmt: off
 _OURS_FIRST: tuple[Definition, ...] = (

@@ -67,12 +67,15 @@ class Kpi:
     unit: str  # of the value; "1" for a ratio
     function: Callable[[Elements], Figure]
     note: Name | None = None
-    empty: tuple[Why, ...] = ()  # what makes it empty, beside the signals
-
     @property
     def tier(self) -> int:
         """Lowest signal tier that usually has what it needs, 0 … 3."""
         return tier_of(self.means)
+
+    @property
+    def empty(self) -> tuple[Why, ...]:
+        """What makes it empty, beside what the signals do not tell."""
+        return next((reasons for numbers, reasons in _EMPTY if self.number in numbers), ())
 
     @property
     def clause(self) -> str:
@@ -341,3 +344,25 @@ KPIS: tuple[Kpi, ...] = (
         (_M, _MODES), _UPKEEP, _DOWN, "1", _corrective),
 )
 # fmt: on
+
+_EMPTY: tuple[tuple[range | tuple[int, ...], tuple[Why, ...]], ...] = (
+    ((1,), (Why.NEEDS_PERSONNEL, Why.ZERO_BASE)),
+    ((2, 13), (Why.NEEDS_ORDERS, Why.ZERO_BASE)),
+    ((3,), (Why.NOTHING_PLANNED, Why.ZERO_BASE)),
+    ((4, 6, 8), (Why.NOTHING_PLANNED,)),
+    ((5, 12), (Why.NOT_BUSY,)),
+    ((7, 9), (Why.NOTHING_PLANNED, Why.NOTHING_RAN)),
+    ((11,), (Why.NOTHING_RAN,)),
+    ((10, 16), (Why.NO_OUTPUT, Why.NO_REJECT_COUNTER)),
+    ((14,), (Why.NEEDS_ORDERS, Why.NO_REJECT_COUNTER, Why.ZERO_BASE)),
+    ((15,), (Why.NEEDS_INSPECTION, Why.ZERO_BASE)),
+    ((17,), (Why.NEEDS_INSPECTION, Why.NO_OUTPUT)),
+    ((18,), (Why.NEEDS_LINE, Why.NO_REJECT_COUNTER, Why.NO_OUTPUT)),
+    (range(19, 23), (Why.NEEDS_MEASUREMENTS, Why.NO_SPREAD)),
+    ((23,), (Why.NEEDS_ENERGY, Why.NO_OUTPUT)),
+    (range(24, 30), (Why.NEEDS_INVENTORY, Why.ZERO_BASE)),
+    ((30,), (Why.NEEDS_NAMEPLATE, Why.ZERO_BASE)),
+    ((31, 32), (Why.NEEDS_FAILURES, Why.NO_FAILURE)),
+    ((33,), (Why.NEEDS_FAILURES, Why.NO_FAILURE, Why.NO_RESTORATION)),
+    ((34,), (Why.NEEDS_MAINTENANCE, Why.NO_MAINTENANCE)),
+)
