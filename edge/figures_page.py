@@ -144,8 +144,8 @@ def _symbols(language: str) -> str:
     head = _text("### 公式中的符号", "### The symbols in the formulas", language)
     note = _text(
         "小写是账本的列（`ppt` 即 `ppt_ns`），全部是精确整数；大写是 ISO 22400-2 的要素，来历见下文时间模型。",
-        "Small letters are columns of the ledger (`ppt` is `ppt_ns`), all of them exact integers; capitals are elements "
-        "of ISO 22400-2, filled as the time model below says.",
+        "Small letters are columns of the ledger (`ppt` is `ppt_ns`), all of them exact integers; capitals are "
+        "elements of ISO 22400-2, filled as the time model below says.",
         language,
     )
     kinds = [
@@ -198,8 +198,8 @@ def _legend(language: str) -> str:
         "此处以草案为准。\n",
         "↑ more is better, ↓ less is. T0 to T4: the lowest tier that usually has the signals; it is the signals that "
         "decide. The second line of a formula is lowest … highest. “DIS 8.N” is the section of the draft ISO/DIS "
-        "22400-2, the subclauses of the published 2014 text were not verified; a vendor's digest has other formulas for 25 "
-        "and 27 to 30, the draft's stand here.\n",
+        "22400-2, the subclauses of the published 2014 text were not verified; a vendor's digest has other formulas "
+        "for 25 and 27 to 30, the draft's stand here.\n",
         language,
     )
 

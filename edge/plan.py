@@ -167,6 +167,7 @@ class Condition:
     signal: int  # index into MachinePlan.signals
     values: frozenset[int]
     negate: bool = False
+    last: bool = field(default=False, metadata=LATER)  # of the last good value, whatever its quality and age are now
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +312,9 @@ class Machine:
     process_values: tuple[ProcessValue, ...]
     capacity_note: str = ""  # counting point: made, sterilised, released …
     oee_target: float = 0.85  # what the plan expects of scheduled time: gives the target count
+    demand_per_h: float | None = field(default=None, metadata=LATER)  # good pieces needed per hour of planned time
+    rated_per_min: float | None = field(default=None, metadata=LATER)  # pieces, by its maker
+    step: int | None = field(default=None, metadata=LATER)  # place in the flow of its line; of one step: parallel
     capabilities: frozenset[Capability] = frozenset()  # what the tier rests on; follows from signals, rules, counters
     together: tuple[int, ...] = field(default=(), metadata=LATER)  # signals that are one fact: read at one time or not
     hold_while: tuple[Condition, ...] = field(default=(), metadata=LATER)  # while all hold, the state read is stale

@@ -126,6 +126,9 @@ class MachineDraft:
             ),
             capacity_note=model.counts or self.template.counts,
             oee_target=model.oee_target,
+            demand_per_h=model.demand_per_h,
+            rated_per_min=model.rated_per_min,
+            step=model.step,
             capabilities=capabilities,
             together=tuple(at[name] for name in self.evidence.together),
             hold_while=tuple(self._condition(condition, at) for condition in self.evidence.hold_while),
@@ -143,7 +146,7 @@ class MachineDraft:
 
     @staticmethod
     def _condition(condition: NamedCondition, at: Mapping[str, int]) -> Condition:
-        return Condition(at[condition.signal], condition.values, condition.negate)
+        return Condition(at[condition.signal], condition.values, condition.negate, condition.last)
 
     def _rule(self, rule: NamedRule, at: Mapping[str, int]) -> StateRule:
         return StateRule(tuple(self._condition(c, at) for c in rule.when), rule.bucket, rule.state)

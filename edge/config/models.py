@@ -158,9 +158,10 @@ class CounterModel(Strict):
 class StateModel(Strict):
     """If all conditions hold, time goes to this bucket."""
 
-    when: Condition = Field(description="signal: value, signal: [values], or signal: {not: value or values}")
+    when: Condition = Field(description="signal: value, [values], {not: value or values} or {last: value}: what it said last")
     bucket: BucketName
     state: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=40)]
+    without: tuple[Id, ...] = Field((), description="only for a machine that has none of these signals")
 
 
 class DefaultStateModel(Strict):
@@ -252,6 +253,15 @@ class MachineModel(Identified):
     counts: Word | None = Field(None, description="counting point: made, sterilised, released ...")
     recording: RecordingModel | None = Field(None, description="keep the readings, to be replayed")
     oee_target: float = Field(0.85, gt=0, le=1, description="what the plan expects of scheduled time; gives the target")
+    demand_per_h: float | None = Field(
+        None, gt=0, le=1e9, description="good pieces the delivery needs per hour of planned time; gives takt and pace"
+    )
+    rated_per_min: float | None = Field(
+        None, gt=0, le=1e6, description="pieces a minute the maker rates it for; gives the equipment load ratio"
+    )
+    step: int | None = Field(
+        None, ge=1, le=1000, description="place in the flow of its line, 1 = first; machines of one step are parallel"
+    )
 
 
 class SinkModel(Identified):

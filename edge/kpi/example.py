@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from edge.kpi.capacity import STRETCHES_NS, SUSPECT_RUN_NS, Demonstrated
+from edge.kpi.capacity import STRETCHES_NS, Demonstrated
 from edge.kpi.elements import (
     Carrier,
     Energy,
@@ -26,6 +26,7 @@ from edge.kpi.elements import (
 from edge.kpi.evidence import Evidence, Part, Plan
 from edge.kpi.failures import FailureSums
 from edge.kpi.figure import NS_PER_HOUR, NS_PER_S
+from edge.kpi.figures import SUSPECT_RUN_NS
 from edge.kpi.row import Sums
 from ext.buckets import N_BUCKETS, Bucket, Flag
 

@@ -65,7 +65,7 @@ class Record:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._means = of_machine(machine)
-        self._plan = Plan(machine.oee_target)
+        self._plan = Plan(machine.oee_target, machine.demand_per_h, machine.rated_per_min)
         self._rows = 0
         self._beside: dict[About, _Beside] = {}
         self._stops = array("q")  # start, end, bucket, fault code
