@@ -28,7 +28,7 @@ class Station:
     """One station of a line, frozen with the configuration."""
 
     id: str
-    cycle_ns: int  # K: ideal cycle of one tool
+    cycle_ns: int | Fraction  # K: ideal cycle of one tool
     tools: int = 1  # L: parallel tools
     parts_per_cycle: Fraction = Fraction(1)  # M: finished pieces per cycle of one tool
     station_yield: Fraction = Fraction(1)  # good pieces / pieces, in (0, 1]
@@ -42,6 +42,13 @@ class Station:
     def ideal_cycle_ns(self) -> Fraction:
         """K / (L · M): time per piece through the station, ns."""
         return Fraction(self.cycle_ns) / (self.tools * self.parts_per_cycle)
+
+
+def parallel(id: str, cycles_ns: Sequence[int]) -> Station:  # noqa: A002 as the field
+    """Machines of unlike cycle side by side, as one station: rates add up. Raises ValueError for none."""
+    if not cycles_ns:
+        raise ValueError("a station without machines has no cycle: give the ideal cycle of each")
+    return Station(id, 1 / sum((Fraction(1, cycle_ns) for cycle_ns in cycles_ns), Fraction()))
 
 
 def net_cycles(stations: Sequence[Station]) -> list[Fraction]:

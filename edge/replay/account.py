@@ -66,7 +66,7 @@ class Account:
         self._image = TagImage(len(machine.signals))
         own = tuple(Signal(signal.name, 0, index) for index, signal in enumerate(machine.signals))
         self._observer = Observer(replace(machine, signals=own), [self._image])
-        self._config_version = config_version
+        self.config_version = config_version
         self._rollup = Rollup(SHIFT, self._span_of_shift)
         self._shift_span = shift_spans(())
         self._late_ns = [0] * len(machine.signals)
@@ -80,7 +80,7 @@ class Account:
             [product.id for product in self.machine.products],
             lambda number: shift_of(self._calendar, number),
             tier=self.machine.tier,
-            config_version=self._config_version,
+            config_version=self.config_version,
         )
         self._stretch: Stretch | None = None
         self._drain_ns = 0
@@ -164,10 +164,10 @@ class Account:
 
     def _settle(self) -> None:
         """Book up to the last sample what is not decided yet, as it is if nothing more came."""
-        self._drain()
         t_ns = self._kernel.t_ns
-        cells, bucket, since_ns, fault_code = self._kernel.peek(t_ns)
-        self._take(self._book.provisional(cells))
+        bucket, since_ns, fault_code = self._kernel.finish(t_ns)
+        self._drain()
+        self._take(self._book.provisional(()))
         if bucket not in (NO_STATE, Bucket.RUN) and since_ns < t_ns:
             self.stops.add(to_json(stop_document(since_ns, t_ns, bucket, fault_code, is_open=True)))
             self.record.stopped(since_ns, t_ns, bucket, fault_code)
@@ -202,6 +202,11 @@ class Account:
         )
 
     @property
+    def revision(self) -> int:
+        """The sum of its windows'."""
+        return self._revision
+
+    @property
     def window_lines(self) -> Iterator[str]:
         """Windows with their figures, and the failures that began in them."""
         record = self.record
@@ -222,7 +227,7 @@ class Account:
     @property
     def totals(self) -> Document:
         """The sum of all windows, with every figure there is."""
-        sums = total_document(self.total, self.span, self._revision, self.machine.tier, self._config_version)
+        sums = total_document(self.total, self.span, self._revision, self.machine.tier, self.config_version)
         return sums | known_document(self.known, Scope.TOTAL) | self.record.proved()
 
     def close(self) -> None:

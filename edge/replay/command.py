@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from edge.config import load
@@ -16,6 +16,7 @@ from edge.replay import table
 from edge.replay.account import Account
 from edge.replay.against import Comparison
 from edge.replay.document import failure_document
+from edge.replay.lines import lines_document, site_document
 from edge.replay.passes import Replayed, replayed
 from edge.replay.spool import to_json
 
@@ -70,7 +71,7 @@ def _note(machines: Iterable[Replayed]) -> None:
 # ---- for programs ----
 
 
-def write_ledgers(accounts: Iterable[Account], write: Write) -> None:
+def write_ledgers(accounts: Sequence[Account], write: Write) -> None:
     """One JSON document, one row a line: the same readings give the same bytes."""
     write('{"machines": {')
     for number, account in enumerate(accounts):
@@ -86,7 +87,11 @@ def write_ledgers(accounts: Iterable[Account], write: Write) -> None:
         write(', "corrections": ')
         _write_list(account.corrections, write)
         write(f', "totals": {to_json(account.totals)}}}')
-    write("\n}}\n")
+    write('\n}, "lines": {')
+    for number, (line, document) in enumerate(lines_document(accounts).items()):
+        write(",\n" if number else "\n")
+        write(f"{json.dumps(line)}: {to_json(document)}")
+    write(f'\n}}, "site": {to_json(site_document(accounts))}}}\n')
 
 
 def _write_list(lines: Iterable[str], write: Write) -> None:

@@ -76,7 +76,7 @@ def _sums_document(sums: Sums, revision: int, tier: int, config_version: str) ->
 
 def figures_document(found: Mapping[str, Figure]) -> dict[str, dict[str, Any]]:
     """Figures by key, in the order of the table."""
-    return {key: _figure(figure, bounded=key in _BOUNDED) for key, figure in found.items()}
+    return {key: figure_document(figure, bounded=key in _BOUNDED) for key, figure in found.items()}
 
 
 def known_document(known: Evidence, scope: Scope) -> dict[str, Any]:
@@ -85,7 +85,8 @@ def known_document(known: Evidence, scope: Scope) -> dict[str, Any]:
     return {"fe": fe, "figures": figures_document(catalogue.figures(known, scope))}
 
 
-def _figure(figure: Figure, *, bounded: bool) -> dict[str, Any]:
+def figure_document(figure: Figure, *, bounded: bool = False) -> dict[str, Any]:
+    """Numerator, denominator and value; bounds where it has them, and why there is no value."""
     numerator, denominator = _whole(figure.numerator, figure.denominator)
     document: dict[str, Any] = {"numerator": numerator, "denominator": denominator, "value": figure.value}
     if bounded:

@@ -64,7 +64,7 @@ class Record:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._means = of_machine(machine)
+        self.means = of_machine(machine)
         self._plan = Plan(machine.oee_target, machine.demand_per_h, machine.rated_per_min)
         self._rows = 0
         self._beside: dict[About, _Beside] = {}
@@ -173,7 +173,7 @@ class Record:
     @property
     def tells_failures(self) -> bool:
         """Whether the machine's signals tell a breakdown from another stop."""
-        return Capability.FAULT in self._means
+        return Capability.FAULT in self.means
 
     def fe_of(self, window: int) -> int | None:
         """Failures that began in the window of this number, in the order they were taken. None: nobody can tell."""
@@ -182,14 +182,14 @@ class Record:
     def of_window(self, row: Row) -> Evidence:
         """A minute: its sums and the machine's signals."""
         ideal_ns = self._product(row.key.product, row.key.start_ns).ideal_cycle_ns
-        return Evidence(row.sums, self._means, (Part(ideal_ns, row.sums),))
+        return Evidence(row.sums, self.means, (Part(ideal_ns, row.sums),))
 
     def of_shift(self, row: Row) -> Evidence:
         """A shift and product. After `close`."""
         beside = self._of(row.key)
         return Evidence(
             row.sums,
-            self._means,
+            self.means,
             _parts((beside,)),
             beside.failures if self.tells_failures else None,
             beside.startup_rejects_ns,
@@ -204,7 +204,7 @@ class Record:
             made[about.product] = made.get(about.product, 0) + sum(map(all_pieces, each.parts.values()))
         return Evidence(
             sums,
-            self._means,
+            self.means,
             _parts(beside),
             sum((each.failures for each in beside), NONE) if self.tells_failures else None,
             sum(each.startup_rejects_ns for each in beside),

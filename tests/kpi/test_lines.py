@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.kpi.figure import Why
-from edge.kpi.lines import Station, constraint, line_oee, line_rate_per_hour, net_cycles
+from edge.kpi.lines import Station, constraint, line_oee, line_rate_per_hour, net_cycles, parallel
 
 S = 1_000_000_000
 MASK_LINE = (
@@ -86,3 +86,10 @@ def test_what_no_line_is() -> None:
     for wrong in ({"cycle_ns": 0}, {"tools": 0}, {"station_yield": Fraction(0)}, {"station_yield": Fraction(2)}):
         with pytest.raises(ValueError, match="a station has"):
             Station(**{"id": "s", "cycle_ns": 1, **wrong})
+
+
+def test_unlike_machines_side_by_side() -> None:
+    """Rates add up: one of 1 s and one of 2 s make three pieces in two seconds."""
+    assert parallel("pair", [S, 2 * S]).ideal_cycle_ns == Fraction(2 * S, 3)
+    with pytest.raises(ValueError, match="without machines"):
+        parallel("none", [])
