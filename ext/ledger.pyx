@@ -239,6 +239,19 @@ cdef class MachineLedger:
             free(copy.cells.data)
         return found, copy.s.open_bucket, copy.s.open_since_ns, copy.s.open_fault
 
+    def finish(self, int64_t t_ns):
+        """Nothing more will come: what `peek` would show at `t_ns` is so. Returns (bucket, since, fault code) of what
+        is still going on then; drain afterwards.
+        """
+        if self.m.s.started:
+            if t_ns > self.m.s.booked_ns:
+                self._cover(self.m.s.booked_ns, t_ns - 1)
+            settle_believed(&self.m, t_ns)
+            flush_cell(&self.m)
+        if broken(&self.m):
+            raise MemoryError
+        return self.m.s.open_bucket, self.m.s.open_since_ns, self.m.s.open_fault
+
     def cells(self):
         """Finished cells since the last call: tuples as CELL_FIELDS. One minute x shift x product may come in
         several cells; they add up.

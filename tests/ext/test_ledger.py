@@ -279,10 +279,23 @@ def test_peek_gives_only_minutes_asked_for(build: Any) -> None:
     assert column(cells, "minute_ns") == [START + 540 * S]
 
 
+def test_finish_is_what_peek_shows_for_good_with_the_stops_that_ended_by_it(build: Any) -> None:
+    """A breakdown, then three seconds that nothing decided yet: it ended when they began."""
+    machine = Machine(build).sample(total=1).sample(state="breakdown", fault=7, times=3).sample(times=3)
+    ledger, now_ns = machine.ledger, machine.ledger.t_ns
+    drained, stops = ledger.cells(), ledger.stops()
+    shown, *present = ledger.peek(now_ns)
+    assert [*ledger.finish(now_ns)] == present
+    assert ledger.cells() == shown
+    assert sum(end - start for start, end, *_ in stops + ledger.stops()) == sum(column(drained + shown, "breakdown"))
+
+
 def test_before_the_first_sample_there_is_nothing(build: Any) -> None:
     """A ledger that never saw a sample has nothing to say and does not fail."""
     fresh = build(S, (), ((1, 1, 1, 1),))
     assert fresh.peek(START)[0] == []
+    fresh.finish(START)
+    assert fresh.cells() == []
     assert (fresh.started, fresh.t_ns, fresh.made) == (False, 0, (0, 0, 0))
 
 

@@ -128,6 +128,14 @@ class LedgerTwin:
         cells = [cell for cell in later._cells if cell[0] >= since_ns]
         return cells, later.open_bucket, later.open_since, later.open_fault
 
+    def finish(self, t_ns: int) -> tuple[int, int, int]:
+        if self.started:
+            if t_ns > self.booked_ns:
+                self._must_cover(self.booked_ns, t_ns - 1)
+            self._settle_believed(t_ns)
+            self._leave_cell()
+        return self.open_bucket, self.open_since, self.open_fault
+
     def cells(self) -> list[tuple]:
         rows, self._cells = self._cells, []
         return rows
