@@ -47,6 +47,9 @@ def test_every_waterfall_closes(case: Path, capsys: pytest.CaptureFixture[str]) 
     for name in ("all_ns", "ppt_ns", "rt_ns", "nrt_ns", "fpt_ns", "unknown_ns", "tc", "gc", "sc", "unscheduled_tc"):
         assert sum(window[name] for window in machine["windows"]) == totals[name]
     assert totals["all_ns"] == totals["end_ns"] - totals["start_ns"]
+    for name, ns in totals["stop_ns"].items():
+        lasted = [stop["end_ns"] - stop["start_ns"] for stop in machine["stops"] if stop["class"] == name]
+        assert name == "run" or sum(lasted) == ns
 
 
 @pytest.mark.parametrize("page", ["replay.md", "replay.zh-CN.md"])
