@@ -1,10 +1,10 @@
 """Which station held the line up, moment by moment: the active period method. Pure.
 
-Theory. A station is *active* while its own work keeps it from waiting: working, setting up, broken down, in repair. It
-is inactive while it waits for its neighbours (starved, blocked) or for orders. Whoever has been active longest without a
-pause, the pause at either end being a wait, is what everybody else waits for: at any moment the station in the longest
-active period is the bottleneck, of equals the one nearest to the output. Machines with longer cycles wait less, so
-buffers and cycles need not be known.
+Theory. A station is *active* while its own work keeps it from waiting: working, setting up, broken down, in repair.
+It is inactive while it waits for its neighbours (starved, blocked) or for orders. Whoever has been active longest
+without a pause, the pause at either end being a wait, is what everybody else waits for: at any moment the station in
+the longest active period is the bottleneck, of equals the one nearest to the output. Machines with longer cycles wait
+less, so buffers and cycles need not be known.
 
 Rules. Breaks, nights and time nobody observed end an active period and belong to none: nobody waited for a machine that
 was not meant to run or not seen. Without signals for starved and blocked a station never seems to wait; such a line has

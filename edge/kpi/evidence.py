@@ -17,7 +17,7 @@ from functools import cached_property
 from edge.kpi.capacity import Demonstrated
 from edge.kpi.elements import Elements, elements
 from edge.kpi.failures import FailureSums
-from edge.kpi.means import EVERYTHING, NOTHING, Means, common
+from edge.kpi.means import EVERYTHING, Means, common
 from edge.kpi.row import Sums
 from edge.kpi.six_losses import SixLosses, six_losses
 from ext.buckets import Flag
@@ -96,7 +96,10 @@ _OUTSIDE = ("order", "personnel", "inspection", "samples", "energy", "inventory"
 
 
 def together(several: Sequence[Evidence]) -> Evidence:
-    """Machines of a line, lines of a site: sums add up, and only what can be said of each can be said of all."""
+    """Machines of a line, lines of a site: sums add up, and only what can be said of each can be said of all.
+
+    Associative and commutative but for the order of `parts`, which no figure sees; together with nothing, the same.
+    """
     whole = Sums()
     for each in several:
         whole.add(each.sums)
@@ -104,7 +107,7 @@ def together(several: Sequence[Evidence]) -> Evidence:
     rejects = [each.startup_rejects_ns for each in several]
     return Evidence(
         sums=whole,
-        means=common(each.means for each in several) if several else NOTHING,
+        means=common(each.means for each in several),
         parts=[part for each in several for part in each.parts],
         failures=None if None in failures else sum((f for f in failures if f is not None), FailureSums()),
         startup_rejects_ns=None if None in rejects else sum(r for r in rejects if r is not None),
