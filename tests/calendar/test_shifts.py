@@ -1,4 +1,4 @@
-"""Promises: slices cover time exactly; shifts keep their date across midnight; clock changes neither stretch nor fold.
+"""Promises: shifts keep their date across midnight; clock changes neither stretch nor fold.
 
 Local times are naive here on purpose: they are what a shift plan says.
 """
@@ -7,30 +7,22 @@ Local times are naive here on purpose: they are what a shift plan says.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from cases.calendar.any import ZONES
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.calendar import Slice, shift_of, slices
+from edge.calendar.listing import listed_shifts
 from edge.calendar.localtime import utc_ns
 from edge.plan import Break, Calendar, Shift
 from ext.buckets import Schedule
 
 HOUR_NS = 3_600_000_000_000
 EVERY_DAY = frozenset(range(7))
-ZONES = [
-    "Asia/Shanghai",
-    "Europe/Berlin",
-    "America/Sao_Paulo",
-    "America/Havana",
-    "Australia/Lord_Howe",
-    "Pacific/Apia",
-    "UTC",
-]
 
 
 def ns(text: str, zone: str = "UTC") -> int:
@@ -120,57 +112,41 @@ def test_a_later_local_time_is_never_an_earlier_instant(zone: str, local: dateti
     assert utc_ns(local, where) <= utc_ns(local + timedelta(seconds=seconds), where)
 
 
-@st.composite
-def calendars(draw: st.DrawFn) -> Calendar:
-    """Any week of shifts that do not overlap: the day is cut at random minutes, some pieces are shifts, with breaks."""
-    cuts = sorted(draw(st.sets(st.integers(0, 1439), min_size=2, max_size=6)))
-    shifts = []
-    for index, (start, end) in enumerate(pairwise([*cuts, cuts[0] + 1440])):
-        if not draw(st.booleans()):
-            continue
-        edges = sorted(draw(st.sets(st.integers(start, end), min_size=0, max_size=4)))
-        breaks = tuple(Break(_time(a), _time(b)) for a, b in zip(edges[::2], edges[1::2], strict=False))
-        days = draw(st.frozensets(st.integers(0, 6), min_size=1))
-        shifts.append(Shift(f"s{index}", _time(start), _time(end), days, breaks))
-    holidays = draw(st.frozensets(st.dates(date(2026, 3, 20), date(2026, 4, 10)), max_size=3))
-    return Calendar("c", draw(st.sampled_from(ZONES)), tuple(shifts), holidays)
+def one_shift(zone: str, start: time, end: time, *breaks: Break) -> Calendar:
+    return Calendar("c", zone, (Shift("s", start, end, EVERY_DAY, breaks),))
 
 
-def _time(minute: int) -> time:
-    return time(minute % 1440 // 60, minute % 60)
-
-
-@given(
-    calendars(),
-    st.datetimes(datetime(2026, 3, 20), datetime(2026, 4, 10))
-    | st.datetimes(datetime(2011, 12, 20), datetime(2012, 1, 5)),
-    st.integers(0, 10 * 24 * HOUR_NS),
+@pytest.mark.parametrize(
+    ("zone", "day", "start", "end", "minutes"),
+    [
+        ("Europe/Berlin", "2026-03-29", time(2, 30), time(10), 7 * 60),  # begins in the hour that is left out, at 03:00
+        ("Europe/Berlin", "2026-03-28", time(22), time(2, 30), 4 * 60),  # ends in it
+        ("Europe/Berlin", "2026-03-29", time(2), time(3), 0),  # lies in it: there is no such shift that day
+        ("Europe/Berlin", "2026-10-25", time(2), time(3), 2 * 60),  # an hour that happens twice
+        ("Europe/Berlin", "2026-10-25", time(2, 30), time(2, 45), 15),  # inside it: its first occurrence
+        ("Australia/Lord_Howe", "2026-10-03", time(22), time(6), 7 * 60 + 30),  # half an hour
+        ("Australia/Lord_Howe", "2026-04-04", time(22), time(6), 8 * 60 + 30),
+        ("Pacific/Apia", "2011-12-29", time(20), time(8), 4 * 60),  # its morning was the 30th, which never was
+        ("Pacific/Apia", "2011-12-30", time(8), time(20), 0),
+        ("Pacific/Apia", "2011-12-31", time(8), time(20), 12 * 60),
+    ],
 )
-def test_slices_are_contiguous_and_cover_exactly(calendar: Calendar, start: datetime, length_ns: int) -> None:
-    from_ns = int(start.replace(tzinfo=UTC).timestamp()) * 1_000_000_000 + start.microsecond * 1_000
-    cut = slices(calendar, from_ns, from_ns + length_ns)
-    assert sum(s.end_ns - s.start_ns for s in cut) == length_ns
-    assert all(s.start_ns < s.end_ns for s in cut)
-    assert all(a.end_ns == b.start_ns for a, b in pairwise(cut))
-    assert not cut or (cut[0].start_ns, cut[-1].end_ns) == (from_ns, from_ns + length_ns)
-    for piece in cut:
-        assert (piece.shift_id == 0) == (piece.schedule is Schedule.NOT_SCHEDULED)
-        if piece.shift_id:
-            instance = shift_of(calendar, piece.shift_id)
-            assert instance.start_ns <= piece.start_ns < piece.end_ns <= instance.end_ns
+def test_a_shift_is_as_long_as_its_time_really_was(zone: str, day: str, start: time, end: time, minutes: int) -> None:
+    calendar = one_shift(zone, start, end)
+    (listed,) = listed_shifts(calendar, date.fromisoformat(day))
+    assert (listed.shift.end_ns - listed.shift.start_ns) / 60_000_000_000 == minutes
+    around = slices(calendar, listed.shift.start_ns - HOUR_NS, listed.shift.end_ns + HOUR_NS)
+    assert {piece.shift_id == listed.shift_id for piece in around} == ({True, False} if minutes else {False})
 
 
-@given(calendars(), st.integers(1, 40 * 24))
-def test_cutting_in_parts_gives_the_same_as_cutting_at_once(calendar: Calendar, hours: int) -> None:
-    start, middle, end = 1_774_000_000 * 10**9, 1_774_000_000 * 10**9 + hours * HOUR_NS, 1_778_000_000 * 10**9
-    whole = slices(calendar, start, end)
-    parts = slices(calendar, start, min(middle, end)) + slices(calendar, min(middle, end), end)
-    assert _booked(whole) == _booked(parts)
+def test_a_break_in_the_hour_that_happens_twice_is_taken_once() -> None:
+    calendar = one_shift("Europe/Berlin", time(22), time(6), Break(time(2, 15), time(2, 45)))
+    (listed,) = listed_shifts(calendar, date(2026, 10, 24))
+    assert listed.ns(Schedule.BREAK) == HOUR_NS // 2
+    assert listed.ns(Schedule.SCHEDULED) == 8 * HOUR_NS + HOUR_NS // 2
 
 
-def _booked(cut: tuple[Slice, ...]) -> dict[tuple[int, Schedule], int]:
-    booked: dict[tuple[int, Schedule], int] = {}
-    for piece in cut:
-        key = (piece.shift_id, piece.schedule)
-        booked[key] = booked.get(key, 0) + piece.end_ns - piece.start_ns
-    return booked
+def test_a_break_in_the_hour_that_is_left_out_has_no_length() -> None:
+    calendar = one_shift("Europe/Berlin", time(22), time(6), Break(time(2), time(3)))
+    (listed,) = listed_shifts(calendar, date(2026, 3, 28))
+    assert (listed.ns(Schedule.BREAK), listed.ns(Schedule.SCHEDULED)) == (0, 7 * HOUR_NS)
