@@ -16,7 +16,7 @@ from edge.plan import Machine
 from protocols.reading import Quality, TagImage
 
 NEVER_READ = -1
-LINES_LIMIT = 5_000  # waiting lines of a machine, about 400 kB: minutes of a disk that does not answer
+LINES_LIMIT = 4_000  # waiting lines of a machine, some 400 kB: minutes of a disk that does not answer
 
 _WORD = {Quality.GOOD: "good", Quality.UNCERTAIN: "uncertain"}
 

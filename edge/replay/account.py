@@ -25,7 +25,7 @@ from edge.kpi.figures import doubts
 from edge.kpi.rollup import SHIFT, Rollup, shift_spans
 from edge.kpi.row import Row, RowKey, Sums
 from edge.kpi.windows import MINUTE_NS, MinuteBook
-from edge.machines.kernel import APART_NS, new_kernel
+from edge.machines.kernel import APART_NS, feed, new_kernel
 from edge.machines.observer import NO_STATE, Observer
 from edge.machines.signals import used_signals
 from edge.plan import Calendar, Machine, Signal
@@ -114,10 +114,11 @@ class Account:
             kernel, elapsed_ns = self._kernel, 0
         if self._stretch is None or runs_out(self._stretch, t_ns):
             self._stretch = self._cover(t_ns)
-        sample = self._observer.sample(t_ns)
+        sample = feed(kernel, self._observer, t_ns, elapsed_ns)
+        if sample is None:
+            return
         if sample.bucket == Bucket.BREAKDOWN:
             self.record.note(t_ns, sample.state)
-        kernel.push(t_ns, elapsed_ns, sample.bucket, sample.fault_code, sample.product, sample.mask, *sample.counters)
         self.span = (self.span[0] if self.span else t_ns, t_ns)
         if t_ns >= self._drain_ns:
             self._drain_ns = t_ns - t_ns % MINUTE_NS + MINUTE_NS
