@@ -36,7 +36,7 @@ def fraction(key: str, known: Evidence) -> Fraction:
 
 
 def test_the_table_is_whole() -> None:
-    """The 34 of the standard and ours, no key twice, named in both languages; larger rows carry what smaller ones do."""
+    """The 34 of the standard and ours, no key twice, named twice in words; larger rows carry what smaller do."""
     assert len(BY_KEY) == len(CATALOGUE)
     assert sum(each.source.startswith("ISO 22400-2, no.") for each in CATALOGUE) == 34
     assert all(each.zh and each.en and each.formula and each.source and each.needs for each in CATALOGUE)
