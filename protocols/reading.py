@@ -37,7 +37,10 @@ class Quality(IntEnum):
 
 
 class TagImage:
-    """The latest reading of every tag of one device, as parallel arrays of length `size`."""
+    """The latest reading of every tag of one device, as parallel arrays of length `size`.
+
+    A text counts as the integer 1, an empty one as 0: what a state rule asks of an order number.
+    """
 
     __slots__ = ("f64", "i64", "quality", "size", "source_ns", "t_ns", "text")
 

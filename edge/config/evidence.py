@@ -3,7 +3,8 @@
 Rules.
 * What is said of a tag the site switched off is left out, as its state rules are.
 * `epoch`: a value that decreases, or changes at all, proves that counters began anew. A bad reading proves nothing.
-* `state_times`: accumulators of the PLC by bucket. What is shared by two buckets belongs into neither.
+* `state_times`: accumulators of the PLC by bucket. Where the site file has its own list (`[]` is none), tags that
+  the template reads for nothing else are not read.
 * `together`: state signals that are one fact read through several nodes, as the nested state machines of OPC 30050.
   Read at different times they give a state that never was; so they must come from one request or one server.
 * `hold_while`: conditions under which the state read is stale, as while a state change is in process.
@@ -92,6 +93,18 @@ def choose_evidence(
         together=together if len(together) > 1 else (),
         hold_while=conditions if all(condition.signal in tags for condition in conditions) else (),
     )
+
+
+def drop_unused_times(
+    machine: Placed[MachineModel], template: Placed[MachineTemplate], tags: dict[str, MergedTag], evidence: Evidence
+) -> None:
+    """Leave out the template's accumulators where the machine has its own word on them."""
+    if machine.value.state_times is None:
+        return
+    for model in template.value.state_times:
+        tag = tags.get(model.tag)
+        if tag is not None and not tag.overridden and tag.spec.process is None and model.tag not in evidence.names:
+            del tags[model.tag]
 
 
 def _there(

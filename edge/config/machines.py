@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from edge.config.counters import ChosenCounter, choose_counters, rate_of
 from edge.config.devices import Draft
-from edge.config.evidence import Evidence, choose_evidence
+from edge.config.evidence import Evidence, choose_evidence, drop_unused_times
 from edge.config.models import DefaultStateModel, MachineModel, MachineTemplate
 from edge.config.problems import Problems, suggest
 from edge.config.products import SiteProducts, choose_products, name_of, plan_product
@@ -191,6 +191,7 @@ def draft_machine(
     product_signal = _signal("product_signal", placed, template, tags, problems) if model.product is None else None
     fault_code = _signal("fault_code", placed, template, tags, problems)
     evidence = choose_evidence(placed, template, tags, problems)
+    drop_unused_times(placed, template, tags, evidence)
     _give_tags(placed, tags, devices, problems)
     used = {c.signal for rule in rules for c in rule.when} | {counter.tag for counter in counters}
     used |= evidence.state_names | {name for name in (product_signal, fault_code) if name is not None}

@@ -158,7 +158,7 @@ class CounterModel(Strict):
 class StateModel(Strict):
     """If all conditions hold, time goes to this bucket."""
 
-    when: Condition = Field(description="signal: value, [values], {not: value or values} or {last: value}: what it said last")
+    when: Condition = Field(description="signal: value, [values], {not: values}, or {last: values}: what it said last")
     bucket: BucketName
     state: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=40)]
     without: tuple[Id, ...] = Field((), description="only for a machine that has none of these signals")

@@ -1,8 +1,9 @@
 """From a tag's name to an OPC UA node id, by the brand's pattern. Pure.
 
 `a/b[0]/c` under base `M` becomes `ns=2;s=M.a.b[0].c`, or `ns=3;s="M"."a"."b"[0]."c"`, or the browse path
-`/0:Objects/2:M/2:a/…`. A name that is already a node id (`ns=…`, `i=…`) or a browse path (`/…`) is taken as it is; so
-is a base: `ns=4;s=Line1` gives `ns=4;s=Line1.a.b[0].c`.
+`/0:Objects/2:M/2:a/…`. A part with a namespace of its own (`0:CurrentState`) keeps it in a browse path and loses it in
+a node id. A name that is already a node id (`ns=…`, `i=…`) or a browse path (`/…`) is taken as it is; so is a base:
+`ns=4;s=Line1` gives `ns=4;s=Line1.a.b[0].c`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from edge.config.models import NodesModel
 
 _ABSOLUTE = re.compile(r"(ns=|nsu=|svr=|[isgb]=|/)")
 _PART = re.compile(r"(.*?)((?:\[\d+\])*)")
+_NAMESPACE = re.compile(r"\d+:")
 
 
 class NodeError(ValueError):
@@ -52,6 +54,10 @@ def node_of(name: str, base: str | None, nodes: NodesModel | None) -> str:
 
 def _part(part: str, nodes: NodesModel) -> str:
     """One part of a name, quoted and prefixed; an array index stays outside the quotes."""
+    own = _NAMESPACE.match(part)
+    if own is not None and nodes.pattern.startswith("/"):
+        return part
+    part = part[own.end() :] if own is not None else part
     match = _PART.fullmatch(part)
     stem, index = (match[1], match[2]) if match else (part, "")
     if nodes.quote and stem.startswith(nodes.quote):

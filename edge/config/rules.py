@@ -2,6 +2,8 @@
 
 Rules.
 * A rule on a signal the site switched off can never hold and is left out; so is what only it could tell.
+* A rule `without` some signals is for machines that have none of them: a state number stands in for a run bit.
+* `{last: 3}` asks what the signal said last, whatever became of it since: a machine that is off sends no mode any more.
 * `true` means "not 0", so that it fits a bit, a recipe number and an order's text alike; `false` means 0 or empty.
 * Where no rule that is left leads to RUN, nothing says that the machine runs: counts decide whenever no rule holds,
   and the thresholds of its product turn a pause into a small stop and then into a stop.
@@ -9,7 +11,7 @@ Rules.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +31,7 @@ class NamedCondition:
     signal: str
     values: frozenset[int]
     negate: bool
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,9 @@ def choose_rules(
     rules: list[NamedRule] = []
     for index, model in enumerate(models):
         when = conditions_of(model.when, known, origin, ("states", index, "when"), problems)
-        if all(condition.signal in tags for condition in when) and len(when) == len(model.when):
+        _known(model.without, known, origin, ("states", index, "without"), problems)
+        fits = all(condition.signal in tags for condition in when) and not set(model.without) & set(tags)
+        if fits and len(when) == len(model.when):
             rules.append(NamedRule(when, model.bucket, model.state))
     default = machine.value.state_default or template.value.state_default
     if machine.value.state_default is None and not any(rule.bucket is Bucket.RUN for rule in rules):
@@ -73,6 +78,19 @@ def conditions_of(
     return tuple(condition for condition in read if condition is not None)
 
 
+def _known(
+    names: Iterable[str],
+    known: Collection[str],
+    origin: Placed[MachineModel] | Placed[MachineTemplate],
+    path: KeyPath,
+    problems: Problems,
+) -> None:
+    for index, name in enumerate(names):
+        if name not in known:
+            what = Text(f"没有信号 {name}", f"there is no signal {name}")
+            problems.add(origin.document.place((*origin.path, *path, index)), what, suggest(name, known))
+
+
 def _condition(
     signal: str, wanted: Any, known: Collection[str], place: Place, problems: Problems
 ) -> NamedCondition | None:
@@ -80,14 +98,15 @@ def _condition(
         what = Text(f"没有信号 {signal}", f"there is no signal {signal}")
         problems.add(place, what, suggest(signal, known))
         return None
-    negate = isinstance(wanted, dict) and set(wanted) == {"not"}
-    values = wanted["not"] if negate else wanted
+    word = next(iter(wanted)) if isinstance(wanted, dict) and len(wanted) == 1 else ""
+    negate, last = word == "not", word == "last"
+    values = wanted[word] if negate or last else wanted
     if values is True:
-        return NamedCondition(signal, frozenset({0}), not negate)
+        return NamedCondition(signal, frozenset({0}), not negate, last)
     values = values if isinstance(values, list) else [values]
     if not values or not all(isinstance(value, int) for value in values):  # a bool is an int: false is 0
-        zh = "应为 true、false、整数、整数列表，或 {not: …}"
-        en = "true, false, a whole number, a list of them, or {not: ...} is expected"
+        zh = "应为 true、false、整数、整数列表，或 {not: …}、{last: …}"
+        en = "true, false, a whole number, a list of them, or {not: ...}, {last: ...} is expected"
         problems.add(place, Text(zh, en))
         return None
-    return NamedCondition(signal, frozenset(int(value) for value in values), negate)
+    return NamedCondition(signal, frozenset(int(value) for value in values), negate, last)

@@ -36,6 +36,7 @@ SUSPENDED = "suspended"  # PackML: stopped by a neighbour, whether or not it is 
 SPEED = frozenset({"speed", "speed_set"})
 ORDER = "order"
 _COUNTED_QUALITY = 2  # of total, good and reject; the third follows
+_REPAIRING_TIMES = 3  # buckets with a time of their own: run and fault alone prove their part of a gap, not the rest
 _BOTH = {Bucket.EXTERNAL_STARVED, Bucket.EXTERNAL_BLOCKED}
 _REACHED = {
     Bucket.RUN: Capability.STATE,
@@ -96,6 +97,6 @@ def capabilities_of(
         Capability.PRODUCT: product,
         Capability.SPEED: set(signals) >= SPEED,
         Capability.ORDER: order,
-        Capability.ACCUMULATORS: any(True for _ in state_times),
+        Capability.ACCUMULATORS: len({time.bucket for time in state_times}) >= _REPAIRING_TIMES,
     }
     return frozenset(told | {capability for capability, is_so in said.items() if is_so})

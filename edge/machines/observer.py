@@ -71,7 +71,10 @@ class Observer:
         self._buckets: list[int] = [rule.bucket for rule in self._rules]
         if Bucket.RUN not in self._buckets[:-2] and self._buckets[-2] == Bucket.RUN:
             self._buckets[-2] = NO_STATE  # no signal says RUN: counts do
-        self._state_signals = sorted({condition.signal for rule in machine.states for condition in rule.when})
+        conditions = [condition for rule in machine.states for condition in rule.when]
+        self._lasting = sorted({condition.signal for condition in conditions if condition.last})
+        self._state_signals = sorted({condition.signal for condition in conditions})
+        self._lasts: dict[int, int] = {}  # of `_lasting`: the last good value
         self._epochs = [_Epoch(rule) for rule in machine.epochs]
         self._untold = 0  # counters that have not been told of an epoch yet, bit per Counter
         self._all_counters = sum(1 << rule.counter for rule in machine.counters)
@@ -87,13 +90,16 @@ class Observer:
     @property
     def memory(self) -> tuple[int, ...]:
         """What outlives a sample. Setting it to what was got goes on from there, under the same configuration."""
-        return (self.product, self._rule, self._untold, *(n for epoch in self._epochs for n in epoch.memory))
+        lasts = (n for signal in self._lasting for n in (signal in self._lasts, self._lasts.get(signal, 0)))
+        return (self.product, self._rule, self._untold, *(n for e in self._epochs for n in e.memory), *lasts)
 
     @memory.setter
     def memory(self, memory: tuple[int, ...]) -> None:
         self.product, self._rule, self._untold = memory[:3]
-        for at, epoch in enumerate(self._epochs):
-            epoch.memory = memory[3 + 4 * at : 7 + 4 * at]
+        rest = iter(memory[3:])
+        for epoch in self._epochs:
+            epoch.memory = (next(rest), next(rest), next(rest), next(rest))
+        self._lasts = {signal: value for signal in self._lasting for seen, value in [(next(rest), next(rest))] if seen}
 
     def sample(self, t_ns: int) -> Sample:
         """The machine at `t_ns`, from what the images hold then."""
@@ -162,6 +168,9 @@ class Observer:
         if not self._state_signals:
             return NO_STATE, self._machine.state_default.state
         good = {index for index in self._state_signals if self._counts(index, t_ns)}
+        for index in self._lasting:
+            if index in good:
+                self._lasts[index] = self._value(index)
         if self._is_stale(good, t_ns):
             return Bucket.UNKNOWN, self._rules[self._rule].state
         self._rule = self._rule_that_holds(good)
@@ -184,6 +193,9 @@ class Observer:
         )
 
     def _holds(self, condition: Condition, good: set[int]) -> bool:
+        if condition.last:
+            known = self._lasts.get(condition.signal)
+            return known is not None and (known in condition.values) != condition.negate
         return condition.signal in good and self._is_met(condition)
 
     def _is_met(self, condition: Condition) -> bool:

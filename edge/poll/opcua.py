@@ -100,7 +100,7 @@ class ImageWriter:
                 self._distrust(tag, trust)
                 continue
             if isinstance(value, str):
-                image.text[tag] = value
+                image.text[tag], i64[tag] = value, bool(value.strip())
             else:
                 try:
                     i64[tag] = round(value)  # type: ignore[arg-type]  # null raises

@@ -177,6 +177,22 @@ _STATUS: dict[str, Reading] = {
     "acc_time": _since_clear,
 }
 
+_PACKML_TIMES: dict[str, tuple[Bucket, ...]] = {  # by the state that each condition shows
+    "starting_s": (Bucket.STARTUP,),
+    "idle_s": (Bucket.NO_ORDER,),
+    "suspended_s": (Bucket.EXTERNAL_STARVED, Bucket.EXTERNAL_BLOCKED),
+    "execute_s": (Bucket.RUN,),
+    "aborted_s": (Bucket.BREAKDOWN,),
+    "held_s": (Bucket.INTERNAL_MINOR, Bucket.SETUP),
+}
+
+
+def _sum_of_seconds(buckets: tuple[Bucket, ...]) -> Reading:
+    return lambda view: sum(map(view.seconds, buckets))
+
+
+_PACKML: dict[str, Reading] = {name: _sum_of_seconds(buckets) for name, buckets in _PACKML_TIMES.items()}
+
 _TAPE: dict[str, Reading] = {
     "temperature": _temperature("temperature", 4),
     "temperature_set": _set_point,
@@ -289,7 +305,7 @@ _EO: dict[str, Reading] = {
     "leak_rate": _around("leak_rate", 12, 4),
 }
 
-READINGS: dict[str, Reading] = {**_STATUS, **_TAPE, **_MASK, **_SUIT, **_EO}
+READINGS: dict[str, Reading] = {**_STATUS, **_TAPE, **_MASK, **_SUIT, **_EO, **_PACKML}
 
 _NOT_EXECUTING, _EXECUTING, _OUT_OF_SERVICE = 2, 3, 1
 _MACHINERY: dict[str, Reading] = {  # OPC 40001-1 numbers its states and modes in its own way

@@ -157,6 +157,7 @@ def _decode_text(text: _Text, payload: bytes, t_ns: int, image: TagImage) -> boo
         raw[0::2], raw[1::2] = raw[1::2], raw[0::2]
     word = _maybe_text(bytes(raw).split(b"\0", 1)[0])
     image.text[text.index] = word or ""
+    image.i64[text.index] = bool(word and word.strip())
     image.quality[text.index] = Quality.BAD if word is None else Quality.GOOD
     image.t_ns[text.index] = t_ns
     return word is not None

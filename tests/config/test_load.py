@@ -17,7 +17,7 @@ from protocols.modbus.tags import DataType, ModbusTag, Table, WordOrder
 MACHINES = sorted(file.stem for file in (config_folder() / "templates" / "machines").glob("*.yaml"))
 BRANDS = sorted(file.stem for file in (config_folder() / "templates" / "plc").glob("*.yaml"))
 SITE = "site: {id: s, enterprise: e, province: p, city: c}\n"
-NAMED_BY_NODE = {"packml", "machinery"}  # kinds that exist over OPC UA only
+NAMED_BY_NODE = {"packml", "packml-30050", "packml-tmc", "machinery"}  # kinds that exist over OPC UA only
 BASES = {
     "siemens-s7-modbus": "DBW100",
     "schneider-m221": "%MW1000",
@@ -77,7 +77,7 @@ def test_every_machine_kind_with_every_brand(kind: str, brand: str) -> None:
     (machine,) = plan.machines
     assert machine.states
     assert any(rule.bucket is Bucket.RUN for rule in machine.states)
-    assert machine.counters[0].counter is Counter.TOTAL
+    assert machine.counters[0].counter in (Counter.TOTAL, Counter.GOOD)
     assert len(compiled.tags) == len({tag.name for tag in compiled.tags})
     for product in machine.products:
         assert product.ideal_cycle_ns < product.slow_ns <= product.small_stop_ns <= product.stop_ns

@@ -84,7 +84,7 @@ async def test_every_type_arrives_with_its_time(server: Plant) -> None:
     async with rig(server.url, tags).running() as made:
         await made.seen.until(lambda: all(quality == Quality.GOOD for quality in made.image.quality))
         image = made.image
-        assert list(image.i64) == [2**40 + 1, 6, 1, 0, 6, 42]
+        assert list(image.i64) == [2**40 + 1, 6, 1, 1, 6, 42], "a text counts as 1"
         assert image.f64[1] == 6.1
         assert image.f64[5] == pytest.approx(6.17)
         assert image.text == {3: "口罩"}
