@@ -119,11 +119,10 @@ def _pruned(model: type[M], document: Document, path: KeyPath, data: Data, probl
                 what, hint = _describe(model, at, detail)
                 problems.add(document.place(path + at), what, hint)
             told.add(at)
-            cut = _enclosing_key(at) if detail["type"] == "missing" else at
-            if not cut:
-                return None
-            cuts.add(cut)
-            told.add(cut)
+            cuts.add(_enclosing_key(at) if detail["type"] == "missing" else at)
+        if () in cuts:  # what the model itself must have
+            return None
+        told |= cuts
         data = _without(data, cuts)
     return None
 
