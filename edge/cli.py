@@ -260,6 +260,11 @@ def _replay_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help=str(Text("以 JSON 输出", "print JSON")))
     parser.add_argument(
+        "--figures",
+        action="store_true",
+        help=str(Text("表格之下列出全部指标及其分子分母", "below the table, every figure with its division")),
+    )
+    parser.add_argument(
         "--against",
         metavar="STORE",
         type=Path,
@@ -333,6 +338,7 @@ def _replay(options: argparse.Namespace) -> int:
         against=options.against,
         watermark_s=options.watermark,
         as_json=options.json,
+        figures=options.figures,
     )
 
 

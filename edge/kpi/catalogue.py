@@ -1,6 +1,6 @@
 """Every figure Seamline gives, as one table: key, names, formula, source, needs, unit, what makes it empty. Pure.
 
-From this table come the `figures` of `seamline replay --json`, the list of `seamline replay --all`, and the pages
+From this table come the `figures` of `seamline replay --json`, the sheet of `seamline replay --figures`, and the pages
 `docs/kpi.md` and `docs/kpi.zh-CN.md` with a worked example of each. The 34 figures of ISO 22400-2 are in it as they
 stand in `edge.kpi.iso22400`; what is ours stands beside them.
 

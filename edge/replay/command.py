@@ -26,7 +26,13 @@ DIFFERS = 1
 
 
 def run(
-    config: Path, readings: Path, *, against: Path | None = None, watermark_s: float | None = None, as_json: bool
+    config: Path,
+    readings: Path,
+    *,
+    against: Path | None = None,
+    watermark_s: float | None = None,
+    as_json: bool,
+    figures: bool = False,
 ) -> int:
     """Exit status 0, or 1 where `against` differs. Raises ConfigError for mistakes in either file, StoreError."""
     plan = load(config, os.environ)
@@ -39,7 +45,7 @@ def run(
         if as_json:
             write_ledgers([machine.account for machine in machines], write)
         else:
-            write(table.ledgers(plan, [machine.account for machine in machines]))
+            write(table.ledgers(plan, [machine.account for machine in machines], figures=figures))
     return 0
 
 
