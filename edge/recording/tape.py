@@ -18,7 +18,7 @@ from protocols.reading import Quality, TagImage
 NEVER_READ = -1
 LINES_LIMIT = 4_000  # waiting lines of a machine, some 400 kB: minutes of a disk that does not answer
 
-_WORD = {Quality.GOOD: "good", Quality.UNCERTAIN: "uncertain"}
+_WORD: dict[int, str] = {Quality.GOOD: "good", Quality.UNCERTAIN: "uncertain"}
 
 
 class Tape:
@@ -32,6 +32,7 @@ class Tape:
         self._waiting_tails = {index: f",{late_max_ns.get(index, 0)},1\n" for index in used}
         self._noted = dict.fromkeys(used, (0, NEVER_READ))  # time and quality of the reading noted last
         self._signals = {index: machine.signals[index] for index in used}
+        self._nothing = f",{machine.id},,,bad,0,0\n"
         self._lines: list[str] = []
         self.dropped = 0  # readings that were not written, since the process began
 
@@ -64,10 +65,11 @@ class Tape:
         heads, tails = self._heads, self._tails if samples else self._waiting_tails
         for at in range(0, len(readings), 3):
             index, value, quality = readings[at : at + 3]
-            if index in heads:
-                word = _WORD.get(Quality(quality))
-                said = f"{value},{word}" if word else ",bad"
-                lines.append(f"{t_ns}{heads[index]}{said}{tails[index]}")
+            word = _WORD.get(quality)
+            said = f"{value},{word}" if word else ",bad"
+            lines.append(f"{t_ns}{heads[index]}{said}{tails[index]}")
+        if samples and not readings:
+            lines.append(f"{t_ns}{self._nothing}")
 
     def take(self) -> list[str]:
         """The lines since the last call."""

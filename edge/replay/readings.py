@@ -36,6 +36,7 @@ MOST = 20  # mistakes told
 LAST_NS = 9_000_000_000_000_000_000  # in the year 2255: leaves the calendar room within 64 bits
 LATEST_NS = 86_400_000_000_000  # a reading that may be off by more than a day says nothing
 UNUSED = -1
+NOTHING = -2  # a sample in which nothing new was read: only a recording has it
 
 # Index into Machine.signals, value, Quality, and how late it may have come (ns; a reading that waits: ~ns). A tuple of
 # numbers, because there are millions.
@@ -58,6 +59,7 @@ def signal_slots(machine: Machine) -> dict[str, int]:
     slots |= {signal.name: index if index in used else UNUSED for index, signal in enumerate(machine.signals)}
     if machine.product_signal is not None:
         slots.setdefault("product", machine.product_signal)
+    slots[""] = NOTHING
     return slots
 
 
@@ -130,6 +132,8 @@ class ReadingsFile:
             elif not ~LATEST_NS <= reading[3] <= LATEST_NS:
                 what = Text("应在 0 与一天的纳秒数之间", "a number of ns between 0 and a day is expected")
                 mistakes.add(rows.line_num, LATE_MAX, what)
+            elif exact and reading[0] == NOTHING:
+                self._unknown(machine, signal, rows.line_num, mistakes)
             elif reading[0] != UNUSED and not mistakes:
                 yield t_ns, machine, reading
 
@@ -173,10 +177,14 @@ class ReadingsFile:
             mistakes.add(line, "machine", what, suggest(machine, self._slots), same=machine)
             return None
         if signal not in slots:
-            what = Text(f"机器 {machine} 没有信号 {signal!r}", f"machine {machine} has no signal {signal!r}")
-            mistakes.add(line, "signal", what, suggest(signal, slots), same=f"{machine}.{signal}")
+            self._unknown(machine, signal, line, mistakes)
             return None
         return slots[signal]
+
+    def _unknown(self, machine: str, signal: str, line: int, mistakes: _Mistakes) -> None:
+        what = Text(f"机器 {machine} 没有信号 {signal!r}", f"machine {machine} has no signal {signal!r}")
+        known = [name for name in self._slots[machine] if name]
+        mistakes.add(line, "signal", what, suggest(signal, known), same=f"{machine}.{signal}")
 
 
 class _Rows(Protocol):

@@ -47,6 +47,7 @@ def mistakes(folder: Path, *lines: str, head: str = ",".join(HEADER)) -> list[st
         (f"{T}0,m1,run,1,good", "not within 1970-2255"),
         (f"{T},m2,run,1,good", "r.csv:2: machine: the site file has no machine 'm2'"),
         (f"{T},m1,rum,1,good", "r.csv:2: signal: machine m1 has no signal 'rum'\n    → did you mean run?"),
+        (f"{T},m1,,1,good", "r.csv:2: signal: machine m1 has no signal ''"),
         (f"{T},m1,run,on,good", "r.csv:2: value: 'on' is not a number"),
         (f"{T},m1,run,nan,good", "r.csv:2: value: 'nan' is not a number"),
         (f"{T},m1,run,,good", "only a bad reading may go without a value"),
