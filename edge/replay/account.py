@@ -38,7 +38,7 @@ from edge.replay.document import (
     total_document,
 )
 from edge.replay.evidence import Record
-from edge.replay.readings import Reading
+from edge.replay.readings import NOTHING, Reading
 from edge.replay.spool import Document, Spool, to_json
 from ext.buckets import Bucket, Flag
 from ext.ledger import MachineLedger
@@ -91,6 +91,9 @@ class Account:
         """Everything that was read at `t_ns`; of one signal the last counts. No sample where all of it waits."""
         image, late_ns, sampled, contradicted = self._image, self._late_ns, False, False
         for slot, value, quality, late in readings:
+            if slot == NOTHING:
+                sampled = True
+                continue
             if image.t_ns[slot] == t_ns and (image.i64[slot] != value or image.quality[slot] != quality):
                 contradicted = True
             image.i64[slot], image.quality[slot], image.t_ns[slot] = value, quality, t_ns
