@@ -39,6 +39,7 @@ UNNAMED_STOPS = (
 )  # "fault" and "stopped" say little: a fault code may say what kind of stop it is
 NO_STATE = -1  # the kernel's word for "counts alone decide"
 EPOCH = 8  # bit of the mask: the PLC began anew since the last sample
+_UNCERTAIN = int(Quality.UNCERTAIN)
 UNSEEN = StateRule((), Bucket.UNKNOWN, "unseen")
 
 
@@ -61,7 +62,8 @@ class Observer:
     def __init__(self, machine: Machine, images: Sequence[TagImage]) -> None:
         """`images`: by device index, as in the site plan."""
         self._machine = machine
-        self._images = images
+        self._hold_ns = machine.hold_ns
+        self._places = [(images[signal.device], signal.tag) for signal in machine.signals]
         self.product = machine.product_default  # index of the last one seen; outlives a restart with the checkpoint
         self._versions = _versions_of(machine.products)
         self._codes = _products_of(machine.products)
@@ -74,7 +76,9 @@ class Observer:
         conditions = [condition for rule in machine.states for condition in rule.when]
         self._lasting = sorted({condition.signal for condition in conditions if condition.last})
         self._state_signals = sorted({condition.signal for condition in conditions})
+        self._may_be_stale = bool(machine.together or machine.hold_while)
         self._lasts: dict[int, int] = {}  # of `_lasting`: the last good value
+        self._told: list[int | None] = []  # values of the state signals, None for those that did not count, of `_rule`
         self._epochs = [_Epoch(rule) for rule in machine.epochs]
         self._untold = 0  # counters that have not been told of an epoch yet, bit per Counter
         self._all_counters = sum(1 << rule.counter for rule in machine.counters)
@@ -96,6 +100,7 @@ class Observer:
     @memory.setter
     def memory(self, memory: tuple[int, ...]) -> None:
         self.product, self._rule, self._untold = memory[:3]
+        self._told = []
         rest = iter(memory[3:])
         for epoch in self._epochs:
             epoch.memory = (next(rest), next(rest), next(rest), next(rest))
@@ -126,18 +131,16 @@ class Observer:
     # ---- signals ----
 
     def _counts(self, index: int, t_ns: int) -> bool:
-        signal = self._machine.signals[index]
-        image = self._images[signal.device]
-        fresh = 0 <= t_ns - image.t_ns[signal.tag] <= self._machine.hold_ns
-        return fresh and image.quality[signal.tag] <= Quality.UNCERTAIN
+        image, tag = self._places[index]
+        return 0 <= t_ns - image.t_ns[tag] <= self._hold_ns and image.quality[tag] <= _UNCERTAIN
 
     def _value(self, index: int) -> int:
-        signal = self._machine.signals[index]
-        return self._images[signal.device].i64[signal.tag]
+        image, tag = self._places[index]
+        return image.i64[tag]
 
     def _read_ns(self, index: int) -> int:
-        signal = self._machine.signals[index]
-        return self._images[signal.device].t_ns[signal.tag]
+        image, tag = self._places[index]
+        return image.t_ns[tag]
 
     # ---- counters ----
 
@@ -167,13 +170,15 @@ class Observer:
     def _state(self, t_ns: int) -> tuple[int, str]:
         if not self._state_signals:
             return NO_STATE, self._machine.state_default.state
-        good = {index for index in self._state_signals if self._counts(index, t_ns)}
-        for index in self._lasting:
-            if index in good:
-                self._lasts[index] = self._value(index)
-        if self._is_stale(good, t_ns):
-            return Bucket.UNKNOWN, self._rules[self._rule].state
-        self._rule = self._rule_that_holds(good)
+        told = [self._value(index) if self._counts(index, t_ns) else None for index in self._state_signals]
+        if told != self._told or self._may_be_stale:  # otherwise the same rule holds as before
+            good = {index for index, value in zip(self._state_signals, told, strict=True) if value is not None}
+            for index in self._lasting:
+                if index in good:
+                    self._lasts[index] = self._value(index)
+            if self._is_stale(good, t_ns):
+                return Bucket.UNKNOWN, self._rules[self._rule].state
+            self._rule, self._told = self._rule_that_holds(good), told
         return self._buckets[self._rule], self._rules[self._rule].state
 
     def _rule_that_holds(self, good: set[int]) -> int:
