@@ -115,7 +115,8 @@ class _Span:
 
 def check_pattern(document: Document, source: Source, version: CalendarVersion, problems: Problems) -> None:
     """Shifts of one pattern against each other, all round its ring."""
-    _check_rotation(document, source, version, problems)
+    if not _turns(document, source, version, problems):
+        return
     rotation = version.rotation
     first = rotation.anchor if rotation is not None else _MONDAY
     ring = lcm(7, rotation.days) if rotation is not None else 7
@@ -138,23 +139,33 @@ def check_pattern(document: Document, source: Source, version: CalendarVersion, 
         problems.add(document.place((*source.shifts[second.place], "name")), *_one_name(second.shift))
 
 
-def _check_rotation(document: Document, source: Source, version: CalendarVersion, problems: Problems) -> None:
-    """A rotation is used by its shifts, and its shifts have a rotation that is long enough."""
+def _turns(document: Document, source: Source, version: CalendarVersion, problems: Problems) -> bool:
+    """True where the rotation is used by the shifts, and is long enough for them."""
     days = version.rotation.days if version.rotation is not None else 0
-    for path, shift in zip(source.shifts, version.shifts, strict=True):
-        if not days and shift.cycle and document.at((*source.path, "cycle_days")) is None:
+    wrong = [
+        path
+        for path, shift in zip(source.shifts, version.shifts, strict=True)
+        if any(day >= days for day in shift.cycle)
+    ]
+    given = {"cycle_days", "anchor"} & set(_keys(document, source.path))
+    for path in wrong if days or not given else ():  # half a rotation has been told
+        what = Text(f"周期只有 {days} 天", f"the cycle has only {days} days")
+        hint = None
+        if not days:
             what = Text("日历没有写轮班周期", "this calendar has no rotation")
-            hint = Text(
-                "在日历里写 cycle_days（周期天数）和 anchor（第 1 天的日期）", "give cycle_days and anchor (a day 1)"
-            )
-            problems.add(document.place((*path, "cycle")), what, hint)
-        elif days and any(day >= days for day in shift.cycle):
-            what = Text(f"周期只有 {days} 天", f"the cycle has only {days} days")
-            problems.add(document.place((*path, "cycle")), what)
+            zh = "在日历里写 cycle_days（周期天数）和 anchor（第 1 天的日期）"
+            hint = Text(zh, "give cycle_days and anchor (a day 1)")
+        problems.add(document.place((*path, "cycle")), what, hint)
     if days and not any(shift.cycle for shift in version.shifts):
         what = Text("没有班次使用这个周期", "no shift uses this cycle")
         hint = Text("给班次写 cycle，例如 cycle: 1-4", "give its shifts a cycle, e.g. cycle: 1-4")
         problems.add(document.place((*source.path, "cycle_days")), what, hint)
+    return not wrong
+
+
+def _keys(document: Document, path: KeyPath) -> Iterable[str]:
+    said = document.at(path)
+    return said if isinstance(said, dict) else ()
 
 
 def _day_name(version: CalendarVersion, day: date, span: _Span) -> tuple[str, str]:
@@ -215,12 +226,13 @@ def _tell_seam(draft: CalendarDraft, a: _Span, b: _Span, problems: Problems) -> 
 
 def _blamed(draft: CalendarDraft, a: _Span, b: _Span) -> KeyPath:
     """The place to change: a shift of an exception, else the exception, else the version that begins."""
-    for span in (b, a):
+    later, earlier = (b, a) if b.day >= a.day else (a, b)
+    for span in (later, earlier):
         exception = exception_on(draft.calendar, date.fromordinal(span.day))
         if exception is not None:
             source = draft.exceptions[draft.calendar.exceptions.index(exception)]
             return source.shifts[span.place] if exception.shifts else source.path
-    version = version_on(draft.calendar, date.fromordinal(b.day))
+    version = version_on(draft.calendar, date.fromordinal(later.day))
     return (*draft.version_source(version).path, "since")
 
 

@@ -155,7 +155,8 @@ def _pattern(
 ) -> tuple[CalendarVersion, Source]:
     """The shifts of a calendar or a version, in force from a date on."""
     document = placed.document
-    found = many(ShiftModel, document, (*placed.path, "shifts"), problems)
+    read = many(ShiftModel, document, (*placed.path, "shifts"), problems)
+    found = [shift for shift in read if _whole(shift)]
     source = Source(placed.path, tuple(shift.path for shift in found))
     shifts = tuple(_weekly(shift.value, report) for shift in found)
     version = CalendarVersion(since, shifts, _rotation(placed.value, placed, problems), day_start)
@@ -199,6 +200,12 @@ def _versions(
     return [made[since] for since in sorted(made)]
 
 
+def _whole(item: Placed[ShiftModel] | Placed[ExceptionModel]) -> bool:
+    """False where a wrong key was told and cut away: what is left may say what nobody meant."""
+    said = item.document.at(item.path)
+    return isinstance(said, dict) and item.value.model_fields_set >= said.keys()
+
+
 def _weekly(model: ShiftModel, report: ReportDate) -> Shift:
     """A shift that repeats; days of the cycle count from 0 in the plan."""
     cycle = frozenset(day - 1 for day in model.cycle or ())
@@ -222,8 +229,9 @@ def _exceptions(
     for item in many(ExceptionModel, document, path, problems, skip=("shifts",)):
         said = [key for key in ("off", "shifts", "like") if document.at((*item.path, key)) is not None]
         if len(said) != 1:
-            what = Text("off、shifts、like 三者写一个", "exactly one of off, shifts and like is expected")
-            item.add(problems, (), what)
+            if said or _whole(item):  # a key that is misspelt has been told
+                what = Text("off、shifts、like 三者写一个", "exactly one of off, shifts and like is expected")
+                item.add(problems, (), what)
             continue
         found = many(DayShiftModel, document, (*item.path, "shifts"), problems)
         if document.at((*item.path, "shifts")) == []:

@@ -106,6 +106,8 @@ class _SiteCompiler:
             return None
         site = self._site()
         timezone = site.timezone if site is not None and known_zone(site.timezone) else "UTC"
+        if not known_zone(timezone):  # not even UTC: no time zone database, which has been told
+            return None
         calendars = self._calendars(timezone)
         devices = self._devices()
         machines = self._machines(devices, calendars, ZoneInfo(timezone))
