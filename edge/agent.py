@@ -37,7 +37,7 @@ from edge.outbox.facts import OpenReport, StoreSettings
 from edge.outbox.store import Outbox
 from edge.plan import SitePlan
 from edge.poll.factory import make_poller
-from edge.recorder import META_ALIVE, Recorder
+from edge.recorder import CHECKPOINT, JOURNAL, META_ALIVE, Recorder
 from edge.recording.recording import record
 from edge.sinks.factory import make_sink
 from edge.supervise import supervise
@@ -53,6 +53,7 @@ log = logging.getLogger(__name__)
 DRAIN_S = 2.0  # at a clean stop: how long the databases may still take data
 STATS_S = 1.0
 RETRY_S = 5.0
+AT_ONCE_NS = 6 * HOUR_NS  # of stored minute rows, when a machine remembers
 GAP_NS = 5_000_000_000  # a stop of the agent shorter than this is no gap worth a record
 
 
@@ -130,8 +131,12 @@ class Runtime:
         now_ns = self._clock.now_ns()
         checkpoints, meta = await self._outbox.load_checkpoints(), await self._outbox.load_meta()
         for life in self._lives:
-            since_ns = life.restore(checkpoints.get(f"machine:{life.machine.id}"), now_ns)
-            life.remember(await self._outbox.ledger_rows(life.machine.id, MINUTE, since_ns, now_ns + HOUR_NS))
+            name = life.machine.id
+            pages = [blob for key, blob in checkpoints.items() if key.rpartition(":")[0] == JOURNAL + name]
+            since_ns = life.restore(checkpoints.get(CHECKPOINT + name), now_ns, pages)
+            for from_ns in range(since_ns, now_ns + HOUR_NS, AT_ONCE_NS):  # a machine may have been off for weeks
+                until_ns = min(from_ns + AT_ONCE_NS, now_ns + HOUR_NS)
+                life.remember(await self._outbox.ledger_rows(name, MINUTE, from_ns, until_ns))
         if self._recording is not None:
             self._recording.begin(meta)
         alive = meta.get(META_ALIVE)

@@ -18,6 +18,7 @@ from operator import attrgetter
 from types import MappingProxyType
 
 from edge.kpi.row import SUM_COLUMNS, Row
+from edge.machines.events import Revision, StopEvent
 from edge.outbox.batch import Record
 from edge.outbox.facts import Eviction
 from edge.plan import Device, Machine, Site
@@ -29,6 +30,7 @@ from edge.points import (
     LEDGER,
     LIVE,
     MEASUREMENTS,
+    REVISION,
     STOP,
     TAG,
     Measurement,
@@ -105,8 +107,12 @@ class Encoder:
         shift_nrt_ns: int | None,
         shift_fpt_ns: int | None,
         shift_unknown_ns: int | None,
+        shift_coverage: float | None,
+        shift_flags: int | None,
         age_ms: int | None,
         observed: bool,
+        tier: int,
+        config_version: str,
     ) -> bytes:
         """A machine as it is at `t_ns` (cut to the live interval by the caller).
 
@@ -114,24 +120,26 @@ class Encoder:
         """
         values = (
             int(bucket), one_line(state), fault_code, rate_per_min, product, shift, shift_tc, shift_gc, shift_sc,
-            shift_ppt_ns, shift_rt_ns, shift_nrt_ns, shift_fpt_ns, shift_unknown_ns, age_ms, observed,
+            shift_ppt_ns, shift_rt_ns, shift_nrt_ns, shift_fpt_ns, shift_unknown_ns, shift_coverage, shift_flags,
+            age_ms, observed, tier, config_version,
         )  # fmt: skip
         return encode_row(SCHEMAS["live"], self._machine_prefix(LIVE, machine), values, t_ns)
 
-    def stop(
-        self,
-        machine: Machine,
-        t_ns: int,
-        *,
-        bucket: Bucket,
-        fault_code: int,
-        duration_ns: int,
-        is_open: bool,
-        config_version: str,
-    ) -> bytes:
-        """A stop that began at `t_ns`; written again with the same time when it grows or ends."""
-        values = (int(bucket), bucket.name.lower(), fault_code, duration_ns, is_open, config_version)
-        return encode_row(SCHEMAS["stop"], self._machine_prefix(STOP, machine), values, t_ns)
+    def stop(self, machine: Machine, stop: StopEvent, config_version: str) -> bytes:
+        """A stop; written again with the same time when it grows, ends, or was another."""
+        values = (
+            int(stop.bucket), stop.bucket.name.lower(), stop.fault_code, stop.end_ns - stop.start_ns, stop.is_open,
+            stop.void, stop.revision, machine.tier, config_version,
+        )  # fmt: skip
+        return encode_row(SCHEMAS["stop"], self._machine_prefix(STOP, machine), values, stop.start_ns)
+
+    def revision(self, machine: Machine, t_ns: int, revision: Revision, config_version: str) -> bytes:
+        """Closed windows were opened again at `t_ns`, or readings came too late for that."""
+        values = (
+            revision.readings, revision.start_ns, revision.end_ns, revision.windows, revision.pieces,
+            one_line(revision.detail), config_version,
+        )  # fmt: skip
+        return encode_row(SCHEMAS["revision"], self._machine_prefix(REVISION, machine, revision.cause), values, t_ns)
 
     def tag(self, machine: Machine, t_ns: int, *, name: str, value: float | None, quality: Quality, unit: str) -> bytes:
         """A process value read at `t_ns`; the value is left out unless its quality is good."""

@@ -2,7 +2,8 @@
 Synchronous, bounded.
 
 Theory. A frame carries one consistent sample of a device. A machine is sampled when the block of its trigger signal
-arrives, or when a subscription confirms that nothing else changed. Process values are kept apart: by interval and
+arrives, or when a subscription confirms that nothing else changed; frames of its other devices and blocks are facts
+that wait for that moment, each with its own time. Process values are kept apart: by interval and
 deadband, never on the way of a count.
 """
 
@@ -22,6 +23,7 @@ from protocols.reading import DeviceFact, Frame
 
 log = logging.getLogger(__name__)
 
+_NO_TAG = -1
 FACTS_KEPT = 1000  # device facts waiting for the next commit; beyond it the oldest go, what is now stays known
 
 
@@ -48,21 +50,27 @@ class Hub:
         for life in lives:
             trigger = life.trigger
             if trigger is not None:
-                self._by_device[trigger.device].append((trigger.tag, life))
+                for device in life.devices:
+                    self._by_device[device].append((trigger.tag if device == trigger.device else _NO_TAG, life))
         self.states = [DeviceState() for _ in devices]
         self.news: deque[DeviceFact] = deque(maxlen=FACTS_KEPT)
 
     def on_frame(self, frame: Frame) -> None:
-        """Sample the machines of this frame."""
-        # The moment of the frame, not of its arrival here: a late sample must not look like a fast machine.
-        monotonic_ns = self._clock.monotonic_ns() - (self._clock.now_ns() - frame.t_ns)
+        """Tell the machines of this frame, and sample those whose trigger is in it."""
+        monotonic_ns = self._monotonic_ns(frame.t_ns)
         for tag, life in self._by_device[frame.device]:
-            if frame.confirms or tag in frame.tags:
-                life.observe(frame.t_ns, monotonic_ns)
+            samples = tag != _NO_TAG and (frame.confirms or tag in frame.tags)
+            life.observe(frame.t_ns, monotonic_ns, frame.device, samples=samples)
         self._values.on_frame(frame)
 
+    def _monotonic_ns(self, t_ns: int) -> int:
+        """Of a moment, not of its arrival here: a late sample must not look like a fast machine."""
+        return self._clock.monotonic_ns() - (self._clock.now_ns() - t_ns)
+
     def on_fact(self, fact: DeviceFact) -> None:
-        """Remember and log what a device did."""
+        """Remember and log what a device did; what it did to its readings is a fact for the machines."""
+        for _, life in self._by_device[fact.device]:
+            life.observe(fact.t_ns, self._monotonic_ns(fact.t_ns), fact.device, samples=False)
         state = self.states[fact.device]
         if state.up != fact.up or not state.since_ns:
             state.since_ns = fact.t_ns

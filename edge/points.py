@@ -3,8 +3,9 @@
 Contracts. Field types are fixed for ever (InfluxDB refuses a second type for a field). Tags are bounded: ids from the
 site file, never values from a PLC. Time stamps are deterministic (window start, event start), so writing a point again
 overwrites it and at-least-once delivery looks exactly-once. Durations are integer nanoseconds, pieces are integers;
-ratios are never stored, because a dashboard that divides sums can never average a percentage. A field that is undefined
-is absent, never 0 and never NaN.
+figures are never stored as ratios, because a dashboard that divides sums can never average a percentage. Everything
+that carries figures carries what they rest on: tier, coverage, flags, configuration. A field that is undefined is
+absent, never 0 and never NaN.
 
 `docs/points.md` is generated from this table, and a test checks every dashboard query against it.
 """
@@ -94,10 +95,17 @@ _EVIDENCE = (
     FieldDef("rollovers", _I, "1", "counter rollovers met"),
     FieldDef("glitches", _I, "1", "counter samples dropped as glitches"),
     FieldDef("lost_max", _I, "pieces", "upper bound of pieces a reset may have hidden"),
+    FieldDef(
+        "coverage",
+        _F,
+        "1",
+        "part of planned production time that was observed; absent where nothing was planned. It qualifies this "
+        "window: of several windows it is 1 - sum(unknown_ns) / sum(ppt_ns), never a mean",
+    ),
     FieldDef("flags", _I, "bit set", "doubts and corrections, see the table of flags"),
     FieldDef("tier", _I, "0-4", "signal tier of the machine: what its signals allow to be inferred"),
-    FieldDef("revision", _I, "1", "how often the closed window was opened again by later facts"),
-    FieldDef("final", _B, "", "false while the window is still open"),
+    FieldDef("revision", _I, "1", "how often the closed window was opened again by later facts; see `revision`"),
+    FieldDef("final", _B, "", "false while the window is open, or facts that are on their way may still change it"),
     FieldDef("config_version", _S, "", "hash of everything that can move a figure"),
 )
 # The bucket UNKNOWN has a field name of its own: `unknown_ns` is only the part of it inside planned production time.
@@ -117,7 +125,8 @@ LEDGER = Measurement(
         *_UNSCHEDULED,
         *_EVIDENCE,
     ),
-    "start of the window (minute, hour, or start of the shift); windows are cut at shift and product changes",
+    "start of the window (`1m`, `1h`, `shift`, `1d`); windows are cut at shift and product changes, days (production "
+    "days of the machine's calendar) at product changes only",
 )
 LIVE = Measurement(
     "live",
@@ -138,6 +147,13 @@ LIVE = Measurement(
         FieldDef("shift_nrt_ns", _I, "ns", "net run time, shift to date"),
         FieldDef("shift_fpt_ns", _I, "ns", "fully productive time, shift to date"),
         FieldDef("shift_unknown_ns", _I, "ns", "unobserved planned production time, shift to date"),
+        FieldDef(
+            "shift_coverage",
+            _F,
+            "1",
+            "observed part of planned production time, shift to date; absent where nothing was planned yet",
+        ),
+        FieldDef("shift_flags", _I, "bit set", "doubts and corrections, shift to date, see the table of flags"),
         FieldDef("age_ms", _I, "ms", "age of the last reading"),
         FieldDef(
             "observed",
@@ -145,6 +161,8 @@ LIVE = Measurement(
             "",
             "false: nobody sees the machine now (comm lost, stale); its state is unknown, not stopped",
         ),
+        FieldDef("tier", _I, "0-4", "signal tier of the machine: what its signals allow to be inferred"),
+        FieldDef("config_version", _S, "", "hash of everything that can move a figure"),
     ),
     "time of the view, cut to the live interval",
 )
@@ -158,9 +176,29 @@ STOP = Measurement(
         FieldDef("fault_code", _I, "", "first-out fault code when the stop began, 0 = none"),
         FieldDef("duration_ns", _I, "ns", "length so far"),
         FieldDef("open", _B, "", "true while it lasts"),
+        FieldDef("void", _B, "", "true: later facts showed that there was no such stop; its duration is 0"),
+        FieldDef("revision", _I, "1", "how often it was told again with another content after it had ended"),
+        FieldDef("tier", _I, "0-4", "signal tier of the machine: what its signals allow to be inferred"),
         FieldDef("config_version", _S, "", "hash of everything that can move a figure"),
     ),
-    "start of the stop",
+    "start of the stop; coverage and flags are those of the ledger windows it lies in, and time nobody observed is a "
+    "stop of class unknown",
+)
+REVISION = Measurement(
+    "revision",
+    RecordClass.EVENT,
+    (*MACHINE_TAGS, "cause"),
+    (
+        FieldDef("readings", _I, "1", "readings that were late"),
+        FieldDef("from_ns", _I, "ns", "UTC start of the first minute that changed; for too-late: the oldest reading"),
+        FieldDef("until_ns", _I, "ns", "UTC end of the last minute that changed; for too-late: the newest reading"),
+        FieldDef("windows", _I, "1", "minute windows written again; hours, shifts and days follow from them"),
+        FieldDef("pieces", _I, "pieces", "output in these windows, more than before (negative: less)"),
+        FieldDef("detail", _S, "", "for people"),
+        FieldDef("config_version", _S, "", "hash of everything that can move a figure"),
+    ),
+    "when the closed windows were opened again. Cause: late-reading (later than the watermark), history (read back "
+    "from a server), too-late (older than the agent can open again: not counted)",
 )
 TAG = Measurement(
     "tag",
@@ -214,4 +252,4 @@ AGENT = Measurement(
     "time of the event",
 )
 
-MEASUREMENTS = (LEDGER, LIVE, STOP, TAG, DEVICE, GAP, AGENT)
+MEASUREMENTS = (LEDGER, LIVE, STOP, REVISION, TAG, DEVICE, GAP, AGENT)

@@ -24,7 +24,7 @@ from edge.encode import Encoder
 from edge.errors import Text
 from edge.hub import Hub
 from edge.kpi.row import Row
-from edge.machines.life import MachineLife
+from edge.machines.life import Harvest, MachineLife
 from edge.machines.values import ProcessValues
 from edge.outbox.batch import Batch, Record
 from edge.outbox.store import Outbox
@@ -36,7 +36,9 @@ from ext.buckets import Bucket
 
 MINUTE_NS = 60_000_000_000
 ROWS_LIMIT = 10_000  # a week of minutes: about 20 MB while it is written
-STOP_SHOWN_NS = 10_000_000_000  # an open stop is published once it lasted this long
+AFTER_MINUTE_NS = 10_000_000_000  # what is written once a minute: most minutes are final by then, and written once
+CHECKPOINT = "machine:"  # + machine id
+JOURNAL = "journal:"  # + machine id : slot; facts that may still have to be heard again
 META_SINCE = "since_ns:"  # + machine id: its first sample in this store
 META_ALIVE = "alive_ns"  # when the last batch was gathered: what lies between it and the next start is a gap
 
@@ -164,14 +166,15 @@ class Recorder:
             rows += harvest.rows
             for row in (*harvest.rows, *harvest.sums):
                 lines.add(RecordClass.LEDGER, self._encoder.ledger(row, life.machine))
-            self._add_stops(lines, life, harvest.stops)
+            self._add_events(lines, life, harvest, now_ns)
             if harvest.checkpoint is not None:
-                checkpoints.append((f"machine:{life.machine.id}", harvest.checkpoint))
+                checkpoints.append((CHECKPOINT + life.machine.id, harvest.checkpoint))
+            checkpoints += [(f"{JOURNAL}{life.machine.id}:{slot}", page) for slot, page in harvest.pages]
         if live:
-            self._add_live(lines, now_ns, open_stops=minute or closing)
+            self._add_live(lines, now_ns)
         if minute:
             self._add_device_sums(lines, now_ns)
-            self._minute_due_ns = now_ns - now_ns % MINUTE_NS + MINUTE_NS
+            self._minute_due_ns = now_ns - (now_ns - AFTER_MINUTE_NS) % MINUTE_NS + MINUTE_NS
         self._add_facts(lines)
         self._add_values(lines)
         meta = [(META_ALIVE, str(now_ns))]
@@ -179,26 +182,14 @@ class Recorder:
             meta += [(META_SINCE + life.machine.id, str(life.since_ns)) for life in self._lives if life.since_ns]
         return Batch(now_ns, lines.records(), tuple(rows), tuple(checkpoints), tuple(meta))
 
-    def _add_stops(self, lines: _Lines, life: MachineLife, stops: Sequence[tuple[int, int, int, int]]) -> None:
-        for start_ns, end_ns, bucket, fault_code in stops:
-            lines.add(
-                RecordClass.EVENT, self._stop_line(life, start_ns, end_ns, Bucket(bucket), fault_code, is_open=False)
-            )
+    def _add_events(self, lines: _Lines, life: MachineLife, harvest: Harvest, now_ns: int) -> None:
+        machine, config_version = life.machine, self._plan.config_version
+        for stop in harvest.stops:
+            lines.add(RecordClass.EVENT, self._encoder.stop(machine, stop, config_version))
+        for revision in harvest.revisions:
+            lines.add(RecordClass.EVENT, self._encoder.revision(machine, now_ns, revision, config_version))
 
-    def _stop_line(
-        self, life: MachineLife, start_ns: int, end_ns: int, bucket: Bucket, fault_code: int, *, is_open: bool
-    ) -> bytes:
-        return self._encoder.stop(
-            life.machine,
-            start_ns,
-            bucket=bucket,
-            fault_code=fault_code,
-            duration_ns=end_ns - start_ns,
-            is_open=is_open,
-            config_version=self._plan.config_version,
-        )
-
-    def _add_live(self, lines: _Lines, now_ns: int, *, open_stops: bool) -> None:
+    def _add_live(self, lines: _Lines, now_ns: int) -> None:
         interval_ns = self._plan.agent.live_ns
         t_ns = now_ns - now_ns % interval_ns
         self._live_due_ns = t_ns + interval_ns
@@ -224,14 +215,14 @@ class Recorder:
                     shift_nrt_ns=shift.nrt_ns if shift else None,
                     shift_fpt_ns=shift.fpt_ns if shift else None,
                     shift_unknown_ns=shift.unknown_ns if shift else None,
+                    shift_coverage=shift.coverage if shift else None,
+                    shift_flags=int(shift.flags) if shift else None,
                     age_ms=view.age_ms,
                     observed=view.bucket is not Bucket.UNKNOWN,
+                    tier=life.machine.tier,
+                    config_version=self._plan.config_version,
                 ),
             )
-            lasted_ns = now_ns - view.state_since_ns
-            if open_stops and view.baseline and view.bucket is not Bucket.RUN and lasted_ns >= STOP_SHOWN_NS:
-                line = self._stop_line(life, view.state_since_ns, now_ns, view.bucket, view.fault_code, is_open=True)
-                lines.add(RecordClass.EVENT, line)
 
     def _add_facts(self, lines: _Lines) -> None:
         lines.by_class.setdefault(RecordClass.EVENT, []).extend(self._events)

@@ -12,6 +12,7 @@ from line_protocol_parser import parse_line
 
 from edge.encode import MAX_TEXT, SCHEMAS, Encoder, one_line
 from edge.kpi.row import SUM_COLUMNS, Row, RowKey, Sums
+from edge.machines.events import Revision, StopEvent
 from edge.outbox.facts import Eviction
 from edge.plan import Machine, ModbusDevice, Name, Site, StateRule
 from edge.points import BUCKET_FIELDS, GAP, LEDGER, MEASUREMENTS, Kind, Measurement, RecordClass
@@ -53,11 +54,10 @@ CALLS: dict[str, Callable[[Encoder], bytes]] = {
     "live": lambda e: e.live(
         MACHINE, T_NS, bucket=Bucket.RUN, state="execute", fault_code=1, rate_per_min=2.5, product="p", shift="day",
         shift_tc=3, shift_gc=4, shift_sc=5, shift_ppt_ns=6, shift_rt_ns=7, shift_nrt_ns=8, shift_fpt_ns=9,
-        shift_unknown_ns=10, age_ms=11, observed=True,
+        shift_unknown_ns=10, shift_coverage=0.5, shift_flags=12, age_ms=11, observed=True, tier=2, config_version="abc",
     ),
-    "stop": lambda e: e.stop(
-        MACHINE, T_NS, bucket=Bucket.BREAKDOWN, fault_code=17, duration_ns=5, is_open=True, config_version="abc"
-    ),
+    "stop": lambda e: e.stop(MACHINE, StopEvent(T_NS, T_NS + 5, Bucket.BREAKDOWN, 17, is_open=True), "abc"),
+    "revision": lambda e: e.revision(MACHINE, T_NS, Revision("late-reading", 1, 2, 3, 4, -5, "why"), "abc"),
     "tag": lambda e: e.tag(MACHINE, T_NS, name="air temp", value=420.5, quality=Quality.GOOD, unit="°C"),
     "device": lambda e: e.device(
         DEVICE, T_NS, up=True, reason="connected", latency_ms=1.25, requests=1, exceptions=2, timeouts=3, reconnects=4
@@ -113,7 +113,7 @@ def test_values_stand_under_their_own_names(encoder: Encoder) -> None:
     assert [device[name] for name in ("requests", "exceptions", "timeouts", "reconnects")] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("name", ["live", "stop", "tag", "device", "gap", "agent"])
+@pytest.mark.parametrize("name", ["live", "tag", "device", "gap", "agent"])
 def test_arguments_are_the_fields_of_the_dictionary(name: str) -> None:
     """A field added to the dictionary must be asked for; an argument must be a field or a tag."""
     measurement = next(m for m in MEASUREMENTS if m.name == name)
@@ -124,7 +124,7 @@ def test_arguments_are_the_fields_of_the_dictionary(name: str) -> None:
     renamed = {"is_open": "open", "subject": "object"}
     asked = {renamed.get(keyword, keyword) for keyword in keywords}
     assert asked <= fields | set(measurement.tags)
-    assert fields - asked <= {"reason"}  # of a stop: the class in a word
+    assert fields == asked - set(measurement.tags)
 
 
 def test_tags_are_the_sites_and_machines_and_empty_ones_are_left_out(encoder: Encoder) -> None:
@@ -140,10 +140,14 @@ def test_undefined_figures_are_absent(encoder: Encoder) -> None:
         encoder.live(
             MACHINE, T_NS, bucket=Bucket.UNKNOWN, state="unknown", fault_code=0, rate_per_min=None, product="p",
             shift="", shift_tc=None, shift_gc=None, shift_sc=None, shift_ppt_ns=None, shift_rt_ns=None,
-            shift_nrt_ns=None, shift_fpt_ns=None, shift_unknown_ns=None, age_ms=None, observed=False,
+            shift_nrt_ns=None, shift_fpt_ns=None, shift_unknown_ns=None, shift_coverage=None, shift_flags=None,
+            age_ms=None, observed=False, tier=1, config_version="c",
         )
     )["fields"]  # fmt: skip
-    assert fields == {"bucket": 12, "state": "unknown", "fault_code": 0, "product": "p", "shift": "", "observed": False}
+    about = {"tier": 1, "config_version": "c"}
+    assert fields == about | {
+        "bucket": 12, "state": "unknown", "fault_code": 0, "product": "p", "shift": "", "observed": False,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("quality", [quality for quality in Quality if quality is not Quality.GOOD])
@@ -172,7 +176,7 @@ def test_an_eviction_becomes_a_gap_that_names_what_went_and_who_never_had_it(enc
 
 def test_a_value_of_the_wrong_kind_is_refused(encoder: Encoder) -> None:
     with pytest.raises(TypeError, match="duration_ns"):
-        encoder.stop(MACHINE, T_NS, bucket=Bucket.RUN, fault_code=0, duration_ns=1.5, is_open=False, config_version="")  # type: ignore[arg-type]
+        encoder.gap(T_NS, cause="comm", subject="plc-1", duration_ns=1.5, detail="", is_open=False)  # type: ignore[arg-type]
 
 
 def test_series_are_kept_but_not_without_end(encoder: Encoder) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Self
 
 from ext.buckets import N_BUCKETS, Flag
@@ -51,9 +53,26 @@ class Sums:
         self.flags |= other.flags
         return self
 
+    def pack(self) -> bytes:
+        """A fraction of the memory, for rows that wait: what is not 0, each with its place."""
+        values = (*_values_of(self), *self.stop_ns)
+        places = [place for place, value in enumerate(values) if value]
+        return bytes((len(places), *places)) + array("q", [values[place] for place in places]).tobytes()
+
+    @classmethod
+    def unpack(cls, blob: bytes) -> Self:
+        """From what `pack` gave."""
+        behind = 1 + blob[0]
+        values = [0] * (len(_ADDITIVE) + 1 + N_BUCKETS)
+        for place, value in zip(blob[1:behind], array("q", blob[behind:]), strict=True):
+            values[place] = value
+        n = len(_ADDITIVE)
+        return cls(**dict(zip(_ADDITIVE, values[:n], strict=True)), flags=values[n], stop_ns=values[n + 1 :])
+
 
 _ADDITIVE = tuple(f.name for f in fields(Sums) if f.name not in ("stop_ns", "flags"))
 SUM_COLUMNS = _ADDITIVE
+_values_of = attrgetter(*_ADDITIVE, "flags")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +80,11 @@ class RowKey:
     """What a row is about. Unique in the ledger."""
 
     machine: str
-    window: str  # "1m"; sums of them are "1h", "shift"
+    window: str  # "1m"; sums of them are "1h", "shift", "1d"
     start_ns: int
     product: str
-    shift: str  # name of the shift, "" outside shifts
-    shift_date: str  # ISO date the shift started on, "" outside shifts
+    shift: str  # name of the shift, "" outside shifts and for days
+    shift_date: str  # ISO date the shift is reported under, "" where there is no shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,12 @@ class Row:
     final: bool
     config_version: str
     tier: int
+
+    @property
+    def coverage(self) -> float | None:
+        """The part of planned time that was observed; None where nothing was planned."""
+        sums = self.sums
+        return (sums.ppt_ns - sums.unknown_ns) / sums.ppt_ns if sums.ppt_ns else None
 
     @property
     def doubts(self) -> Flag:

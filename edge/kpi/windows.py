@@ -141,7 +141,7 @@ class MinuteBook:
         _gather(self._open, self._names, cells)
 
     def finished(self, booked_ns: int) -> list[Row]:
-        """Final rows of every minute that ended before `booked_ns`, given once and forgotten. Drain the kernel first."""
+        """Final rows of the minutes that ended before `booked_ns`, given once and forgotten. Drain the kernel first."""
         before_ns = open_minute_ns(booked_ns)
         done = [place for place in _in_order(self._open) if place.minute_ns < before_ns]
         rows = [self._row(place, self._open.pop(place), final=True) for place in done]

@@ -1,16 +1,17 @@
-"""The windows of one machine that are not final yet, and the rows they become.
+"""The windows of one machine that may still change, and the rows they become.
 
-Theory. The kernel hands out cells; a minute is final once the kernel has booked past it, and hours and shifts are sums
-of final minutes. What nobody can decide yet (a gap that the next count explains, a machine nobody sees) is looked at
-by a peek: provisional rows, which are written once a minute and replaced by the final ones.
+Theory. Minutes that are final (`edge.machines.in_order` says which) become rows once, and again only where time was
+lived again and they are not what they were (`edge.machines.published`). Hours, shifts and days are sums of them. What
+nobody can decide yet (a gap that the next count explains, the last seconds, a machine nobody sees) is looked at by a
+peek: provisional rows, which are written once a minute and replaced by the final ones.
 
-While a machine is silent, a peek walks all the time since its last sample, and after a night that is hundreds of
-minutes. But once the state is no longer believed, a minute that ended stays as it is until the next sample. So such
-minutes are folded: written once, added to running sums, and not looked at again. A machine that is off for a week
-costs no more than one that is off for a minute.
+While a machine is silent, a peek would walk all the time since its last sample, and after a night that is hundreds of
+minutes. But once the state is no longer believed, a minute that ended stays as it is until the next fact. So such
+minutes are folded: written once, added to running sums, and a scout (a copy of the kernel that was told that nothing
+more comes) stands where they end. A machine that is off for a week costs no more than one that is off for a minute.
 
-Rules. Final rows leave once. Of provisional rows each minute is written once, each hour and shift as often as it
-changed. Nothing here knows a clock or a reading; what is saved is saved together with the kernel's checkpoint.
+Rules. Of provisional rows each minute is written once, each hour, shift and day as often as it changed. Nothing here
+knows a clock or a reading.
 """
 
 from __future__ import annotations
@@ -18,11 +19,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from edge.calendar import ShiftInstance
-from edge.kpi.rollup import HOUR, SHIFT, Rollup, hour_of, shift_spans
+from edge.calendar import NO_SHIFT, shift_of
+from edge.calendar.feed import Stretch
+from edge.kpi.rollup import DAY, HOUR, SHIFT, Reopenable, Rollup, SpanOf, days_of, hour_of, shift_spans
 from edge.kpi.row import Row, RowKey, Sums
-from edge.kpi.windows import MINUTE_NS, MinuteBook, renumbering
+from edge.kpi.windows import MINUTE_NS
+from edge.machines.core import Core
+from edge.machines.kernel import new_kernel
+from edge.machines.published import News, Published
 from ext.ledger import MachineLedger
+
+_EVER_NS = 1 << 62
+_WINDOWS = (HOUR, SHIFT, DAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,137 +47,170 @@ class Present:
 class _Folded:
     """Minutes of the present silence that were added up."""
 
-    sample: tuple[int, tuple[int, int, int]]  # the silence began with this sample: its time, pieces counted by then
-    until_ns: int = 0  # minutes before are in `hours` and `shifts`
-    hours: list[Row] = field(default_factory=list)  # of windows that are not over
-    shifts: list[Row] = field(default_factory=list)
+    heard: tuple[int, tuple[int, int, int]]  # the silence began with this sample: its time, pieces counted by then
+    until_ns: int = 0  # minutes before are in `sums`
+    scout: MachineLedger | None = None  # stands there
+    days: Stretch | None = None  # the calendar it was given
+    sums: dict[str, list[Row]] = field(default_factory=dict)  # of windows that are not over
 
 
 class Books:
-    """One machine's open windows. `kernel` and `book` are shared with nobody else."""
+    """One machine's open windows."""
 
-    def __init__(self, kernel: MachineLedger, book: MinuteBook, hold_ns: int) -> None:
-        self._kernel = kernel
-        self._book = book
-        self._hold_ns = hold_ns
-        self._shift_span = shift_spans(())
-        self._hours = Rollup(HOUR, hour_of)
-        self._shifts = Rollup(SHIFT, self._span_of_shift)
+    def __init__(self, core: Core, wait_ns: int) -> None:
+        """`wait_ns`: the watermark; a minute that is not final that long after its end is shown as it stands."""
+        self._core = core
+        self._wait_ns = wait_ns
+        self._published = Published()
+        self._days: Stretch | None = None
+        self._shift_span: SpanOf = shift_spans(())
+        self._spans: dict[str, SpanOf] = {HOUR: hour_of, SHIFT: self._span_of_shift, DAY: days_of(core.calendar)}
+        self._rollups = {window: Reopenable(window, span) for window, span in self._spans.items()}
+        self._told: dict[RowKey, Row] = {}  # sums as they were written last
         self._folded = _Folded((0, (0, 0, 0)))
-        self._written_ns = 0  # minutes before have a row, and hours and shifts that ended before it theirs
-        self._orphans: dict[RowKey, Row] = {}
+        self._written_ns = core.open_minute_ns  # minutes before have a row
 
-    def know_shifts(self, shifts: Iterable[ShiftInstance]) -> None:
-        """Start and end of every shift that rows may lie in."""
-        self._shift_span = shift_spans(shifts)
+    # ---- final rows ----
 
-    # ---- rows ----
+    def final(self, until_ns: int) -> News:
+        """Minutes before `until_ns` are final: what that comes to."""
+        news = self._published.final(self._core.book.finished(until_ns + 1), until_ns)
+        for rollup in self._rollups.values():
+            rollup.add(news.confirmed)
+        return news
 
-    def finished(self) -> list[Row]:
-        """Minute rows that became final, once."""
-        self._book.add(self._kernel.cells())
-        rows = self._book.finished(self._kernel.booked_ns)
-        if self._orphans:
-            rows += self._voided(rows)
-        self._hours.add(rows)
-        self._shifts.add(rows)
-        return rows
+    def reopen(self, from_ns: int) -> None:
+        """Time was lived again: minutes from here on are not final any more."""
+        self._published.reopen(from_ns)
+        settled = list(self._published.settled())
+        for rollup in self._rollups.values():
+            rollup.reopen(settled)
+        self._folded = _Folded((0, (0, 0, 0)))
+        self._written_ns = min(self._written_ns, from_ns)
+
+    def forget(self, before_ns: int) -> None:
+        """Nothing before can be opened again."""
+        rows = self._published.forget(before_ns)
+        for rollup in self._rollups.values():
+            rollup.settle(rows, before_ns)
+
+    # ---- the present ----
 
     def look(self, now_ns: int) -> Present:
         """The machine at `now_ns` if nothing more came. Decides nothing."""
-        kernel = self._kernel
-        self._book.add(kernel.cells())
-        sample = (kernel.t_ns, kernel.made)
-        if self._folded.sample != sample:
-            self._folded = _Folded(sample)
-        from_ns = self._folded.until_ns
-        cells, bucket, since_ns, fault_code = kernel.peek(max(now_ns, kernel.booked_ns), from_ns)
-        rows = [row for row in self._book.provisional(cells) if row.key.start_ns >= from_ns]
+        core = self._core
+        kernel, heard = core.kernel, (core.kernel.t_ns, core.kernel.made)
+        if self._folded.heard != heard:
+            self._folded = _Folded(heard)
+        folded = self._folded
+        if folded.scout is None:
+            cells, bucket, since_ns, fault_code = kernel.peek(max(now_ns, kernel.booked_ns))
+            rows = core.book.provisional(cells)
+        else:
+            if folded.days is not core.days:
+                self._guide(folded.scout)
+            cells, bucket, since_ns, fault_code = folded.scout.peek(max(now_ns, folded.until_ns), folded.until_ns)
+            rows = [row for row in core.book.provisional(cells) if row.key.start_ns >= folded.until_ns]
         return Present(bucket, since_ns, fault_code, rows)
 
-    def unfinished(self, now_ns: int, *, open_windows: bool) -> tuple[list[Row], list[Row]]:
-        """Minute rows that ended without being final and were not written yet, and the sums that changed by them.
+    def unfinished(self, now_ns: int, final_ns: int, *, open_windows: bool) -> tuple[list[Row], list[Row]]:
+        """Minute rows that ended without being final and were not written yet, and the sums that changed since they
+        were written.
 
-        `open_windows`: the minute of `now_ns` too. Call it once a minute, after `finished`.
+        `open_windows`: whatever is not final. Call it once a minute, after `final`.
         """
         rows = self.look(now_ns).rows
-        over_ns = now_ns - now_ns % MINUTE_NS
-        minutes = [row for row in rows if open_windows or self._written_ns <= row.key.start_ns < over_ns]
-        sums = [
-            *self._hours.finished(self._kernel.booked_ns),
-            *self._shifts.finished(self._kernel.booked_ns),
-            *self._changed(self._hours, self._folded.hours, rows),
-            *self._changed(self._shifts, self._folded.shifts, rows),
-        ]
+        over_ns = now_ns - self._wait_ns
+        over_ns -= over_ns % MINUTE_NS
+        from_ns, until_ns = (0, _EVER_NS) if open_windows else (self._written_ns, over_ns)
+        due = [row for row in rows if from_ns <= row.key.start_ns < until_ns]
+        minutes = self._published.provisional(due, from_ns, until_ns)
+        sums = self._changed(rows, final_ns, over_ns)
         self._fold(rows, over_ns)
-        self._written_ns = over_ns
+        self._written_ns = max(self._written_ns, over_ns)
         return minutes, sums
 
-    def hour(self, present: Present, start_ns: int) -> list[Row]:
-        """Rows of the hour that began at `start_ns`, by product and shift."""
-        return self._window(self._hours, [*self._folded.hours, *present.rows], start_ns)
+    def close(self) -> tuple[list[Row], list[Row]]:
+        """The end of this life: minute rows and sums up to its last sample, final. After a silence everything has been
+        written as it stands.
+        """
+        if self._folded.scout is not None:
+            return [], []
+        t_ns = self._core.kernel.t_ns
+        written = self.final(t_ns - t_ns % MINUTE_NS + MINUTE_NS).written
+        return written, self._changed((), _EVER_NS, t_ns)
 
-    def shift(self, present: Present, start_ns: int) -> list[Row]:
-        """Rows of the shift that began at `start_ns`, by product."""
-        return self._window(self._shifts, [*self._folded.shifts, *present.rows], start_ns)
+    def window(self, window: str, present: Present, start_ns: int) -> list[Row]:
+        """Rows of the window (HOUR, SHIFT, DAY) that began at `start_ns`."""
+        rows = [*self._folded.sums.get(window, ()), *present.rows]
+        return [row for row in self._rollups[window].provisional(rows) if row.key.start_ns == start_ns]
 
-    def _window(self, rollup: Rollup, rows: Sequence[Row], start_ns: int) -> list[Row]:
-        return [row for row in rollup.provisional(rows) if row.key.start_ns == start_ns]
+    def _changed(self, rows: Sequence[Row], final_ns: int, over_ns: int) -> list[Row]:
+        """Sums that are not as they were written last. A window that was over when it was written stays as it was until
+        it is final; one that is gone while it lasts is made void.
+        """
+        now: dict[RowKey, Row] = {}
+        for window in _WINDOWS:
+            minutes = [*self._folded.sums.get(window, ()), *rows]
+            windows = self._rollups[window].rows(minutes, final_ns)
+            now |= {row.key: row for row in windows if row.final or row.end_ns > self._written_ns}
+        gone = [
+            row for key, row in self._told.items() if key not in now and row.end_ns > over_ns and row.sums != Sums()
+        ]
+        now |= {row.key: replace(row, sums=Sums(), final=False) for row in gone}
+        changed = [row for key, row in now.items() if self._told.get(key) != row]
+        self._told = now
+        return changed
 
-    def _changed(self, rollup: Rollup, folded: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
-        return [row for row in rollup.provisional([*folded, *rows]) if row.end_ns > self._written_ns]
+    # ---- silence ----
 
     def _fold(self, rows: Sequence[Row], over_ns: int) -> None:
-        """Past the time a state is believed, a minute that ended changes only by a sample."""
-        folded = self._folded
-        if over_ns <= max(self._kernel.t_ns + self._hold_ns, folded.until_ns):
+        """Past the time a state is believed, a minute that ended changes only by a fact."""
+        folded, core = self._folded, self._core
+        if not core.kernel.started or over_ns <= max(core.kernel.t_ns + core.machine.hold_ns, folded.until_ns):
             return
         ended = [row for row in rows if row.key.start_ns < over_ns]
-        self._folded = _Folded(
-            folded.sample,
-            over_ns,
-            _summed(Rollup(HOUR, hour_of), folded.hours, ended, over_ns),
-            _summed(Rollup(SHIFT, self._span_of_shift), folded.shifts, ended, over_ns),
-        )
+        folded.sums = {
+            window: _summed(Rollup(window, self._spans[window]), folded.sums.get(window, ()), ended, over_ns)
+            for window in _WINDOWS
+        }
+        scout = folded.scout
+        if scout is None:
+            scout = folded.scout = new_kernel(core.machine)
+            scout.load(core.kernel.dump())
+        self._guide(scout)
+        scout.finish(over_ns)
+        for drain in (scout.cells, scout.stops, scout.corrections):
+            drain()
+        folded.until_ns = over_ns
+
+    def _guide(self, scout: MachineLedger) -> None:
+        days = self._folded.days = self._core.days
+        scout.set_calendar(days.start, days.end, days.kind, days.shift)
 
     def _span_of_shift(self, key: RowKey) -> tuple[int, int] | None:
+        core = self._core
+        if self._days is not core.days:
+            self._days = core.days
+            numbers = sorted(set(core.days.shift) - {NO_SHIFT})
+            self._shift_span = shift_spans(shift_of(core.calendar, number) for number in numbers)
         return self._shift_span(key)
 
-    # ---- what outlives the process ----
+    # ---- a restart ----
 
-    def dump(self) -> bytes:
-        """Finished cells of minutes that are not final. The kernel's open cell is named first, however old it is."""
-        if self._kernel.started:
-            self._book.provisional(self._kernel.peek(self._kernel.booked_ns)[0])
-        return self._book.dump()
-
-    def load(self, kernel_dump: bytes, book_dump: bytes, product_ids: Sequence[str]) -> None:
-        """Go on from both dumps. Raises ValueError for one of another version; use neither then."""
-        self._kernel.load(kernel_dump, renumbering(book_dump, product_ids))
-        self._book.load(book_dump, self._kernel.cells())
-        self._written_ns = self._kernel.t_ns - self._kernel.t_ns % MINUTE_NS
-
-    def remember(self, rows: Sequence[Row], config_version: str) -> None:
-        """Stored minute rows of the present hour and shift: running sums start from the final ones.
-
-        Provisional ones of an earlier configuration may have been written under names (product, shift) that this one
-        does not use for their minute any more: they are made void when their minute is final, or their time would
-        count twice.
+    def remember(self, rows: Iterable[Row], open_ns: int, final_ns: int) -> None:
+        """Stored minute rows, oldest first. Those before `open_ns` cannot change; from `final_ns` on none is final as
+        the ledger stands.
         """
-        final = [row for row in rows if row.final]
-        self._hours.add(final)
-        self._shifts.add(final)
-        self._orphans = {row.key: row for row in rows if not row.final and row.config_version != config_version}
-
-    def _voided(self, rows: Sequence[Row]) -> list[Row]:
-        """The same rows without anything in them, for those whose minute became final under another name."""
-        for row in rows:
-            self._orphans.pop(row.key, None)
-        before_ns = self._kernel.booked_ns - self._kernel.booked_ns % MINUTE_NS
-        over = [row for key, row in self._orphans.items() if key.start_ns < before_ns]
-        for row in over:
-            del self._orphans[row.key]
-        return [replace(row, sums=Sums(), final=True) for row in over]
+        rows = list(rows)
+        old = [row for row in rows if row.final and row.key.start_ns < open_ns]
+        new = [row for row in rows if not row.final or row.key.start_ns >= open_ns]
+        self._published.remember(new, final_ns)
+        firm = [row for row in new if row.final and row.key.start_ns < final_ns]
+        for rollup in self._rollups.values():
+            rollup.add(old)
+            rollup.settle(old, open_ns)
+            rollup.add(firm)
 
 
 def _summed(rollup: Rollup, windows: Sequence[Row], minutes: Sequence[Row], over_ns: int) -> list[Row]:

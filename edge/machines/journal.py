@@ -9,8 +9,8 @@ Bounds. A page has `PAGE_FACTS` facts, some 0.5 KiB packed, and a snapshot of ab
 first beyond `LIMIT_BYTES`, and beyond `REACH_NS`; never one that the watermark still needs. A second-by-second poll
 reaches back half an hour so; a silence costs nothing, so that its beginning stays in reach.
 
-Rules. Of two facts of one time one is made: of each signal what came last, and the fact says that they contradicted each
-other. A page that is full never changes but by a late fact, so it is stored once; the open one with every commit.
+Rules. Of two facts of one time one is made: of each signal what came last, and the fact says where they contradicted
+each other. A page that is full never changes but by a late fact, so it is stored once; the open one with every commit.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from __future__ import annotations
 import json
 import zlib
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Self
 
 PAGE_FACTS = 32
 LIMIT_BYTES = 64 << 10
@@ -66,6 +68,7 @@ class Page:
 
     number: int
     start_ns: int  # facts from here on belong to this page or a later one
+    open_ns: int  # start of the oldest minute that they may change
     snapshot: bytes
     facts: list[Fact] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
@@ -76,6 +79,7 @@ class Page:
         header = {
             "page": self.number,
             "start_ns": self.start_ns,
+            "open_ns": self.open_ns,
             "snapshot": len(self.snapshot),
             "stops": self.stops,
             "corrections": self.corrections,
@@ -93,7 +97,8 @@ def unpack(blob: bytes) -> Page:
         head, _, rest = zlib.decompress(blob).partition(_HEADER_END)
         header = json.loads(head)
         size = int(header["snapshot"])
-        page = Page(int(header["page"]), int(header["start_ns"]), rest[:size], list(_facts(rest[size:])))
+        about = int(header["page"]), int(header["start_ns"]), int(header["open_ns"])
+        page = Page(*about, rest[:size], list(_facts(rest[size:])))
         page.stops = [(a, b, c, d) for a, b, c, d in header["stops"]]
         page.corrections = [(a, b, c, d, e, f, g, h) for a, b, c, d, e, f, g, h in header["corrections"]]
     except (zlib.error, KeyError, TypeError) as error:
@@ -109,83 +114,103 @@ def _facts(blob: bytes) -> Iterator[Fact]:
         yield Fact(t_ns, bool(about & 1), tuple(numbers[at - size : at]), elapsed_ns, bool(about & 2))
 
 
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """A full page, packed."""
+
+    number: int
+    start_ns: int
+    open_ns: int
+    blob: bytes
+
+    @classmethod
+    def of(cls, page: Page) -> Self:
+        return cls(page.number, page.start_ns, page.open_ns, page.pack())
+
+
 class Journal:
     """The pages of one machine: closed ones packed, the newest open."""
 
-    def __init__(self, start_ns: int, snapshot: bytes, number: int = 0) -> None:
-        self._closed: list[tuple[int, int, bytes]] = []  # number, start, packed
-        self.open = Page(number, start_ns, snapshot)
+    def __init__(self, first: Page) -> None:
+        self._closed: list[_Closed] = []
+        self.open = first
         self._unsaved: set[int] = set()  # numbers of closed pages the store has not got as they are
+
+    @property
+    def _oldest(self) -> _Closed | Page:
+        return self._closed[0] if self._closed else self.open
 
     @property
     def start_ns(self) -> int:
         """Facts before are beyond reach."""
-        return self._closed[0][1] if self._closed else self.open.start_ns
+        return self._oldest.start_ns
+
+    @property
+    def open_ns(self) -> int:
+        """Start of the oldest minute that a fact within reach may change."""
+        return self._oldest.open_ns
 
     @property
     def size_bytes(self) -> int:
         """Of the closed pages."""
-        return sum(len(blob) for _, _, blob in self._closed)
+        return sum(len(page.blob) for page in self._closed)
 
-    def first(self) -> Page:
-        """The oldest page."""
-        return unpack(self._closed[0][2]) if self._closed else self.open
-
-    def turn(self, start_ns: int, snapshot: bytes) -> None:
+    def turn(self, start_ns: int, open_ns: int, snapshot: bytes) -> None:
         """The open page is full: close it and begin the next."""
-        page = self.open
-        self._closed.append((page.number, page.start_ns, page.pack()))
-        self._unsaved.add(page.number)
-        self.open = Page(page.number + 1, start_ns, snapshot)
+        self._closed.append(_Closed.of(self.open))
+        self._unsaved.add(self.open.number)
+        self.open = Page(self.open.number + 1, start_ns, open_ns, snapshot)
 
     def take_back(self, t_ns: int) -> list[Page]:
         """Remove the pages from the one that holds `t_ns` on, and give them, oldest first; the first is open anew,
         without its facts.
         """
-        at = bisect_left(self._closed, t_ns + 1, key=lambda page: page[1]) - 1
-        if t_ns >= self.open.start_ns or at < 0:
-            at = len(self._closed)
-        pages = [*(unpack(blob) for _, _, blob in self._closed[at:]), self.open]
+        at = len(self._closed)
+        if t_ns < self.open.start_ns:
+            at = bisect_right(self._closed, t_ns, key=_start) - 1
+        pages = [*(unpack(page.blob) for page in self._closed[at:]), self.open]
         del self._closed[at:]
-        self.open = Page(pages[0].number, pages[0].start_ns, pages[0].snapshot)
+        first = pages[0]
+        self.open = Page(first.number, first.start_ns, first.open_ns, first.snapshot)
         return pages
 
-    def trim(self, needed_ns: int, reach_ns: int) -> bool:
-        """Drop pages beyond the bounds, none of which holds anything from `needed_ns` on. True where one went."""
-        before = len(self._closed)
+    def trim(self, needed_ns: int, reach_ns: int) -> None:
+        """Drop pages beyond the bounds, none that holds anything from `needed_ns` on."""
+        size_bytes = self.size_bytes
         while self._closed:
-            next_ns = self._closed[1][1] if len(self._closed) > 1 else self.open.start_ns
-            bounded = len(self._closed) < SLOTS - 1 and self.size_bytes <= LIMIT_BYTES and next_ns >= reach_ns
+            next_ns = self._closed[1].start_ns if len(self._closed) > 1 else self.open.start_ns
+            bounded = len(self._closed) < SLOTS and size_bytes <= LIMIT_BYTES and next_ns >= reach_ns
             if bounded or next_ns > needed_ns:
                 break
-            self._unsaved.discard(self._closed.pop(0)[0])
-        return len(self._closed) < before
+            gone = self._closed.pop(0)
+            size_bytes -= len(gone.blob)
+            self._unsaved.discard(gone.number)
 
     # ---- what outlives the process ----
 
     def unsaved(self) -> list[tuple[int, bytes]]:
-        """Closed pages for the store, each under its slot, given once."""
-        saved = [(number % SLOTS, blob) for number, _, blob in self._closed if number in self._unsaved]
+        """Closed pages for the store, each with its slot, given once."""
+        saved = [(page.number % SLOTS, page.blob) for page in self._closed if page.number in self._unsaved]
         self._unsaved.clear()
         return saved
 
     @property
-    def numbers(self) -> tuple[int, int]:
-        """Of the oldest page and of the open one."""
-        return (self._closed[0][0] if self._closed else self.open.number), self.open.number
+    def oldest(self) -> int:
+        """Number of the oldest page."""
+        return self._oldest.number
 
-    def load(self, open_page: Page, oldest: int, closed: Iterable[bytes]) -> None:
-        """Go on with the stored open page and those of the closed ones that are whole, without a hole before it."""
-        found: dict[int, tuple[int, int, bytes]] = {}
+    def load(self, closed: Iterable[bytes], oldest: int) -> None:
+        """Take in the stored closed pages from number `oldest` on, as far as there is no hole before the open one.
+
+        What is missing brings the horizon nearer; that is said when a reading comes too late for it.
+        """
+        found: dict[int, _Closed] = {}
         for blob in closed:
-            try:
+            with suppress(ValueError):
                 page = unpack(blob)
-            except ValueError:
-                continue  # the horizon is nearer then, and what it costs is said when a reading comes too late
-            found[page.number] = (page.number, page.start_ns, blob)
-        self.open = open_page
+                found[page.number] = _Closed(page.number, page.start_ns, page.open_ns, blob)
         self._closed = []
-        for number in range(open_page.number - 1, oldest - 1, -1):
+        for number in range(self.open.number - 1, oldest - 1, -1):
             if number not in found:
                 break
             self._closed.insert(0, found[number])
@@ -203,3 +228,7 @@ def insert(facts: list[Fact], fact: Fact) -> int:
 
 def _time(fact: Fact) -> int:
     return fact.t_ns
+
+
+def _start(page: _Closed) -> int:
+    return page.start_ns

@@ -1,48 +1,59 @@
-"""One machine, from its first sample on: observer, ledger kernel, open windows, and what people see of it.
+"""One machine, from its first fact on: intake, ledger in the order of time, open windows, and what people see of it.
 
-Theory. `observe` is the hot path: one sample from the image into the kernel. Everything else happens once a commit:
-`harvest` drains what the kernel finished, turns it into rows, and takes the checkpoint that belongs to exactly those
-rows. `view` is a peek: it books nothing.
+Theory. `observe` is the hot path: what is new in the images becomes a fact. Everything else happens once a commit:
+`harvest` lets the ledger hear the facts (`edge.machines.in_order`), turns what it finished into rows, and takes the
+checkpoint that belongs to exactly those rows. `view` is a peek: it books nothing.
 
-Rules. The checkpoint is one blob: config version, product, kernel state, open minutes. It is committed with the rows it
-explains or not at all. Hours and shifts are sums of minute rows and are made anew from the store at a start. Time for
-counters is monotonic time since the last sample of this process; after a restart it is wall time, and where that went
-backwards, long enough to believe any change (the credit is then a lower bound, and says so). The calendar is made anew
-before it runs out, whether or not anybody hears of the machine: a plant may be off for weeks. Samples more than 35 days
-apart are not of one life: the machine begins anew, and says so.
+Late facts. Whatever comes within the watermark is heard in the order of time and changes nothing. What comes later
+opens the windows it touches again: rows with revision + 1, and a `Revision` that says which, why and when. `backfill`
+is the same door for readings from the past: a server's history of a gap.
+
+Rules. The checkpoint is committed with the rows it explains or not at all. Hours, shifts and days are sums of minute
+rows and are made anew from the store at a start. Time for counters is the difference of the facts' times while the
+clock is not set; where it was, monotonic time; after a restart wall time, and where that went backwards, long enough to
+believe any change (the credit is then a lower bound, and says so). The calendar is made anew before it runs out,
+whether or not anybody hears of the machine: a plant may be off for weeks. Facts more than 35 days apart are not of one
+life: the machine begins anew, and says so.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-from edge.calendar import NO_SHIFT, ShiftInstance, shift_of
-from edge.calendar.feed import Stretch, runs_out, stretch
+from edge.calendar import production_day
 from edge.errors import Text
-from edge.kpi.rollup import HOUR_NS
+from edge.kpi.rollup import HOUR, HOUR_NS, SHIFT
 from edge.kpi.row import Row
 from edge.kpi.target import target_count
-from edge.kpi.windows import MINUTE_NS, MinuteBook
 from edge.logs import facts
 from edge.machines.books import Books, Present
+from edge.machines.core import Core
 from edge.machines.corrections import tell
-from edge.machines.kernel import APART_NS, DAY_NS, new_kernel
-from edge.machines.observer import NO_STATE, UNSEEN, Observer, Sample
-from edge.machines.pace import Pace, Timeline
-from edge.machines.report import figures_of, merged
+from edge.machines.events import Revision, StopEvent
+from edge.machines.in_order import InOrder, Lateness
+from edge.machines.intake import Intake
+from edge.machines.journal import Fact
+from edge.machines.kernel import APART_NS, DAY_NS
+from edge.machines.observer import NO_STATE, UNSEEN, Observer
+from edge.machines.pace import Timeline
+from edge.machines.published import News
+from edge.machines.report import figures_of
+from edge.machines.stops import SHOWN_NS, StopTeller
+from edge.machines.watermark import watermark_ns
 from edge.plan import Calendar, Machine, Name, Signal
 from edge.recording.tape import Tape
 from edge.snapshot import MachineView
 from ext.buckets import Bucket, Correction
-from ext.ledger import MachineLedger
 from protocols.reading import Quality, TagImage
 
 log = logging.getLogger(__name__)
 
 LONG_NS = DAY_NS  # with it a counter believes any change
+SET_NS = 250_000_000  # wall and monotonic clock apart by more since the last fact: the clock was set
+_NEVER_NS = 1 << 62
 _HEADER_END = b"\n"
 
 
@@ -51,9 +62,20 @@ class Harvest:
     """What one machine learned since the last commit."""
 
     rows: Sequence[Row]  # minute rows: to the store and out
-    sums: Sequence[Row]  # hours and shifts: out only, the store can make them again
-    stops: Sequence[tuple[int, int, int, int]]  # start, end, bucket, fault code
+    sums: Sequence[Row]  # hours, shifts, days: out only, the store can make them again
+    stops: Sequence[StopEvent]
+    revisions: Sequence[Revision]
     checkpoint: bytes | None  # None: nothing changed since the last
+    pages: Sequence[tuple[int, bytes]]  # slot and content: of the journal, to be kept beside the checkpoint
+
+
+@dataclass(slots=True)
+class _Left:
+    """The last of a life that is over."""
+
+    rows: list[Row] = field(default_factory=list)
+    sums: list[Row] = field(default_factory=list)
+    stops: list[StopEvent] = field(default_factory=list)
 
 
 class MachineLife:
@@ -66,210 +88,301 @@ class MachineLife:
         self._calendar = calendar
         self._images = images
         self._config_version = config_version
-        self._observer = Observer(machine, images)
-        self._product_ids = [product.id for product in machine.products]
-        self._kernel, self._books = self._new_books()
-        self._stretch = self._cover(now_ns, now_ns)
-        self._pace = Pace()
-        self._timeline = Timeline()
-        self._sample = Sample(NO_STATE, UNSEEN.state, 0, machine.product_default, 0, (0, 0, 0))
+        self._intake = Intake(machine, images)
+        self._trigger = Observer(machine, images).trigger
+        self._wait_ns = watermark_ns(machine)
+        self._begin(Core(machine, calendar, config_version, now_ns), 0)
         self._sampled_ns = 0
-        self._monotonic_ns: int | None = None
+        self._era_ns: int | None = None  # monotonic less wall clock, of this process's facts; None: no fact yet
+        self._set_back = False  # the clock was, while the agent was away
+        self._cause = "late-reading"
         self._checkpoint = b""
-        self._left: list[Row] = []  # last rows of a life that is over
+        self._left = _Left()
         self.since_ns = 0  # first sample ever, as far as the store knows; 0 = none yet
         self._corrections = dict.fromkeys(Correction, 0)
-        self.tape: Tape | None = None  # writes down every sample, where that is wanted
+        self.late = 0  # readings that opened windows again, since the process began
+        self.too_late = 0  # readings nobody could use any more
+        self.tape: Tape | None = None  # writes down every fact, where that is wanted
+
+    def _begin(self, core: Core, page: int) -> None:
+        """A ledger with everything around it."""
+        self._core = core
+        self._facts = InOrder(core, self._wait_ns, page)
+        self._books = Books(core, self._wait_ns)
+        self._teller = StopTeller()
+        self._timeline = Timeline()
+        self._horizon_ns = 0
 
     @property
     def trigger(self) -> Signal | None:
         """The signal whose arrival samples this machine."""
-        return self._observer.trigger
+        return self._trigger
+
+    @property
+    def devices(self) -> tuple[int, ...]:
+        """The devices that feed this machine, by index."""
+        return self._intake.devices
 
     # ---- readings ----
 
-    def observe(self, t_ns: int, monotonic_ns: int) -> None:
-        """Sample the machine from the images, as they are at `t_ns`."""
-        if self._kernel.started and abs(t_ns - self._kernel.t_ns) > APART_NS:
-            self._begin_anew(t_ns)
-        self._reach(t_ns)
-        sample = self._observer.sample(t_ns)
-        total, good, reject = sample.counters
-        elapsed_ns = self._elapsed_ns(t_ns, monotonic_ns)
-        self._kernel.push(
-            t_ns, elapsed_ns, sample.bucket, sample.fault_code, sample.product, sample.mask, total, good, reject
-        )
-        self._sample, self._sampled_ns, self._monotonic_ns = sample, t_ns, monotonic_ns
-        self._pace.mark(t_ns, self._kernel.made[0])
-        self._timeline.begin(t_ns)
-        self.since_ns = self.since_ns or t_ns
-        if self.tape is not None:
-            self.tape.sample(t_ns, self._images)
+    def observe(self, t_ns: int, monotonic_ns: int, device: int | None = None, *, samples: bool = True) -> None:
+        """Take what is new in the image of a device (None: of all), as read at `t_ns`.
 
-    def _elapsed_ns(self, t_ns: int, monotonic_ns: int) -> int:
-        if not self._kernel.started:
-            return 0
-        if self._monotonic_ns is not None:
-            return monotonic_ns - self._monotonic_ns
-        wall_ns = t_ns - self._kernel.t_ns
-        return wall_ns if wall_ns >= 0 else LONG_NS
+        `samples`: the ledger takes a sample then; otherwise the readings wait for the next one.
+        """
+        readings = self._intake.news(device)
+        if not samples and not readings:
+            return
+        if self.tape is not None:
+            self.tape.note(t_ns, readings, samples=samples)
+        self._take(Fact(t_ns, samples, readings), monotonic_ns)
+        if samples:
+            self._sampled_ns = max(self._sampled_ns, t_ns)
+            self.since_ns = self.since_ns or t_ns
+
+    def backfill(self, readings: Iterable[tuple[int, int, int, int]]) -> Lateness:
+        """Readings from the past, in any order: (UTC ns, index into Machine.signals, raw integer, Quality). Every time
+        is a sample. They reach back to `reach_ns`; what is older is counted, told, and returned.
+
+        A value is believed for the machine's hold: a history of changes must repeat what stands. The ledger hears them
+        at the next commit or view, at some 20 us each: a few thousand a call.
+        """
+        by_time: dict[int, list[int]] = {}
+        for t_ns, *reading in readings:
+            by_time.setdefault(t_ns, []).extend(reading)
+        refused = Lateness()
+        self._cause = "history"
+        for t_ns in sorted(by_time):
+            fact = Fact(t_ns, True, tuple(by_time[t_ns]))
+            if self.tape is not None:
+                self.tape.note(t_ns, fact.readings, samples=True)
+            if self._facts.newest_ns and t_ns >= self._facts.start_ns:
+                self._facts.take(fact)
+            else:
+                refused.note(fact)
+                self._facts.too_late.note(fact)
+        return refused
+
+    @property
+    def reach_ns(self) -> int:
+        """How far back facts are taken, UTC ns; 0 = nothing was heard yet, and there is no past to fill."""
+        return self._facts.start_ns
+
+    def _take(self, fact: Fact, monotonic_ns: int) -> None:
+        newest_ns, era_ns = self._facts.newest_ns, monotonic_ns - fact.t_ns
+        elapsed_ns: int | None = None  # known: the clock was set since the newest fact
+        if self._era_ns is None:
+            elapsed_ns = LONG_NS if self._set_back else None
+        elif abs(era_ns - self._era_ns) > SET_NS:
+            elapsed_ns = max(0, monotonic_ns - (newest_ns + self._era_ns))
+        if self._era_ns is None or elapsed_ns is not None:
+            self._era_ns, self._set_back = era_ns, False
+        ahead_ns = fact.t_ns - newest_ns
+        if newest_ns and (ahead_ns > APART_NS or (elapsed_ns is not None and ahead_ns < -APART_NS)):
+            self._begin_anew(fact.t_ns)
+        elif newest_ns and elapsed_ns is not None:
+            fact.elapsed_ns = elapsed_ns
+            self._reopen(self._facts.start_over(fact))
+            return
+        if not self._facts.newest_ns:
+            self._timeline.begin(fact.t_ns)
+        self._facts.take(fact)
 
     def _begin_anew(self, t_ns: int) -> None:
         """Nobody heard of the machine for weeks, or a clock without battery was set: minutes without end would be
         booked, or none for years. What was counted stays in the store; the counters get a new baseline.
         """
-        days = (t_ns - self._kernel.t_ns) // DAY_NS
+        self._catch_up()
+        days = (t_ns - self._facts.newest_ns) // DAY_NS
         text = Text(
             f"距上次读数 {days} 天（或时钟被改）；计数从新的基线开始，其间的件数不计入",
             f"{days} days since the last reading (or the clock was set); counting starts from a new baseline, pieces "
             "made in between are not counted",
         )
         log.error("begins anew", extra=facts(machine=self.machine.id, detail=str(text)))
-        self._left += [*self._books.finished(), *self._books.look(self._kernel.t_ns).rows]
-        self._kernel, self._books = self._new_books()
-        self._stretch = self._cover(t_ns, t_ns)
-        self._pace, self._timeline = Pace(), Timeline()
+        left, core = self._left, self._core
+        self._facts.finish()
+        left.rows += self._books.final(self._facts.final_ns).written
+        left.stops += [*self._news_of_stops(self._teller.shown_ns), *self._teller.close()]
+        rows, sums = self._books.close()
+        left.rows += rows
+        left.sums += sums
+        anew = Core(self.machine, self._calendar, self._config_version, t_ns)
+        anew.observer.product = core.observer.product
+        self._begin(anew, self._facts.page + 1)
 
-    def _reach(self, now_ns: int) -> None:
-        """Let the calendar reach beyond `now_ns`."""
-        if runs_out(self._stretch, now_ns):
-            self._stretch = self._cover(self._kernel.booked_ns or now_ns, now_ns)
+    def _catch_up(self) -> None:
+        """Let the ledger hear what came since the last time."""
+        self._reopen(self._facts.catch_up())
 
-    def _cover(self, from_ns: int, now_ns: int) -> Stretch:
-        """Give the kernel and the shift sums the calendar around now, and around what is booked: a clock set back by
-        days leaves it ahead.
-        """
-        days = stretch(self._calendar, min(from_ns, now_ns), max(now_ns, self._kernel.t_ns))
-        self._kernel.set_calendar(days.start, days.end, days.kind, days.shift)
-        self._books.know_shifts(
-            shift_of(self._calendar, number) for number in sorted(set(days.shift)) if number != NO_SHIFT
-        )
-        return days
+    def _reopen(self, from_ns: int | None) -> None:
+        if from_ns is not None:
+            self._books.reopen(from_ns)
 
     # ---- commits ----
 
     def harvest(self, now_ns: int, *, minute: bool, open_windows: bool = False) -> Harvest:
         """Drain.
 
-        `minute`: a minute has passed, so also rows of minutes nobody can decide yet, and the sums; `open_windows`: the
-        open ones too.
+        `minute`: a minute has passed, so also rows of minutes nobody can decide yet, stops that last, and the sums;
+        `open_windows`: the open ones too.
         """
-        self._reach(now_ns)
-        rows = [*self._left, *self._books.finished()]
-        self._left.clear()
-        stops = self._kernel.stops()
-        self._timeline.add(stops)
-        self._note_corrections()
-        sums: list[Row] = []
-        if minute and self._kernel.started:
-            unfinished, sums = self._books.unfinished(now_ns, open_windows=open_windows)
+        self._catch_up()
+        self._core.reach(now_ns)
+        left, self._left = self._left, _Left()
+        final_ns = self._facts.final_ns
+        news = self._books.final(final_ns)
+        present_ns = self._books.look(now_ns).since_ns if self._teller.waits else 0
+        rows, sums, stops = [*left.rows, *news.written], left.sums, [*left.stops, *self._news_of_stops(present_ns)]
+        if minute and self._core.kernel.started:
+            unfinished, changed = self._books.unfinished(now_ns, final_ns, open_windows=open_windows)
             rows += unfinished
+            sums += changed
+            stops += self._lasting(now_ns)
+        revisions = self._revisions(news, minute=minute)
+        self._let_go()
         checkpoint = self._dump()
-        changed = checkpoint != self._checkpoint
+        changed_since = checkpoint != self._checkpoint
         self._checkpoint = checkpoint
-        return Harvest(rows, sums, stops, checkpoint if changed else None)
+        pages = self._facts.unsaved()
+        return Harvest(rows, sums, stops, revisions, checkpoint if changed_since else None, pages)
 
-    def _note_corrections(self) -> None:
-        for entry in self._kernel.corrections():
+    def _let_go(self) -> None:
+        """What no fact can change any more."""
+        self._facts.trim()
+        horizon_ns = self._facts.open_ns
+        if horizon_ns != self._horizon_ns:
+            self._horizon_ns = horizon_ns
+            self._books.forget(horizon_ns)
+            self._teller.forget(horizon_ns)
+
+    def _news_of_stops(self, present_ns: int) -> list[StopEvent]:
+        """`present_ns`: since when the machine is in its present stretch."""
+        told = self._facts.take_told()
+        for entry in told.corrections:
             self._corrections[tell(log, self.machine.id, entry)] += 1
+        self._timeline.take_back(told.taken_back)
+        self._timeline.add(told.stops)
+        return self._teller.news(told, present_ns, self._core.kernel.booked_ns)
+
+    def _lasting(self, now_ns: int) -> list[StopEvent]:
+        """The stop the machine is in, once it lasted a while."""
+        present = self._books.look(now_ns)
+        if not self._baseline or present.bucket in (NO_STATE, Bucket.RUN) or now_ns - present.since_ns < SHOWN_NS:
+            return []
+        bucket = Bucket(present.bucket)
+        return [self._teller.show(StopEvent(present.since_ns, now_ns, bucket, present.fault_code, is_open=True))]
+
+    @property
+    def _baseline(self) -> bool:
+        return self._core.kernel.started and bool(self._core.sample.mask or not self.machine.counters)
+
+    def _revisions(self, news: News, *, minute: bool) -> list[Revision]:
+        found: list[Revision] = []
+        late, too_late = self._facts.late, self._facts.too_late
+        if news.revised:
+            rows = [row for row, _ in news.revised]
+            pieces = sum(pieces for _, pieces in news.revised)
+            start_ns, end_ns = min(row.key.start_ns for row in rows), max(row.end_ns for row in rows)
+            found.append(_told(Revision(self._cause, late.readings, start_ns, end_ns, len(rows), pieces, "")))
+            self.late += late.readings
+            self._facts.late, self._cause = Lateness(), "late-reading"
+        if minute and too_late.readings:
+            about = too_late.readings, too_late.oldest_ns, too_late.newest_ns
+            found.append(_told(Revision("too-late", *about, 0, 0, "")))
+            self.too_late += too_late.readings
+            self._facts.too_late = Lateness()
+        for revision in found:
+            level = logging.WARNING if revision.cause == "too-late" else logging.INFO
+            about_it = {"readings": revision.readings, "windows": revision.windows, "pieces": revision.pieces}
+            log.log(level, revision.cause, extra=facts(machine=self.machine.id, detail=revision.detail, **about_it))
+        return found
 
     # ---- checkpoints ----
 
-    def _new_books(self) -> tuple[MachineLedger, Books]:
-        machine = self.machine
-        kernel = new_kernel(machine)
-        book = MinuteBook(
-            machine.id,
-            self._product_ids,
-            lambda number: shift_of(self._calendar, number),
-            tier=machine.tier,
-            config_version=self._config_version,
-        )
-        return kernel, Books(kernel, book, machine.hold_ns)
-
     def _dump(self) -> bytes:
-        kernel, book = self._kernel.dump(), self._books.dump()
+        core = self._core.dump()
         header = {
-            "config": self._config_version,
-            "kernel": len(kernel),
             "since_ns": self.since_ns,
-            "product": self._product_ids[self._observer.product],
             "corrections": list(self._corrections.values()),
+            "stops": self._teller.dump(),
+            "core": len(core),
         }
-        return json.dumps(header).encode() + _HEADER_END + kernel + book
+        return json.dumps(header).encode() + _HEADER_END + core + self._facts.dump()
 
-    def restore(self, blob: bytes | None, now_ns: int) -> int:
-        """Go on from a checkpoint. One that this build cannot read is said and left: counters begin at a new baseline.
+    def restore(self, blob: bytes | None, now_ns: int, pages: Iterable[bytes] = ()) -> int:
+        """Go on from a checkpoint and the pages of the journal beside it. One that this build cannot read is said and
+        left: counters begin at a new baseline.
 
-        Returns since when (UTC ns) `remember` wants the stored minute rows: the present hour, the present shift, and
-        where the configuration changed, whatever is not booked yet.
+        Returns since when (UTC ns) `remember` wants the stored minute rows: the hour, the shift and the day of the
+        oldest minute that may still change.
         """
-        config_version = self._config_version
         if blob is not None:
             try:
-                config_version = self._load(blob)
+                self._load(blob, pages, now_ns)
             except ValueError as error:
-                self._kernel, self._books = self._new_books()
+                self._begin(Core(self.machine, self._calendar, self._config_version, now_ns), 0)
                 text = Text(
                     f"断点无法读取（{error}）；计数从新的基线开始，代理停运期间的件数不计入",
                     f"the checkpoint cannot be read ({error}); counting starts from a new baseline, pieces made while "
                     "the agent was away are not counted",
                 )
                 log.error("checkpoint", extra=facts(machine=self.machine.id, detail=str(text)))  # noqa: TRY400
-        self._stretch = self._cover(self._kernel.booked_ns or now_ns, now_ns)
-        since_ns = now_ns - now_ns % HOUR_NS
-        if shift := self._shift_at(now_ns):
-            since_ns = min(since_ns, shift.start_ns)
-        if config_version != self._config_version and self._kernel.started:
-            since_ns = min(since_ns, self._kernel.booked_ns - self._kernel.booked_ns % MINUTE_NS)
-        return since_ns
+        self._core.reach(now_ns)
+        self._horizon_ns = self._facts.open_ns or self._core.open_minute_ns
+        first_ns = min(self._horizon_ns or now_ns, now_ns)
+        since_ns = min(first_ns - first_ns % HOUR_NS, production_day(self._calendar, first_ns).start_ns)
+        shift = self._core.shift_at(first_ns)
+        return min(since_ns, shift.start_ns) if shift else since_ns
 
-    def _load(self, blob: bytes) -> str:
-        """The configuration it was taken under. Raises ValueError."""
+    def _load(self, blob: bytes, pages: Iterable[bytes], now_ns: int) -> None:
+        """Raises ValueError."""
         head, _, rest = blob.partition(_HEADER_END)
         try:
             header = json.loads(head)
-            size, since_ns = int(header["kernel"]), int(header["since_ns"])
-            config_version, product = str(header["config"]), str(header["product"])
+            size, since_ns = int(header["core"]), int(header["since_ns"])
             corrections = [int(number) for number in header["corrections"]]
+            core = Core(self.machine, self._calendar, self._config_version, now_ns)
+            same = core.load(rest[:size], now_ns)
+            self._begin(core, 0)
+            self._facts.load(rest[size:], pages)
+            self._teller.load(header["stops"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a checkpoint, or a damaged one: {error!r}") from error
-        self._books.load(rest[:size], rest[size:], self._product_ids)
+        if not same:
+            self._facts.forget()
+        self._set_back = now_ns < self._facts.newest_ns
         self.since_ns = since_ns
-        if product in self._product_ids:
-            self._observer.product = self._product_ids.index(product)
         self._corrections.update(zip(Correction, corrections, strict=False))  # kinds are appended by later builds
-        return config_version
 
-    def remember(self, rows: Sequence[Row]) -> None:
-        """Stored minute rows since the time `restore` asked for: the running sums start from them."""
-        self._books.remember(rows, self._config_version)
-
-    def _shift_at(self, t_ns: int) -> ShiftInstance | None:
-        for start_ns, end_ns, number in zip(self._stretch.start, self._stretch.end, self._stretch.shift, strict=True):
-            if start_ns <= t_ns < end_ns:
-                return shift_of(self._calendar, number) if number != NO_SHIFT else None
-        return None
+    def remember(self, rows: Iterable[Row]) -> None:
+        """Stored minute rows since the time `restore` asked for, oldest first, in as many calls as wanted."""
+        started = self._core.kernel.started
+        horizon_ns, final_ns = (self._horizon_ns, self._facts.final_ns) if started else (_NEVER_NS, _NEVER_NS)
+        self._books.remember(rows if started else [row for row in rows if row.final], horizon_ns, final_ns)
 
     # ---- views ----
 
     def view(self, now_ns: int) -> MachineView:
         """The machine as it is now."""
-        self._reach(now_ns)
-        machine, sample, books = self.machine, self._sample, self._books
-        present = books.look(now_ns) if self._kernel.started else Present(NO_STATE, now_ns, 0, ())
+        self._catch_up()
+        core, books = self._core, self._books
+        core.reach(now_ns)
+        machine, sample, kernel = self.machine, core.sample, core.kernel
+        present = books.look(now_ns) if kernel.started else Present(NO_STATE, now_ns, 0, ())
         bucket = Bucket(present.bucket) if present.bucket != NO_STATE else Bucket.UNKNOWN
         since_ns, fault_code = present.since_ns, present.fault_code
         seen = bucket is not Bucket.UNKNOWN
-        shift, hour_ns = self._shift_at(now_ns), now_ns - now_ns % HOUR_NS
-        shift_rows = books.shift(present, shift.start_ns) if shift else []
-        product = machine.products[self._observer.product]
-        made = self._kernel.made
+        shift, hour_ns = core.shift_at(now_ns), now_ns - now_ns % HOUR_NS
+        shift_rows = books.window(SHIFT, present, shift.start_ns) if shift else []
+        product = machine.products[core.observer.product]
+        made = kernel.made
         return MachineView(
             id=machine.id,
             name=machine.name,
             kind=machine.kind,
             line=machine.line,
+            tier=machine.tier,
             product=product.id,
             product_name=product.name,
             bucket=bucket,
@@ -277,16 +390,16 @@ class MachineLife:
             state_since_ns=since_ns,
             fault_code=fault_code,
             fault_text=next((f.text for f in machine.faults if f.code == fault_code), None),
-            rate_per_min=self._pace.per_min(now_ns, made[0]) if seen else None,
+            rate_per_min=core.pace.per_min(now_ns, made[0]) if seen else None,
             ideal_rate_per_min=60e9 / product.ideal_cycle_ns,
             age_ms=max(0, now_ns - self._sampled_ns) // 1_000_000 if self._sampled_ns else None,
-            baseline=self._kernel.started and bool(sample.mask or not machine.counters),
+            baseline=self._baseline,
             counted=made[0],
-            shift=figures_of(merged(shift_rows), shift.start_ns, now_ns) if shift else None,
+            shift=figures_of(shift_rows, machine, shift.start_ns, now_ns) if shift else None,
             shift_name=shift.name if shift else "",
             shift_target=self._target(shift_rows) if shift else None,
-            hour=figures_of(merged(books.hour(present, hour_ns)), hour_ns, now_ns),
-            timeline=self._timeline.spans(now_ns, bucket, since_ns, fault_code) if self._kernel.started else (),
+            hour=figures_of(books.window(HOUR, present, hour_ns), machine, hour_ns, now_ns),
+            timeline=self._timeline.spans(now_ns, bucket, since_ns, fault_code) if kernel.started else (),
             process_values=tuple(self._process_values()),
             corrections=(
                 self._corrections[Correction.ROLLOVER],
@@ -306,3 +419,20 @@ class MachineLife:
             image = self._images[value.device]
             good = image.quality[value.tag] <= Quality.UNCERTAIN
             yield value.name, value.label, image.f64[value.tag] if good else None, value.unit
+
+
+def _told(revision: Revision) -> Revision:
+    """With a sentence for people."""
+    readings, windows, pieces = revision.readings, revision.windows, revision.pieces
+    if revision.cause == "too-late":
+        text = Text(
+            f"{readings} 个读数来得太晚，已超出可重算的范围，未计入；请检查设备时钟与网络",
+            f"{readings} readings came too late for the windows they belong to and are not counted; check the device's "
+            "clock and the network",
+        )
+    else:
+        text = Text(
+            f"{readings} 个迟到的读数使 {windows} 个已结算的分钟重算，产量变化 {pieces:+d} 件",
+            f"{readings} late readings opened {windows} closed minutes again; output changed by {pieces:+d} pieces",
+        )
+    return replace(revision, detail=str(text))

@@ -21,8 +21,8 @@ class Pace:
 
     def mark(self, t_ns: int, made: int) -> None:
         """`made` pieces in all at `t_ns`."""
-        if self._marks and t_ns < self._marks[-1][0]:
-            self._marks.clear()  # the clock was set back
+        while self._marks and t_ns < self._marks[-1][0]:
+            self._marks.pop()  # the clock was set back, or time is lived again
         if self._marks and t_ns - self._marks[-1][0] < STEP_NS:
             return
         self._marks.append((t_ns, made))
@@ -51,7 +51,17 @@ class Timeline:
     def add(self, stops: Iterable[tuple[int, int, int, int]]) -> None:
         """Ended stops (start, end, bucket, fault code)."""
         for start_ns, end_ns, bucket, fault_code in stops:
-            self._stops.append(StateSpan(start_ns, end_ns, Bucket(bucket), fault_code))
+            span = StateSpan(start_ns, end_ns, Bucket(bucket), fault_code)
+            if self._stops and start_ns < self._stops[-1].start_ns:
+                self._stops = deque(sorted((*self._stops, span), key=lambda one: one.start_ns))
+            else:
+                self._stops.append(span)
+
+    def take_back(self, stops: Iterable[tuple[int, int, int, int]]) -> None:
+        """Stops that later facts undid or changed."""
+        starts = {start_ns for start_ns, *_ in stops}
+        if starts:
+            self._stops = deque(span for span in self._stops if span.start_ns not in starts)
 
     def spans(self, now_ns: int, bucket: Bucket, since_ns: int, fault_code: int) -> tuple[StateSpan, ...]:
         """The last hour up to `now_ns`, ending in the present stretch."""

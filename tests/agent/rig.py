@@ -84,6 +84,12 @@ class Rig:
         write(self.images[0], now_ns, self.registers)
         self.hub.on_frame(Frame(0, now_ns, range(6), 0))
 
+    def read_late(self, seconds: int, registers: dict[int, int]) -> None:
+        """What device 0 said so many seconds ago arrives now."""
+        t_ns = self.clock.now_ns() - seconds * NS + NS // 2
+        write(self.images[0], t_ns, self.registers | registers)
+        self.hub.on_frame(Frame(0, t_ns, range(6), 0))
+
     def measure(self, degrees: int) -> None:
         """Device 1 answers."""
         now_ns = self.clock.now_ns()

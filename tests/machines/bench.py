@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from edge.kpi.row import Row, RowKey, Sums
+from edge.machines.events import Revision, StopEvent
 from edge.machines.life import Harvest, MachineLife
 from edge.plan import (
     Calendar,
@@ -95,8 +96,10 @@ class Bench:
     config_version: str = "c1"
     rows: dict[RowKey, Row] = field(default_factory=dict)
     sums: dict[RowKey, Row] = field(default_factory=dict)
-    stops: list[tuple[int, int, int, int]] = field(default_factory=list)
+    stops: dict[int, StopEvent] = field(default_factory=dict)  # by start, as points are
+    revisions: list[Revision] = field(default_factory=list)
     checkpoint: bytes | None = None
+    pages: dict[int, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.images = new_images()
@@ -126,8 +129,10 @@ class Bench:
         harvest = self.life.harvest(self.now_ns, minute=minute or closing, open_windows=closing)
         self.rows |= {row.key: row for row in harvest.rows}
         self.sums |= {row.key: row for row in harvest.sums}
-        self.stops += harvest.stops
+        self.stops |= {stop.start_ns: stop for stop in harvest.stops}
+        self.revisions += harvest.revisions
         self.checkpoint = harvest.checkpoint or self.checkpoint
+        self.pages |= dict(harvest.pages)
         return harvest
 
     def restart(self) -> None:
@@ -135,7 +140,7 @@ class Bench:
         self.images = new_images()
         self.monotonic_ns = 0
         self.life = self._new_life()
-        since_ns = self.life.restore(self.checkpoint, self.now_ns)
+        since_ns = self.life.restore(self.checkpoint, self.now_ns, self.pages.values())
         self.life.remember([row for row in self.rows.values() if row.key.start_ns >= since_ns])
 
     @property

@@ -1,0 +1,164 @@
+"""What the store has been told of minutes that may still change, and what it must be told now. Pure.
+
+Theory. A final row is known by its key, its content and its revision. When time is lived again (`reopen`), the rows
+from there on are in doubt until the same minutes are final again. Then a row with the same content is confirmed and not
+written; one with another is written with revision + 1; one that did not come back is written void (no time, no pieces,
+revision + 1). So a closed window never changes silently, and the store's sum is right after every commit.
+
+Provisional rows (a silence, a clean stop) leave a trace as well: where the final row of that minute comes under another
+product or shift, the provisional one is made void, or its time would count twice.
+
+Memory. Rows wait packed, some 400 bytes each, no longer than a fact may still change them (`forget`); provisional ones
+as stretches of minutes under one name, so that a silence of a week is a few numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from edge.kpi.row import Row, RowKey, Sums
+from edge.kpi.windows import MINUTE_NS
+
+_Name = tuple[str, str, str, str, str, int]  # machine, product, shift, shift_date, config_version, tier
+
+
+@dataclass(frozen=True, slots=True)
+class _Final:
+    """A final row as it was written last."""
+
+    revision: int
+    packed: bytes
+    config_version: str
+    tier: int
+    shown_over: bool = False  # a provisional row has been written over it since
+
+
+@dataclass(slots=True)
+class News:
+    """What minutes becoming final comes to."""
+
+    written: list[Row] = field(default_factory=list)  # for the store
+    confirmed: list[Row] = field(default_factory=list)  # for the sums, whether written or not
+    revised: list[tuple[Row, int]] = field(default_factory=list)  # of the written: was closed; pieces more than before
+
+
+class Published:
+    """One machine's minutes, from the horizon on."""
+
+    def __init__(self) -> None:
+        self._finals: dict[RowKey, _Final] = {}
+        self._doubted: set[RowKey] = set()
+        self._shown: dict[_Name, list[tuple[int, int]]] = {}  # provisional minutes: [from, until), ascending
+
+    # ---- final rows ----
+
+    def final(self, rows: Iterable[Row], until_ns: int) -> News:
+        """Rows that are final now; every minute before `until_ns` is."""
+        news = News()
+        for row in rows:
+            self._confirm(row, news)
+        for key in sorted((key for key in self._doubted if key.start_ns < until_ns), key=lambda key: key.start_ns):
+            known = self._finals[key]
+            self._confirm(_void(key, known.config_version, known.tier), news)
+        for key, config_version, tier in list(self._take_shown(until_ns)):
+            if key not in self._finals:
+                self._confirm(_void(key, config_version, tier), news)
+        return news
+
+    def _confirm(self, row: Row, news: News) -> None:
+        known, packed = self._finals.get(row.key), row.sums.pack()
+        self._doubted.discard(row.key)
+        same = known is not None and known.packed == packed and not known.shown_over
+        if known is not None and not same:
+            row = replace(row, revision=known.revision + 1)
+            news.revised.append((row, pieces_of(row.sums) - pieces_of(Sums.unpack(known.packed))))
+        elif known is not None:
+            row = replace(row, revision=known.revision)
+        self._finals[row.key] = _Final(row.revision, packed, row.config_version, row.tier)
+        news.confirmed.append(row)
+        if not same:
+            news.written.append(row)
+
+    def reopen(self, from_ns: int) -> None:
+        """Minutes from here on are in doubt."""
+        self._doubted.update(key for key in self._finals if key.start_ns >= from_ns)
+
+    def settled(self) -> Iterator[Row]:
+        """The final rows that are not in doubt."""
+        return (_row(key, known) for key, known in self._finals.items() if key not in self._doubted)
+
+    def forget(self, before_ns: int) -> list[Row]:
+        """Take out the final rows of minutes before: nothing can change them any more."""
+        keys = [key for key in self._finals if key.start_ns < before_ns and key not in self._doubted]
+        return [_row(key, self._finals.pop(key)) for key in keys]
+
+    # ---- provisional rows ----
+
+    def provisional(self, rows: Iterable[Row], from_ns: int, until_ns: int) -> list[Row]:
+        """Rows to be written although they are not final: those of all minutes in [from_ns, until_ns) that are not.
+
+        Final rows in doubt that are not among them are void for now.
+        """
+        written = [self._show(row) for row in rows]
+        there = {row.key for row in written}
+        gone = [key for key in self._doubted if from_ns <= key.start_ns < until_ns and key not in there]
+        void = (_void(key, self._finals[key].config_version, self._finals[key].tier) for key in gone)
+        return written + [self._show(replace(row, final=False)) for row in void]
+
+    def _show(self, row: Row) -> Row:
+        key, known = row.key, self._finals.get(row.key)
+        if known is not None:
+            self._finals[key] = replace(known, shown_over=True)
+            return replace(row, revision=known.revision + 1)
+        name = (key.machine, key.product, key.shift, key.shift_date, row.config_version, row.tier)
+        _extend(self._shown.setdefault(name, []), key.start_ns)
+        return row
+
+    def _take_shown(self, until_ns: int) -> Iterator[tuple[RowKey, str, int]]:
+        """Provisional minutes before, once."""
+        for name, stretches in list(self._shown.items()):
+            machine, product, shift, date, config_version, tier = name
+            for start_ns, end_ns in stretches:
+                for minute_ns in range(start_ns, min(end_ns, until_ns), MINUTE_NS):
+                    yield RowKey(machine, "1m", minute_ns, product, shift, date), config_version, tier
+            self._shown[name] = [(max(a, until_ns), b) for a, b in stretches if b > until_ns]
+            if not self._shown[name]:
+                del self._shown[name]
+
+    # ---- a restart ----
+
+    def remember(self, rows: Iterable[Row], final_ns: int) -> None:
+        """Rows of the store; minutes from `final_ns` on are not final as the ledger stands."""
+        for row in rows:
+            if row.final or row.revision:
+                revision = row.revision if row.final else row.revision - 1
+                about = row.config_version, row.tier, not row.final
+                self._finals[row.key] = _Final(revision, row.sums.pack(), *about)
+                if row.key.start_ns >= final_ns:
+                    self._doubted.add(row.key)
+            else:
+                self._show(row)
+
+
+def pieces_of(sums: Sums) -> int:
+    """All output, scheduled or not."""
+    return sums.tc + sums.unscheduled_tc
+
+
+def _row(key: RowKey, known: _Final) -> Row:
+    return Row(
+        key, key.start_ns + MINUTE_NS, Sums.unpack(known.packed), known.revision, True, known.config_version, known.tier
+    )
+
+
+def _void(key: RowKey, config_version: str, tier: int) -> Row:
+    return Row(key, key.start_ns + MINUTE_NS, Sums(), 0, True, config_version, tier)
+
+
+def _extend(stretches: list[tuple[int, int]], minute_ns: int) -> None:
+    """Add a minute to ascending stretches; mostly it follows the last one or lies in it."""
+    if stretches and stretches[-1][0] <= minute_ns <= stretches[-1][1]:
+        stretches[-1] = (stretches[-1][0], max(stretches[-1][1], minute_ns + MINUTE_NS))
+    else:
+        stretches.append((minute_ns, minute_ns + MINUTE_NS))
