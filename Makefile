@@ -4,6 +4,7 @@
 #   make test      lint, types, layers, and the whole suite against a checked and a release build of the kernels
 #   make lint      the gates that need no server
 #   make bench     benchmarks, one JSON line each; ONLY=name for one
+#   make truth     a thousand simulated machine-days with faults, counted against true; writes docs/truth.md. DAYS=, SEED=
 #   make setup     .venv with everything for development
 #   make ext       rebuild the kernels after editing a .pyx
 
@@ -16,10 +17,12 @@ TEST_PY := $(TEST_VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --no-input
 ONLY ?=
 TESTS ?= tests
+DAYS ?= 1000
+SEED ?= 1
 
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: setup demo test lint bench ext check-native peers clean
+.PHONY: setup demo test lint bench truth ext check-native peers clean
 
 setup: $(VENV)/.ready
 
@@ -76,6 +79,9 @@ test: lint peers $(TEST_VENV)/.ready
 bench: $(VENV)/.ready
 	@.ci/need test
 	@$(PY) -m benchmarks $(ONLY)
+
+truth: $(VENV)/.ready
+	@PYTHONPATH=tests $(PY) -m truth --days $(DAYS) --seed $(SEED)
 
 clean:
 	rm -rf build dist $(VENV) tests/peers/*/node_modules
