@@ -41,3 +41,13 @@ def test_the_example_loads(page: Path) -> None:
     assert match is not None
     plan = compile_site(match[1], Path("site.yaml"), {})
     assert [machine.id for machine in plan.machines] == ["tape-01"]
+
+
+@pytest.mark.parametrize("page", ["calendar.md", "calendar.zh-CN.md"])
+def test_every_calendar_on_its_page_loads(page: str) -> None:
+    examples = re.findall(r"```yaml\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    site = re.search(r"```yaml\n(.*?)```", PAGES[0].read_text(), re.DOTALL)
+    assert site is not None
+    assert len(examples) == 6
+    for example in examples:
+        assert compile_site(site[1] + example, Path("site.yaml"), {}).calendars[0].id == "default"
