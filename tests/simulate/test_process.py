@@ -315,3 +315,19 @@ def test_memory_is_bounded_and_totals_stay_exact() -> None:
         short.bucket_ns(5 * MINUTE, now)
     with pytest.raises(ForgottenError):
         short.cycles(5 * MINUTE)
+
+
+def test_stretches_and_rejects_tell_the_whole_life() -> None:
+    """What `stretches` and `rejected` give is enough to count every piece at any instant."""
+    process = make(specs=())
+    process.go(0)
+    process.advance(2 * HOUR)
+    kept = list(process.history.stretches())
+    assert kept[0].start_ns == 0
+    for at in range(0, 2 * HOUR, 7 * MINUTE):
+        holds = [stretch for stretch in kept if stretch.start_ns <= at][-1]
+        inside = at - holds.start_ns - holds.first_ns
+        made = inside // holds.cycle_ns + 1 if holds.cycle_ns and inside >= 0 else 0
+        assert holds.count + made == process.history.cycles(at)
+    total, _, reject = process.counts()
+    assert len([cycle for cycle in process.history.rejected() if cycle <= total]) == reject > 0
