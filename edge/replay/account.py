@@ -199,11 +199,9 @@ class Account:
     # ---- results ----
 
     @property
-    def unread(self) -> tuple[str, ...]:
-        """Signals the ledger uses that the file never gave: what only they can tell stays unknown."""
-        return tuple(
-            self.machine.signals[slot].name for slot in sorted(used_signals(self.machine)) if not self._image.t_ns[slot]
-        )
+    def unread(self) -> tuple[int, ...]:
+        """Signals the ledger uses that the readings never gave, by index: what only they can tell is unknown."""
+        return tuple(slot for slot in sorted(used_signals(self.machine)) if not self._image.t_ns[slot])
 
     @property
     def revision(self) -> int:

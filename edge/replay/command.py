@@ -37,7 +37,7 @@ def run(
     """Exit status 0, or 1 where `against` differs. Raises ConfigError for mistakes in either file, StoreError."""
     plan = load(config, os.environ)
     watermark_ns = None if watermark_s is None else round(watermark_s * NS_PER_S)
-    with replayed(plan, readings, watermark_ns) as machines:
+    with replayed(plan, readings, watermark_ns, as_planned=against is not None) as machines:
         _note(machines)
         write = sys.stdout.write
         if against is not None:
@@ -55,13 +55,15 @@ def _note(machines: Iterable[Replayed]) -> None:
         account, name = machine.account, machine.account.machine.id
         if account.span is None:
             print(Text(f"{name}：文件中没有读数", f"{name}: the file has no reading of it"), file=sys.stderr)
+        elif machine.absent:
+            names = ", ".join(machine.absent)
+            zh = f"{name}：文件中从未出现 {names}；视为机器没有这些信号，如同站点文件中写 null"
+            en = f"{name}: the file never gives {names}: taken as not there, as if null in the site file"
+            print(Text(zh, en), file=sys.stderr)
         elif account.unread:
-            names = ", ".join(account.unread)
-            zh = f"{name}：文件中从未出现 {names}；只有它们能说明的状态为未知。机器没有的信号请在站点文件中写 null"
-            en = (
-                f"{name}: the file never gives {names}; what only they can tell is unknown. "
-                "Switch off in the site file (null) what the machine does not have"
-            )
+            names = ", ".join(account.machine.signals[signal].name for signal in account.unread)
+            zh = f"{name}：记录中从未读到 {names}；只有它们能说明的状态为未知"
+            en = f"{name}: {names} were never read; what only they can tell is unknown"
             print(Text(zh, en), file=sys.stderr)
         if machine.late:
             zh = (

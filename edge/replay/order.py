@@ -78,6 +78,7 @@ class LateReadings:
         self._chunk: list[Late] = []
         self._files: list[IO[bytes]] = []
         self.count = 0
+        self.signals: set[int] = set()
         self.known_ns: list[int] = []  # by arrival: the newest reading when its last one came
 
     def add(self, t_ns: int, reading: Reading, newest_ns: int) -> None:
@@ -88,6 +89,7 @@ class LateReadings:
         known_ns[-1] = newest_ns
         self._chunk.append((t_ns, reading, len(known_ns)))
         self.count += 1
+        self.signals.add(reading[0])
         if len(self._chunk) == CHUNK:
             self._spill()
 

@@ -6,7 +6,8 @@ then and is not what it was before gets the next revision; all others keep their
 and a total's, is the sum of its windows'.
 
 Rules. A late reading that says nothing new (a copy) changes nothing. Only machines with late readings are made again,
-at most `MOST_ARRIVALS` times.
+at most `MOST_ARRIVALS` times. What a file from elsewhere never gives is known once it was read: then the machine is
+made again without it (`edge.replay.absent`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from edge.kpi.row import Row
 from edge.machines.watermark import watermark_ns as watermark_of
 from edge.plan import Machine, SitePlan
+from edge.replay.absent import without
 from edge.replay.account import Account, Revise
 from edge.replay.document import row_document
 from edge.replay.order import LateReadings, OnLate, Order, Sampled, with_late
@@ -33,19 +35,23 @@ class Replayed:
     """One machine's ledger as the readings tell it, and how many of them came late, in how many arrivals."""
 
     account: Account
+    absent: tuple[str, ...]  # signals the readings never gave, taken as not there
     late: int
     arrivals: int
 
 
 @contextmanager
-def replayed(plan: SitePlan, path: Path, watermark_ns: int | None = None) -> Iterator[tuple[Replayed, ...]]:
+def replayed(
+    plan: SitePlan, path: Path, watermark_ns: int | None = None, *, as_planned: bool = False
+) -> Iterator[tuple[Replayed, ...]]:
     """The ledgers of all machines of `plan` from the readings at `path`, as long as the context lasts.
 
-    watermark_ns: for every machine; None = each machine's own. Raises ConfigError with the mistakes in the files.
+    watermark_ns: for every machine; None = each machine's own. as_planned: machines have all the signals of the plan,
+    whether or not the readings give them. Raises ConfigError with the mistakes in the files.
     """
     with ExitStack() as stack:
         passes = _Passes(plan, ReadingsFile(path, {machine.id: machine for machine in plan.machines}), stack)
-        yield passes.run(watermark_ns)
+        yield passes.run(watermark_ns, as_planned=as_planned)
 
 
 class _Passes:
@@ -57,7 +63,7 @@ class _Passes:
         self._stack = stack
         self._calendars = {calendar.id: calendar for calendar in plan.calendars}
 
-    def run(self, watermark_ns: int | None) -> tuple[Replayed, ...]:
+    def run(self, watermark_ns: int | None, *, as_planned: bool) -> tuple[Replayed, ...]:
         machines = {machine.id: machine for machine in self._plan.machines}
         waits = {
             name: watermark_of(machine) if watermark_ns is None else watermark_ns for name, machine in machines.items()
@@ -67,19 +73,46 @@ class _Passes:
             self._stack.callback(readings.close)
         accounts = {name: self._account(machine, _as_it_is) for name, machine in machines.items()}
         self._pass(waits, accounts, {name: (account.sample, late[name].add) for name, account in accounts.items()})
+        absent: dict[str, list[int]] = {}
+        if not (as_planned or self._file.recorded):
+            for name, account in accounts.items():
+                absent[name] = [signal for signal in account.unread if signal not in late[name].signals]
+        fewer = {name: without(machines[name], absent[name]) for name in absent if accounts[name].span and absent[name]}
+        machines |= fewer
+        again = {name: self._account(machine, _as_it_is) for name, machine in fewer.items()}
+        self._again(waits, accounts, again, {name: (account.sample, _known) for name, account in again.items()})
         for arrival in range(1, 1 + max((len(readings.known_ns) for readings in late.values()), default=0)):
-            again: dict[str, Account] = {}
+            again = {}
             receivers: dict[str, tuple[Sampled, OnLate]] = {}
             for name, readings in late.items():
                 if arrival <= len(readings.known_ns):
                     revisions = Revisions(accounts[name].windows, readings.known_ns[arrival - 1])
                     again[name] = self._account(machines[name], revisions)
                     receivers[name] = with_late(readings.merged(arrival), again[name].sample), _known
+            self._again(waits, accounts, again, receivers)
+        return tuple(
+            Replayed(
+                accounts[name],
+                tuple(machine.signals[signal].name for signal in absent[name]) if name in fewer else (),
+                late[name].count,
+                len(late[name].known_ns),
+            )
+            for name, machine in machines.items()
+        )
+
+    def _again(
+        self,
+        waits: Mapping[str, int],
+        accounts: dict[str, Account],
+        again: Mapping[str, Account],
+        receivers: Mapping[str, tuple[Sampled, OnLate]],
+    ) -> None:
+        """Another pass, for some machines; their new accounts take the places of the old."""
+        if again:
             self._pass(waits, again, receivers)
-            for name in again:
-                accounts[name].close()
-            accounts |= again
-        return tuple(Replayed(accounts[name], late[name].count, len(late[name].known_ns)) for name in machines)
+        for name in again:
+            accounts[name].close()
+        accounts |= again
 
     def _account(self, machine: Machine, revise: Revise) -> Account:
         account = Account(machine, self._calendars[machine.calendar], self._plan.config_version, revise)

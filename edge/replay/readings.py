@@ -69,6 +69,7 @@ class ReadingsFile:
     def __init__(self, path: Path, machines: Mapping[str, Machine]) -> None:
         self._path = path
         self._slots = {name: signal_slots(machine) for name, machine in machines.items()}
+        self.recorded = False  # once read: an agent recorded them, so that what they never give was never read
 
     def lines(self) -> Iterator[Line]:
         """Readings the ledger uses, in the order of the files.
@@ -92,6 +93,7 @@ class ReadingsFile:
             with _opened(path) as file:
                 rows = csv.reader(_whole_lines(file) if is_segment(path) else file, skipinitialspace=True)
                 if width := _columns(rows, mistakes, empty_is_fine=is_segment(path)):
+                    self.recorded |= width > len(HEADER) + 1
                     yield from self._read(rows, width, mistakes)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             what = Text(f"压缩文件已损坏：{error}", f"this packed file is damaged: {error}")
