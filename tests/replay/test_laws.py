@@ -18,6 +18,7 @@ from replay.recording import START_NS, Moment, Row, S, life_of, lived, plan_of, 
 
 from edge.machines.kernel import APART_NS
 from edge.machines.watermark import watermark_ns
+from edge.recording.lines import HEADER_LINE
 from edge.replay.command import write_ledgers
 from edge.replay.document import row_document
 from edge.replay.passes import replayed
@@ -48,7 +49,7 @@ def sums_of(rows: Iterable[Any]) -> list[Any]:
     return [{name: value for name, value in row.items() if name not in ("fe", "figures")} for row in rows]
 
 
-@settings(max_examples=60, deadline=None, phases=[Phase.generate])
+@settings(max_examples=30, deadline=None, phases=[Phase.generate])
 @given(SEEDS)
 def test_a_replay_of_what_was_recorded_is_the_live_run(seed: int) -> None:
     moments = life_of(seed)
@@ -60,14 +61,18 @@ def test_a_replay_of_what_was_recorded_is_the_live_run(seed: int) -> None:
     if max(steps) <= APART_NS:  # live, the sums of a life that is over are left as they were published last
         shifts = {key: row_document(row) for key, row in bench.sums.items() if key.window == "shift"}
         assert sorted(shifts.values(), key=str) == sorted(sums_of(replay["shifts"]), key=str)
-        assert bench.stops == [
+        told = [bench.stops[start_ns] for start_ns in sorted(bench.stops)]
+        live_stops = [(s.start_ns, s.end_ns, s.bucket, s.fault_code) for s in told if not (s.is_open or s.void)]
+        stops = [
             (stop["start_ns"], stop["end_ns"], CLASSES.index(stop["class"]), stop["fault_code"])
             for stop in replay["stops"]
             if not stop["open"]
         ]
+        assert live_stops == stops[: len(live_stops)]
+        assert len(stops) - len(live_stops) <= 2, "at the end, what a live run has not decided yet"
 
 
-@settings(max_examples=40, deadline=None, phases=[Phase.generate])
+@settings(max_examples=20, deadline=None, phases=[Phase.generate])
 @given(SEEDS)
 def test_copies_and_another_order_within_the_watermark_change_no_byte(seed: int) -> None:
     rows = rows_of(life_of(seed))
@@ -78,7 +83,7 @@ def test_copies_and_another_order_within_the_watermark_change_no_byte(seed: int)
     assert printed(shuffled) == printed(rows)
 
 
-@settings(max_examples=40, deadline=None, phases=[Phase.generate])
+@settings(max_examples=20, deadline=None, phases=[Phase.generate])
 @given(SEEDS)
 def test_late_readings_are_not_lost_and_open_only_the_windows_they_change(seed: int) -> None:
     """However late they come, the ledger is that of the file in order, but for revisions."""
@@ -163,3 +168,23 @@ def test_a_watermark_of_nothing_makes_every_step_back_late() -> None:
     early = (first[0] - S, f"{first[0] - S},m1,total,1,good")
     assert machine_of(printed([first, early, second, *rest], 0))["totals"]["revision"] > 0
     assert machine_of(printed([first, early, second, *rest]))["totals"]["revision"] == 0
+
+
+def test_what_a_file_never_gives_is_not_there_but_for_a_recording(tmp_path: Path) -> None:
+    """And with `as_planned`, for which a store is compared, it is there and unknown."""
+    rows = [row for row in rows_of(life_of(4)) if ",fault," not in row[1] and ",reject," not in row[1]]
+    path = write_file(tmp_path / "r.csv", rows)
+    recorded = tmp_path / "recorded.csv"
+    recorded.write_text("\n".join([HEADER_LINE.strip(), *(f"{line},0,0" for _, line in rows)]), encoding="utf-8")
+    tiers = []
+    for file, as_planned in ((path, False), (path, True), (recorded, False)):
+        with replayed(plan_of(), file, as_planned=as_planned) as (found,):
+            tiers.append((found.absent, len(found.account.machine.counters), len(found.account.machine.states)))
+    assert tiers == [(("fault", "reject"), 1, 1), ((), 2, 2), ((), 2, 2)]
+
+
+def test_a_signal_that_is_only_given_late_is_there(tmp_path: Path) -> None:
+    rows = [row for row in rows_of(life_of(4)) if ",reject," not in row[1]]
+    late = (rows[0][0], f"{rows[0][0]},m1,reject,3,good")
+    with replayed(plan_of(), write_file(tmp_path / "r.csv", [*rows, late])) as (found,):
+        assert (found.absent, found.late) == ((), 1)
