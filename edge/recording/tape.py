@@ -13,9 +13,8 @@ from collections.abc import Sequence
 
 from edge.machines.signals import used_signals
 from edge.plan import Machine
-from protocols.reading import Quality, TagImage
+from protocols.reading import Quality
 
-NEVER_READ = -1
 LINES_LIMIT = 4_000  # waiting lines of a machine, some 400 kB: minutes of a disk that does not answer
 
 _WORD: dict[int, str] = {Quality.GOOD: "good", Quality.UNCERTAIN: "uncertain"}
@@ -30,28 +29,9 @@ class Tape:
         self._heads = {index: f",{machine.id},{machine.signals[index].name}," for index in used}
         self._tails = {index: f",{late_max_ns.get(index, 0)},0\n" for index in used}
         self._waiting_tails = {index: f",{late_max_ns.get(index, 0)},1\n" for index in used}
-        self._noted = dict.fromkeys(used, (0, NEVER_READ))  # time and quality of the reading noted last
-        self._signals = {index: machine.signals[index] for index in used}
         self._nothing = f",{machine.id},,,bad,0,0\n"
         self._lines: list[str] = []
         self.dropped = 0  # readings that were not written, since the process began
-
-    def sample(self, t_ns: int, images: Sequence[TagImage]) -> None:
-        """The ledger took a sample at `t_ns` from `images` (by device): note what is new in them since the last."""
-        sampled: list[int] = []
-        for index, signal in self._signals.items():
-            image = images[signal.device]
-            now = read_ns, quality = image.t_ns[signal.tag], image.quality[signal.tag]
-            was_ns, _ = was = self._noted[index]
-            if now == was:
-                continue
-            self._noted[index] = now
-            reading = (index, image.i64[signal.tag], quality)
-            if read_ns != was_ns and read_ns < t_ns:
-                self.note(read_ns, reading, samples=False)
-            else:  # read now; or not read again and lost since
-                sampled += reading
-        self.note(t_ns, sampled, samples=True)
 
     def note(self, t_ns: int, readings: Sequence[int], *, samples: bool) -> None:
         """What was read at `t_ns`: flat, three numbers each: index into Machine.signals, raw integer, Quality.
