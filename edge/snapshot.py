@@ -12,7 +12,7 @@ from ext.buckets import Bucket, Flag
 class Figures:
     """Sums over one period of one machine, and the ratios as numerator/denominator are divided.
 
-    None = undefined, not zero.
+    None = undefined, or more than its signals tell; not zero.
     """
 
     start_ns: int
@@ -33,6 +33,8 @@ class Figures:
     performance: float | None
     quality: float | None
     coverage: float | None
+    bounds: tuple[tuple[str, float, float], ...] = ()  # figure, lowest, highest, where the truth may be elsewhere
+    why: tuple[tuple[str, Name], ...] = ()  # figure, why it is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class MachineView:
     timeline: tuple[StateSpan, ...]  # the last hour
     process_values: tuple[tuple[str, Name, float | None, str], ...]  # name, label, value, unit
     corrections: tuple[int, int, int, int]  # rollovers, resets, glitches, ambiguous
+    tier: int = 0  # what its signals allow to be said: 0 … 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from fractions import Fraction
+from types import MappingProxyType
 
 from edge.kpi import figures as ratios
 from edge.kpi.capacity import DAY_NS, STRETCHES_NS, Demonstrated
@@ -452,3 +453,4 @@ def _ordered() -> tuple[Definition, ...]:
 
 
 CATALOGUE: tuple[Definition, ...] = _ordered()
+BY_KEY: Mapping[str, Definition] = MappingProxyType({each.key: each for each in CATALOGUE})

@@ -1,12 +1,17 @@
-"""Sums as the figures people see. Pure."""
+"""Sums as the figures people see: those of the one table (`edge.kpi.catalogue`), with bounds and reasons. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from edge.kpi import figures
+from edge.kpi.catalogue import BY_KEY
+from edge.kpi.evidence import of_rows
 from edge.kpi.row import Row, Sums
+from edge.plan import Machine, Name
 from edge.snapshot import Figures
+
+SHOWN = ("oee", "availability", "performance", "quality", "coverage")
 
 
 def merged(rows: Iterable[Row]) -> Sums:
@@ -17,8 +22,10 @@ def merged(rows: Iterable[Row]) -> Sums:
     return total
 
 
-def figures_of(sums: Sums, start_ns: int, end_ns: int) -> Figures:
-    """Every ratio is one division of these sums; output outside the schedule counts as output, not as OEE."""
+def figures_of(rows: Iterable[Row], machine: Machine, start_ns: int, end_ns: int) -> Figures:
+    """Every ratio is one division of the rows' sums; output outside the schedule counts as output, not as OEE."""
+    known = of_rows(rows, machine)
+    sums, found = known.sums, {key: BY_KEY[key].of(known) for key in SHOWN}
     return Figures(
         start_ns=start_ns,
         end_ns=end_ns,
@@ -33,9 +40,19 @@ def figures_of(sums: Sums, start_ns: int, end_ns: int) -> Figures:
         good=sums.gc + sums.unscheduled_gc,
         reject=sums.sc + sums.unscheduled_sc,
         flags=figures.doubts(sums),
-        oee=figures.oee(sums),
-        availability=figures.availability(sums),
-        performance=figures.performance(sums),
-        quality=figures.quality(sums),
-        coverage=figures.coverage(sums),
+        oee=found["oee"].value,
+        availability=found["availability"].value,
+        performance=found["performance"].value,
+        quality=found["quality"].value,
+        coverage=found["coverage"].value,
+        bounds=tuple(
+            (key, figure.low, figure.high)
+            for key, figure in found.items()
+            if figure.low is not None and figure.high is not None and figure.low != figure.high
+        ),
+        why=tuple(
+            (key, Name(figure.why_null.zh, figure.why_null.en))
+            for key, figure in found.items()
+            if figure.why_null is not None
+        ),
     )

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge.kpi.capacity import LENGTHS, STRETCHES_NS, Best, Demonstrated, all_pieces, good_pieces
-from edge.kpi.evidence import Evidence, Part, Plan
+from edge.kpi.evidence import Evidence, Part, Plan, product_at
 from edge.kpi.failures import Failure, FailureSums, Stop, failures, sum_failures
 from edge.kpi.figures import SUSPECT_RUN_NS
 from edge.kpi.means import of_machine
@@ -152,9 +152,8 @@ class Record:
         return broken.t3_ns if broken is not None else max(product.stop_ns for product in self._machine.products)
 
     def _product(self, product: str, t_ns: int) -> Product:
-        """The version of a product that held."""
-        versions = [each for each in self._machine.products if each.id == product and each.from_ns <= t_ns]
-        return max(versions, key=lambda each: each.from_ns, default=self._machine.products[0])
+        found = product_at(self._machine.products, product, t_ns)
+        return self._machine.products[self._machine.product_default] if found is None else found
 
     def _of(self, key: RowKey) -> _Beside:
         return self._beside.setdefault(About(key.product, key.shift, key.shift_date), _Beside())

@@ -76,6 +76,7 @@ def _machine(view: MachineView) -> Json:
             for name, label, value, unit in view.process_values
         ],
         "corrections": dict(zip(_CORRECTIONS, view.corrections, strict=True)),
+        "tier": view.tier,
     }
 
 
@@ -99,6 +100,8 @@ def _figures(view: Figures) -> Json:
         "performance": view.performance,
         "quality": view.quality,
         "coverage": view.coverage,
+        "bounds": {figure: [low, high] for figure, low, high in view.bounds},
+        "why": {figure: _name(reason) for figure, reason in view.why},
     }
 
 

@@ -101,7 +101,7 @@ async def test_undefined_is_a_dash_with_its_reason_and_zero_is_zero(page: Page, 
         assert await tab.evaluate(why.format(card)) == reason
     quality = CARD.format("K03") + ".querySelector('[data-f=q]')"
     assert await tab.evaluate(quality + ".querySelector('dd').innerText") == "–"
-    assert await tab.evaluate(quality + ".title") == "尚无产量"
+    assert await tab.evaluate(quality + ".title") == "窗口内没有产出"
     assert "104.0%" in await words(tab, "[data-machine=K01]")  # never capped
     assert "理想节拍存疑" in await words(tab, "[data-machine=K01]")
 
@@ -113,6 +113,9 @@ async def test_a_machine_nobody_sees_is_unknown_and_never_stopped(page: Page, ta
     assert "状态未知" in text
     assert "停" not in text
     assert "覆盖率 88.0%" in text
+    availability = CARD.format("M03") + ".querySelector('[data-f=a]')"
+    assert (await tab.evaluate(availability + ".querySelector('dd').innerText")).startswith("≥ ")
+    assert (await tab.evaluate(availability + ".title")).startswith("真值在 ")
     assert "数据 4 分前" in text
     assert await tab.evaluate(CARD.format("M03") + ".querySelector('use').getAttribute('href')") == "#i-unknown"
     assert await tab.evaluate(f"getComputedStyle({CARD.format('M03')}).borderTopStyle") == "dashed"

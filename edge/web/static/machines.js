@@ -39,7 +39,7 @@ function renderCard({ root, parts }, machine, { nowMs, minutes, force }) {
   attr(root, "data-bucket", bucket);
   attr(root, "data-machine", machine.id);
   text(parts.name, named(machine.name));
-  attr(parts.name, "title", machine.id);
+  attr(parts.name, "title", t("tier", { id: machine.id, n: machine.tier }));
   attr(parts.icon, "href", `#i-${bucket}`);
   text(parts.state, t(bucket));
   attr(parts.state, "title", machine.state);
@@ -72,27 +72,39 @@ function whyNoOee(machine) {
   const { shift } = machine;
   if (!shift) return t("why-off");
   if (unseen(shift)) return t(machine.baseline ? "why-unseen" : "why-baseline");
-  if (shift.oee !== null) return "";
-  return t(shift.ppt_ns ? "why-counter" : "why-unplanned");
+  return shift.oee === null ? whyNot(shift, "oee") : "";
 }
+
+/** The agent's own words for what its signals or its sums cannot tell. */
+const whyNot = (shift, name) => named(shift.why[name]);
 
 function renderOee(parts, machine) {
   const { shift } = machine;
   const why = whyNoOee(machine);
   text(parts.oee, why ? t("dash") : format.percent(shift.oee));
+  attr(parts.oee, "title", why ? "" : range(shift, "oee"));
   const partly = !why && shift.coverage !== null && shift.coverage < 0.9995;
   text(parts.why, why || (partly ? t("coverage", { p: format.percent(shift.coverage) }) : ""));
-  const of = (name) => (!shift || unseen(shift) ? null : shift[name]);
-  renderRatio(parts.a, of("availability"), "");
-  renderRatio(parts.p, of("performance"), shift && !shift.rt_ns ? t("why-norun") : "");
-  renderRatio(parts.q, of("quality"), shift && !shift.nrt_ns ? t("why-nocount") : "");
+  for (const [part, name] of [["a", "availability"], ["p", "performance"], ["q", "quality"]]) {
+    renderRatio(parts[part], !shift || unseen(shift) ? null : shift, name);
+  }
 }
 
-function renderRatio(node, ratio, why) {
+/** Where the truth may lie elsewhere the figure is one end of what is possible: ≥ or ≤, and both ends in the title. */
+function renderRatio(node, shift, name) {
   const [, value, bar] = node.children;
-  text(value, format.percent(ratio));
-  attr(node, "title", ratio === null ? why : "");
+  const ratio = shift && shift[name];
+  const [low, high] = shift?.bounds[name] ?? [ratio, ratio];
+  const sign = ratio === null || low === high ? "" : ratio === low ? "≥ " : ratio === high ? "≤ " : "≈ ";
+  text(value, sign + format.percent(ratio));
+  attr(node, "title", !shift ? "" : ratio === null ? whyNot(shift, name) : range(shift, name));
   fill(bar, ratio);
+}
+
+/** "between … and …", or "" where nothing is in doubt. */
+function range(shift, name) {
+  const bounds = shift.bounds[name];
+  return bounds ? t("range", { low: format.percent(bounds[0]), high: format.percent(bounds[1]) }) : "";
 }
 
 function fill(bar, ratio) {
