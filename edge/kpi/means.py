@@ -29,9 +29,7 @@ _TIERS: tuple[Means, ...] = (
     frozenset({Capability.COUNT}),
     frozenset({Capability.STATE}),
     frozenset({Capability.QUALITY, Capability.FAULT}),
-    frozenset(
-        {Capability.EXTERNAL, Capability.PRODUCT, Capability.SETUP, Capability.MAINTENANCE, Capability.IDLE}
-    ),
+    frozenset({Capability.EXTERNAL, Capability.PRODUCT, Capability.SETUP, Capability.MAINTENANCE, Capability.IDLE}),
     frozenset({Capability.ACCUMULATORS, Capability.ORDER}),
 )
 TOP_TIER = len(_TIERS) - 1
