@@ -6,10 +6,13 @@ nothing changed, the machine is sampled once, from one consistent image. Other b
 that moment.
 
 Rules. A signal counts only while its quality is good or uncertain and its reading is younger than the machine's hold. A
-state rule whose signals do not count is false, and the default holds only where every state signal was read: a run bit
-nobody can read does not say "stopped". A machine without a signal for RUN leaves that to the counts (bucket -1); one
-whose state cannot be told now is UNKNOWN to the kernel, which believes the last state for `hold` and then lets counts
-decide.
+state rule whose signals do not count is false. The default holds only where every signal was read that could have said
+RUN: a run bit nobody can read does not say "stopped"; one that was read does, even if nobody can read why. A machine
+without a signal for RUN leaves that to the counts (bucket -1), where all its state signals were read.
+
+A state is told by the sample in which it was read, once. Where it was not read again since the sample before, or cannot
+be told now, the sample says UNKNOWN: the kernel believes the last state for `hold` from when it was told, then counts
+decide. (To tell it for `hold` here and to believe it for `hold` there would be twice.)
 
 Signals of `together` are one fact: those that count must have been read at one time (one request, one publish), or the
 state is not told by this sample. While the conditions of `hold_while` hold, the state read is stale and is not told
@@ -76,6 +79,11 @@ class Observer:
         conditions = [condition for rule in machine.states for condition in rule.when]
         self._lasting = sorted({condition.signal for condition in conditions if condition.last})
         self._state_signals = sorted({condition.signal for condition in conditions})
+        self._needed = sorted({c.signal for r in machine.states if r.bucket is Bucket.RUN for c in r.when})
+        self._needed = self._needed or self._state_signals  # to be read before the default may hold
+        self._bases = [tuple(c.signal for c in rule.when if not c.last) for rule in machine.states]
+        self._bases += [tuple(self._needed), ()]  # by rule: what it rests on
+        self._sampled_ns = 0  # time of the sample before
         self._may_be_stale = bool(machine.together or machine.hold_while)
         self._lasts: dict[int, int] = {}  # of `_lasting`: the last good value
         self._told: list[int | None] = []  # values of the state signals, None for those that did not count, of `_rule`
@@ -95,13 +103,14 @@ class Observer:
     def memory(self) -> tuple[int, ...]:
         """What outlives a sample. Setting it to what was got goes on from there, under the same configuration."""
         lasts = (n for signal in self._lasting for n in (signal in self._lasts, self._lasts.get(signal, 0)))
-        return (self.product, self._rule, self._untold, *(n for e in self._epochs for n in e.memory), *lasts)
+        epochs = (n for epoch in self._epochs for n in epoch.memory)
+        return (self.product, self._rule, self._untold, self._sampled_ns, *epochs, *lasts)
 
     @memory.setter
     def memory(self, memory: tuple[int, ...]) -> None:
-        self.product, self._rule, self._untold = memory[:3]
+        self.product, self._rule, self._untold, self._sampled_ns = memory[:4]
         self._told = []
-        rest = iter(memory[3:])
+        rest = iter(memory[4:])
         for epoch in self._epochs:
             epoch.memory = (next(rest), next(rest), next(rest), next(rest))
         self._lasts = {signal: value for signal in self._lasting for seen, value in [(next(rest), next(rest))] if seen}
@@ -114,6 +123,7 @@ class Observer:
             self._untold &= ~mask
             mask |= EPOCH
         bucket, state = self._state(t_ns)
+        self._sampled_ns = t_ns
         fault_code = self._fault_code(t_ns)
         if bucket in UNNAMED_STOPS:
             bucket = self._fault_buckets.get(fault_code, bucket)
@@ -179,14 +189,20 @@ class Observer:
             if self._is_stale(good, t_ns):
                 return Bucket.UNKNOWN, self._rules[self._rule].state
             self._rule, self._told = self._rule_that_holds(good), told
-        return self._buckets[self._rule], self._rules[self._rule].state
+        bucket, state = self._buckets[self._rule], self._rules[self._rule].state
+        return (bucket if bucket == NO_STATE or self._is_news(t_ns) else Bucket.UNKNOWN), state
+
+    def _is_news(self, t_ns: int) -> bool:
+        """What the state rests on was read since the sample before (at its moment, where the clock was set back)."""
+        before_ns = self._sampled_ns if self._sampled_ns < t_ns else t_ns - 1
+        return all(self._read_ns(signal) > before_ns for signal in self._bases[self._rule])
 
     def _rule_that_holds(self, good: set[int]) -> int:
         states = self._machine.states
         for number, rule in enumerate(states):
             if all(self._holds(condition, good) for condition in rule.when):
                 return number
-        return len(states) if len(good) == len(self._state_signals) else len(states) + 1
+        return len(states) if good.issuperset(self._needed) else len(states) + 1
 
     def _is_stale(self, good: set[int], t_ns: int) -> bool:
         """The state signals of this sample are no state: read at different times, or while a change is in process."""
