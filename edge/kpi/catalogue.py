@@ -12,7 +12,7 @@ from, with the nanoseconds as numerator: they add up to it exactly.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, IntEnum
 from fractions import Fraction
 from types import MappingProxyType
@@ -88,7 +88,7 @@ class Definition:
 
 def figures(known: Evidence, scope: Scope = Scope.TOTAL) -> Mapping[str, Figure]:
     """All figures a row of `scope` carries, in the order of the table."""
-    return {each.key: each.of(known) for each in CATALOGUE if each.scope <= scope}
+    return {each.key: each.of(known) for each in _BY_SCOPE[scope]}
 
 
 # ---- with bounds -----------------------------------------------------------------------------------------------------
@@ -98,7 +98,8 @@ def _between(figure: Figure, low: Number, high: Number, denominators: tuple[int,
     """`figure` with bounds low / first and high / second denominator. None where there is no value, or with `doubt`."""
     if figure.value is None or doubt or not all(denominators):
         return figure
-    return replace(figure, low=float(low / denominators[0]), high=float(high / denominators[1]))
+    low_value, high_value = float(low / denominators[0]), float(high / denominators[1])
+    return Figure(figure.numerator, figure.denominator, figure.value, None, low_value, high_value)
 
 
 def _oee(known: Evidence) -> Figure:
@@ -454,3 +455,4 @@ def _ordered() -> tuple[Definition, ...]:
 
 CATALOGUE: tuple[Definition, ...] = _ordered()
 BY_KEY: Mapping[str, Definition] = MappingProxyType({each.key: each for each in CATALOGUE})
+_BY_SCOPE = {scope: tuple(each for each in CATALOGUE if each.scope <= scope) for scope in Scope}

@@ -54,7 +54,9 @@ def of_machine(machine: Machine) -> Means:
 
 def missing(needed: Means, means: Means) -> Why | None:
     """Why a figure that needs `needed` is empty; None where nothing is missing. The most basic is named first."""
-    return next((why for one, why in _WHY.items() if one in needed and one not in means), None)
+    if needed <= means:
+        return None
+    return next(why for one, why in _WHY.items() if one in needed and one not in means)
 
 
 def common(several: Iterable[Means]) -> Means:

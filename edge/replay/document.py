@@ -96,10 +96,16 @@ def figure_document(figure: Figure, *, bounded: bool = False) -> dict[str, Any]:
     return document
 
 
-def _whole(*parts: Number | None) -> list[int | float | None]:
-    """Fractions times what makes both whole."""
-    scale = lcm(*(part.denominator for part in parts if isinstance(part, int | Fraction)))
-    return [int(part * scale) if isinstance(part, int | Fraction) else part for part in parts]
+def _whole(numerator: Number | None, denominator: Number | None) -> tuple[Number | None, Number | None]:
+    """Both times what makes both whole; measured values (floats) as they are."""
+    if type(numerator) is not Fraction and type(denominator) is not Fraction:
+        return numerator, denominator
+    scale = lcm(*(part.denominator for part in (numerator, denominator) if isinstance(part, int | Fraction)))
+    return _times(numerator, scale), _times(denominator, scale)
+
+
+def _times(part: Number | None, scale: int) -> Number | None:
+    return int(part * scale) if isinstance(part, int | Fraction) else part
 
 
 def demonstrated_document(best: Demonstrated | None) -> dict[str, Any] | None:
