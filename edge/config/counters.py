@@ -48,6 +48,7 @@ _BY_WIDTH = {16: DataType.U16, 32: DataType.U32}
 class ChosenCounter:
     """A counter and the tag it is read from; its modulus settled."""
 
+    name: CounterName  # in the site file
     counter: Counter
     tag: str
     modulus: int
@@ -86,7 +87,7 @@ def choose_counters(
         broken |= modulus is None
         if modulus is not None:
             rate = model.max_rate_per_s
-            chosen.append(ChosenCounter(counter, tag.name, modulus, model.multiplier or 1, rate, path))
+            chosen.append(ChosenCounter(name, counter, tag.name, modulus, model.multiplier or 1, rate, path))
     if len({c.counter for c in chosen}) < len(chosen):
         what = Text(
             "total 不含不良即为合格数，与 good 重复：请写 good: null",

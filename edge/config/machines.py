@@ -197,7 +197,7 @@ def draft_machine(
     used |= evidence.state_names | {name for name in (product_signal, fault_code) if name is not None}
     poll_ns = max((_interval_ns(placed, tags[name], devices) for name in used), default=NS_PER_S)
     chosen = choose_products(placed, template, site_products, problems)
-    products = tuple(plan_product(product, poll_ns, zone, placed, problems) for product in chosen)
+    products = tuple(plan_product(product, counters, poll_ns, zone, placed, problems) for product in chosen)
     ideal_rate = NS_PER_S / min((product.ideal_cycle_ns for product in products), default=NS_PER_S)
     return MachineDraft(
         placed=placed,

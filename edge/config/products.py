@@ -10,6 +10,7 @@ Rules.
 * The earliest entry also holds before its date. Dates are local to the site.
 * Thresholds by rule where unset (published policy; they move loss between availability and performance and cannot
   change OEE): t1 = 1.05 x ideal cycle; t2 = max(1.7 x ideal cycle, 2 x poll); t3 = 6 x ideal cycle within 60 s … 300 s.
+  A gap lies between two counts: where one count is several pieces, t2 and t3 take that many ideal cycles.
 * t1 <= t2 <= t3 always. The rule alone would break that for cycles above 176 s (1.7 x cycle > 300 s), or for slow
   polls: then t2 is never below t1 and t3 never below t2. A suit takes minutes: its small stop is longer than 300 s.
 """
@@ -22,14 +23,15 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from edge.config.counters import ChosenCounter
 from edge.config.document import Document
 from edge.config.fields import Label
 from edge.config.models import MachineModel, MachineTemplate, ProductModel
 from edge.config.problems import KeyPath, Problems, suggest
-from edge.config.signal_models import COUNTER_NAMES
 from edge.config.validate import Placed, many
 from edge.errors import Text
 from edge.plan import Name, Product
+from ext.buckets import Counter
 
 NS_PER_S = 1_000_000_000
 SLOW, SMALL_STOP, STOP = 1.05, 1.7, 6.0
@@ -160,14 +162,21 @@ def _said(entries: Sequence[ProductModel], at: datetime) -> ProductModel:
 
 
 def plan_product(
-    chosen: ChosenProduct, poll_ns: int, zone: ZoneInfo, machine: Placed[MachineModel], problems: Problems
+    chosen: ChosenProduct,
+    counters: Sequence[ChosenCounter],
+    poll_ns: int,
+    zone: ZoneInfo,
+    machine: Placed[MachineModel],
+    problems: Problems,
 ) -> Product:
     """Cycle and thresholds in ns; thresholds out of order are a problem."""
     model, cycle_s = chosen.model, chosen.ideal_cycle_s
     poll_s = poll_ns / NS_PER_S
+    pieces = _pieces_per_count(model, counters)
+    count_s = cycle_s * _pieces_of_output(pieces, counters)
     slow_s = model.slow_s or SLOW * cycle_s
-    small_s = model.small_stop_s or max(SMALL_STOP * cycle_s, 2 * poll_s, slow_s)
-    stop_s = model.stop_s or max(min(max(STOP * cycle_s, STOP_MIN_S), STOP_MAX_S), small_s)
+    small_s = model.small_stop_s or max(SMALL_STOP * count_s, 2 * poll_s, slow_s)
+    stop_s = model.stop_s or max(min(max(STOP * count_s, STOP_MIN_S), STOP_MAX_S), small_s)
     if not cycle_s <= slow_s <= small_s <= stop_s:
         order = f"{cycle_s:g} ≤ {slow_s:g} ≤ {small_s:g} ≤ {stop_s:g} s"
         what = Text(
@@ -176,8 +185,6 @@ def plan_product(
             f"ideal_cycle_s <= slow_s <= small_stop_s <= stop_s, but they are {order}",
         )
         machine.add(problems, chosen.path, what)
-    pieces = model.pieces_per_count or {}
-    total, good, reject = (pieces.get(name, 0) for name in COUNTER_NAMES)
     return Product(
         id=model.id,
         name=name_of(model.name, model.id),
@@ -187,8 +194,23 @@ def plan_product(
         stop_ns=_ns(stop_s),
         code=model.code,
         from_ns=0 if model.since is None else round(model.since.replace(tzinfo=zone).timestamp()) * NS_PER_S,
-        pieces_per_count=(total, good, reject),
+        pieces_per_count=pieces,
     )
+
+
+def _pieces_per_count(model: ProductModel, counters: Sequence[ChosenCounter]) -> tuple[int, int, int]:
+    """Of each Counter with this product; 0 = the counter's own."""
+    said = model.pieces_per_count or {}
+    by_counter = {counter.counter: said.get(counter.name, 0) for counter in counters}
+    total, good, reject = (by_counter.get(counter, 0) for counter in Counter)
+    return total, good, reject
+
+
+def _pieces_of_output(pieces: tuple[int, int, int], counters: Sequence[ChosenCounter]) -> int:
+    """Pieces per count of the counter that proves output: the total, else the good one."""
+    own = {counter.counter: counter.multiplier for counter in counters}
+    output = Counter.TOTAL if Counter.TOTAL in own else Counter.GOOD
+    return pieces[output] or own.get(output, 1)
 
 
 def _by_id(entries: Iterable[ProductModel]) -> dict[str, Sequence[ProductModel]]:
