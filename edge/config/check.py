@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import groupby
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from edge.calendar import shift_of, slices
@@ -21,9 +22,11 @@ from edge.plan import (
     Name,
     OpcuaDevice,
     Product,
+    RecordingPlan,
     SitePlan,
     StateRule,
 )
+from edge.recording.lines import folder_of
 from ext.buckets import Bucket, Schedule
 from protocols.modbus.address import TABLE_NAMES
 from protocols.modbus.plan import Request, bus_time_ns, payload_bytes
@@ -291,5 +294,12 @@ def _store(plan: SitePlan) -> list[str]:
         _t(f"  最多 {size}、", f"  at most {size}, ")
         + _t(f"{_seconds(agent.store_max_age_ns)}；", f"{_seconds(agent.store_max_age_ns)}; ")
         + _t(f"断电最多丢 {window}", f"a power cut loses at most {window}"),
+        *(_recording(recording, agent.store_path) for recording in plan.recordings),
         _t("页面", "page") + f"  http://{agent.page_host}:{agent.page_port}/",
     ]
+
+
+def _recording(recording: RecordingPlan, store_path: str) -> str:
+    name, size = recording.machine, f"{recording.max_bytes / 1e6:.0f} MB"
+    told = _t(f"  录制 {name} 的读数，最多 {size}：", f"  readings of {name} are recorded, at most {size}: ")
+    return f"{told}{folder_of(Path(store_path)) / name}"

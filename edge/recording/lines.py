@@ -22,6 +22,11 @@ SUFFIXES = (".csv", PACKED)
 _SEGMENT = re.compile(r"[0-9]{8}-[0-9]{8}T[0-9]{6}Z\.csv(\.gz)?")
 
 
+def folder_of(store: Path) -> Path:
+    """Where the recordings of the agent with this store lie, a folder for each machine."""
+    return store.with_suffix(".recording")
+
+
 def is_segment(path: Path) -> bool:
     """A file that an agent recorded: its last line may be torn, and then says nothing."""
     return _SEGMENT.fullmatch(path.name) is not None

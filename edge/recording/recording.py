@@ -19,6 +19,7 @@ from edge.errors import Text
 from edge.logs import facts
 from edge.machines.life import MachineLife
 from edge.plan import RecordingPlan, SitePlan
+from edge.recording.lines import folder_of
 from edge.recording.segments import Position, Segments
 from edge.recording.tape import Tape
 from edge.snapshot import RecordingView
@@ -112,11 +113,6 @@ def record(plan: SitePlan, lives: Sequence[MachineLife], clock: Clock) -> Record
     for life in lives:
         life.tape = tapes.get(life.machine.id)
     return Recording(plan.recordings, tapes, Path(plan.agent.store_path), clock)
-
-
-def folder_of(store: Path) -> Path:
-    """Where the recordings of the agent with this store lie."""
-    return store.with_suffix(".recording")
 
 
 def _written(work: Sequence[tuple[_Machine, bytes]]) -> list[OSError | None]:

@@ -1,6 +1,7 @@
 """What was stored against what the readings come to, minute by minute.
 
-Rules. Compared are whole minutes between the first and the last sample: at both ends the agent knew more than the file.
+Rules. Compared are whole minutes between the first and the last sample: at both ends the agent knew more than the file;
+and only those the agent had finished when it wrote them.
 Compared are the sums and flags; figures follow from them. A stored row without anything in it is a row that was made
 void and counts as none. Days are compared one at a time.
 """
@@ -65,21 +66,25 @@ class Comparison:
             while following is not None and following["start_ns"] < day_ns + DAY_NS:
                 ours[_key(following)] = _numbers(following)
                 following = next(inside, None)
-            stored = self._stored(max(day_ns, start_ns), min(day_ns + DAY_NS, end_ns))
+            stored, unfinished = self._stored(max(day_ns, start_ns), min(day_ns + DAY_NS, end_ns))
+            ours = {key: numbers for key, numbers in ours.items() if key[0] not in unfinished}
             for difference in _differing(ours, stored):
                 self.different += 1
                 yield difference
             self.compared += len(ours.keys() | stored.keys())
 
-    def _stored(self, start_ns: int, end_ns: int) -> dict[Key, Numbers]:
+    def _stored(self, start_ns: int, end_ns: int) -> tuple[dict[Key, Numbers], set[int]]:
+        """Rows of finished minutes, and the starts of those that are not."""
         found: dict[Key, Numbers] = {}
-        for row in self.reader.ledger_rows(self.account.machine.id, MINUTE, start_ns, end_ns):
-            if row.sums == Sums():
+        rows = self.reader.ledger_rows(self.account.machine.id, MINUTE, start_ns, end_ns)
+        unfinished = {row.key.start_ns for row in rows if not row.final and row.sums != Sums()}
+        for row in rows:
+            if row.sums == Sums() or row.key.start_ns in unfinished:
                 continue
             self.config_versions.add(row.config_version)
             window = row_document(row)
             found[_key(window)] = _numbers(window)
-        return found
+        return found, unfinished
 
     @property
     def same(self) -> int:

@@ -22,8 +22,8 @@ from edge.kpi.windows import MINUTE
 from edge.plan import RecordingPlan, Signal
 from edge.recorder import Recorder
 from edge.recording import segments
-from edge.recording.lines import files_of
-from edge.recording.recording import RETRY_NS, Recording, folder_of, record
+from edge.recording.lines import files_of, folder_of
+from edge.recording.recording import RETRY_NS, Recording, record
 from edge.replay import command
 from protocols.reading import Frame, Quality
 
