@@ -253,10 +253,12 @@ def _days(text: str) -> int:
 def _replay_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--readings",
-        metavar="FILE",
+        metavar="PATH",
         required=True,
         type=Path,
-        help=str(Text("读数文件（CSV）", "file of readings (CSV)")),
+        help=str(
+            Text("读数文件（CSV，可为 .gz）或其文件夹", "file of readings (CSV, may be .gz), or a folder of them")
+        ),
     )
     parser.add_argument("--json", action="store_true", help=str(Text("以 JSON 输出", "print JSON")))
     parser.add_argument(

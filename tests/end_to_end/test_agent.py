@@ -336,6 +336,40 @@ async def a_plc_that_was_away_is_caught_up(folder: Path) -> None:
         assert sum(row.sums.unknown_ns for row in others) == 0
 
 
+# ---- recording ----
+
+
+@scenario
+async def what_was_recorded_replays_to_what_was_stored(folder: Path) -> None:
+    """Through a kill and a reload that switches a second machine on: every piece, and no row that differs."""
+    line = Line(folder)
+    first, second = (machine.id for machine in line.plan.machines)
+    bound = "  recording: {max_bytes: 1 MB}\n"
+    one = line.site.replace(f"- id: {first}\n", f"- id: {first}\n{bound}")
+    line.config.write_text(one, "utf-8")
+    async with running(line) as agent:
+        await asyncio.sleep(4)
+        await agent.end(signal.SIGKILL)
+        async with Agent(line) as again:
+            await again.ready()
+            line.config.write_text(one.replace(f"- id: {second}\n", f"- id: {second}\n{bound}"), "utf-8")
+            again.send(signal.SIGHUP)
+            await again.until(lambda: again.said("reloaded"), "reloaded")
+            await asyncio.sleep(4)
+            await stop_and_compare(line, again)
+            assert not again.said("recording"), "no complaint"
+    recorded = str(folder / "store.recording")
+    status, text, _ = await seamline("replay", "-c", str(line.config), "--readings", recorded, "--json")
+    machines = json.loads(text)["machines"]
+    pieces = {name: machines[name]["totals"]["tc"] + machines[name]["totals"]["unscheduled_tc"] for name in machines}
+    assert (status, pieces[first]) == (0, line.stored[first])
+    assert 0 < pieces[second] < line.stored[second], "since it was switched on"
+    status, text, _ = await seamline(
+        "replay", "-c", str(line.config), "--readings", f"{recorded}/{first}", "--against", str(line.store)
+    )
+    assert status == 0, text
+
+
 # ---- once ----
 
 
