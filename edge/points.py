@@ -95,6 +95,7 @@ _EVIDENCE = (
     FieldDef("rollovers", _I, "1", "counter rollovers met"),
     FieldDef("glitches", _I, "1", "counter samples dropped as glitches"),
     FieldDef("lost_max", _I, "pieces", "upper bound of pieces a reset may have hidden"),
+    FieldDef("repaired_ns", _I, "ns", "time nobody observed, told afterwards by the PLC's own accumulators"),
     FieldDef(
         "coverage",
         _F,

@@ -37,16 +37,17 @@ cdef inline void put_stop(Ledger* m, int64_t end_ns) noexcept nogil:
         row[0], row[1], row[2], row[3] = m.s.open_since_ns, end_ns, m.s.open_bucket, m.s.open_fault
 
 
-cdef inline void put_correction(Ledger* m, int64_t t_ns, int counter, Step* step) noexcept nogil:
+cdef inline void put_correction(Ledger* m, int64_t t_ns, int counter, int64_t pieces, Step* step) noexcept nogil:
+    """pieces: per count."""
     cdef int64_t* row
     if m.quiet:
         return
     row = new_row(&m.corrections)
     if row != NULL:
         row[0], row[1], row[2], row[3], row[4] = t_ns, counter, step.correction, step.old, step.new
-        row[5] = step.credit * m.s.counters[counter].multiplier
-        row[6] = step.lost_max * m.s.counters[counter].multiplier
-        row[7] = step.unattributed * m.s.counters[counter].multiplier
+        row[5] = step.credit * pieces
+        row[6] = step.lost_max * pieces
+        row[7] = step.unattributed * pieces
 
 
 # ---- calendar and cells ----------------------------------------------------------------------------------------------
@@ -80,21 +81,26 @@ cdef inline void flush_cell(Ledger* m) noexcept nogil:
         m.s.has_cell = 0
 
 
-cdef inline void enter_cell(Ledger* m, int64_t t_ns) noexcept nogil:
-    """Make the open cell the one that holds t_ns, with the present product."""
+cdef inline void enter_cell(Ledger* m, int64_t t_ns, int64_t product) noexcept nogil:
+    """Make the open cell the one of `product` that holds t_ns. The one before leaves."""
     cdef int64_t* cell = &m.s.cell[0]
     cdef int64_t shift
     seek(&m.calendar, t_ns)
     shift = m.calendar.shift[m.calendar.at]
     if m.s.has_cell:
-        if 0 <= t_ns - cell[K_MINUTE] < MINUTE and cell[K_SHIFT] == shift and cell[K_PRODUCT] == m.s.product:
+        if 0 <= t_ns - cell[K_MINUTE] < MINUTE and cell[K_SHIFT] == shift and cell[K_PRODUCT] == product:
             return
         flush_cell(m)
     memset(cell, 0, N_CELL * sizeof(int64_t))
     cell[K_MINUTE] = t_ns - t_ns % MINUTE
     cell[K_SHIFT] = shift
-    cell[K_PRODUCT] = m.s.product
+    cell[K_PRODUCT] = product
     m.s.has_cell = 1
+
+
+cdef inline int64_t made_by(Ledger* m, int64_t t_ns) noexcept nogil:
+    """The nanosecond by which all was made that is seen at `t_ns`: on an edge, still before it."""
+    return t_ns - (t_ns > m.s.begun_ns)
 
 
 cdef inline void live_through(Ledger* m, int64_t bucket, int64_t from_ns) noexcept nogil:
@@ -115,30 +121,35 @@ cdef inline int64_t scheduled_bucket(int64_t kind, int64_t bucket, bint proven) 
     return B_PLANNED_STOP if kind == S_BREAK else B_NOT_SCHEDULED
 
 
-cdef inline void book(Ledger* m, int64_t until_ns, int64_t bucket, bint proven) noexcept nogil:
-    """Book everything from `booked_ns` to `until_ns` as `bucket`."""
-    cdef int64_t minute_end, edge, ns, effective, kind
+cdef inline void put_time(Ledger* m, int64_t ns, int64_t bucket, int64_t effective) noexcept nogil:
+    """`ns` from `booked_ns` on into the open cell, which holds them: told as `bucket`, `effective` under the
+    calendar.
+    """
     cdef int64_t* cell = &m.s.cell[0]
+    cdef int64_t kind = m.calendar.kind[m.calendar.at]
+    cell[K_BUCKET + effective] += ns
+    if kind == S_SCHEDULED or (kind == S_BREAK and effective != B_PLANNED_STOP):
+        cell[K_PPT] += ns
+        if effective == B_RUN:
+            cell[K_RT] += ns
+            m.s.rt_ns += ns
+        elif effective == B_UNKNOWN:
+            cell[K_UNKNOWN] += ns
+    elif effective == B_RUN:
+        cell[K_URUN] += ns
+    elif kind == S_BREAK and bucket == B_UNKNOWN:
+        cell[K_FLAGS] |= F_BREAK_ASSUMED
+    m.s.booked_ns += ns
+
+
+cdef inline void book(Ledger* m, int64_t until_ns, int64_t bucket, bint proven) noexcept nogil:
+    """Book everything from `booked_ns` to `until_ns` as `bucket`. The last cell stays open, be its minute full: what a
+    reading on the edge shows was made in it.
+    """
+    cdef int64_t edge, effective
     while m.s.booked_ns < until_ns:
-        enter_cell(m, m.s.booked_ns)
-        minute_end = cell[K_MINUTE] + MINUTE
-        edge = min64(min64(minute_end, m.calendar.end[m.calendar.at]), until_ns)
-        ns = edge - m.s.booked_ns
-        kind = m.calendar.kind[m.calendar.at]
-        effective = scheduled_bucket(kind, bucket, proven)
+        enter_cell(m, m.s.booked_ns, m.s.product)
+        edge = min64(min64(m.s.cell[K_MINUTE] + MINUTE, m.calendar.end[m.calendar.at]), until_ns)
+        effective = scheduled_bucket(m.calendar.kind[m.calendar.at], bucket, proven)
         live_through(m, effective, m.s.booked_ns)
-        cell[K_BUCKET + effective] += ns
-        if kind == S_SCHEDULED or (kind == S_BREAK and effective != B_PLANNED_STOP):
-            cell[K_PPT] += ns
-            if effective == B_RUN:
-                cell[K_RT] += ns
-                m.s.rt_ns += ns
-            elif effective == B_UNKNOWN:
-                cell[K_UNKNOWN] += ns
-        elif effective == B_RUN:
-            cell[K_URUN] += ns
-        elif kind == S_BREAK and bucket == B_UNKNOWN:
-            cell[K_FLAGS] |= F_BREAK_ASSUMED
-        m.s.booked_ns = edge
-        if edge == minute_end:
-            flush_cell(m)       # everything before the minute of booked_ns has left
+        put_time(m, edge - m.s.booked_ns, bucket, effective)

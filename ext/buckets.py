@@ -49,7 +49,7 @@ class Flag(IntFlag):
     ROLLOVER = 1 << 3
     AMBIGUOUS = 1 << 4
     RECOVERED = 1 << 5  # pieces counted across a time nobody observed
-    ESTIMATED = 1 << 6  # such pieces were spread over several windows pro rata
+    ESTIMATED = 1 << 6  # such pieces, or time that was repaired, were spread over several windows pro rata
     CLOCK_STEP = 1 << 7
     STATE_CONFLICT = 1 << 8
     CONFIG_CHANGED = 1 << 9
@@ -58,6 +58,7 @@ class Flag(IntFlag):
     COUNTER_FAULT = 1 << 12
     QUALITY_ASSUMED = 1 << 13  # no good or reject counter: every piece was taken as good
     BREAK_ASSUMED = 1 << 14  # a break nobody observed: taken as taken
+    REPAIRED = 1 << 15  # time nobody observed, told afterwards by the PLC's own accumulators
 
 
 class Correction(IntEnum):

@@ -4,9 +4,10 @@
 
 from libc.stdint cimport int64_t
 
-from ext.booking cimport book, covers, enter_cell, flush_cell, live_through, min64
+from ext.booking cimport book, enter_cell, made_by, min64
 from ext.ledger cimport *
-from ext.pieces cimport add_facts, add_pieces, anything, decode_counters, spread
+from ext.pieces cimport add_facts, anything, change_product, credit, decode_counters, maker, spread
+from ext.repair cimport repair, told_by_plc
 
 
 # ---- the present gap -------------------------------------------------------------------------------------------------
@@ -25,11 +26,15 @@ cdef inline bint by_hand(int64_t bucket) noexcept nogil:
     return bucket == B_MAINTENANCE or bucket == B_MANUAL
 
 
+cdef inline Product* now_made(Ledger* m) noexcept nogil:
+    return &m.rule.products[m.s.product]
+
+
 cdef inline int64_t patience(Ledger* m) noexcept nogil:
     """How long a gap may stay undecided, because a count may still say what it was."""
     if m.rule.output == 0 or by_hand(m.s.bucket) or m.s.bucket == B_UNKNOWN:
         return 0
-    return m.rule.stop_ns[m.s.product] if is_run(m.s.bucket) else m.rule.small_ns[m.s.product]
+    return now_made(m).stop_ns if is_run(m.s.bucket) else now_made(m).small_ns
 
 
 cdef inline void anchor(Ledger* m, int64_t t_ns, bint by_count) noexcept nogil:
@@ -40,7 +45,7 @@ cdef inline void anchor(Ledger* m, int64_t t_ns, bint by_count) noexcept nogil:
 
 cdef inline int64_t first_cycle(Ledger* m) noexcept nogil:
     """End of the cycle that followed the last count: it was run, whatever came after."""
-    return m.s.anchor_ns + (m.rule.ideal_ns[m.s.product] if m.s.anchored_by_count else 0)
+    return m.s.anchor_ns + (now_made(m).ideal_ns if m.s.anchored_by_count else 0)
 
 
 cdef inline void settle(Ledger* m, int64_t until_ns) noexcept nogil:
@@ -62,30 +67,30 @@ cdef inline void settle_believed(Ledger* m, int64_t until_ns) noexcept nogil:
 
 cdef inline void end_run_gap(Ledger* m, int64_t t_ns, int64_t pieces, int64_t* slow, int64_t* small) noexcept nogil:
     """A count ends a gap in which the machine was running, or said nothing of its state."""
-    cdef int64_t product = m.s.product
-    cdef int64_t ideal = m.rule.ideal_ns[product]
+    cdef Product* rule = now_made(m)
+    cdef int64_t ideal = rule.ideal_ns
     cdef int64_t gap = t_ns - m.s.anchor_ns
     cdef int64_t since_last = t_ns - m.s.t_ns
     cdef int64_t idle = gap - min64((pieces - 1) * ideal, since_last)
     cdef int64_t tail, lost
-    if idle <= m.rule.small_ns[product]:
+    if idle <= rule.small_ns:
         book(m, t_ns, B_RUN, True)
     else:
         tail = min64((pieces - m.s.anchored_by_count) * ideal, since_last)
         book(m, min64(first_cycle(m), t_ns - tail), B_RUN, True)
-        book(m, t_ns - tail, B_RUN if idle <= m.rule.stop_ns[product] else B_UNASSIGNED, False)
+        book(m, t_ns - tail, B_RUN if idle <= rule.stop_ns else B_UNASSIGNED, False)
         book(m, t_ns, B_RUN, True)
     lost = m.s.rt_ns - m.s.anchor_rt_ns - pieces * ideal
-    if lost > 0 and idle > m.rule.small_ns[product]:
+    if lost > 0 and idle > rule.small_ns:
         small[0] = lost
-    elif lost > 0 and gap > pieces * m.rule.slow_ns[product]:
+    elif lost > 0 and gap > pieces * rule.slow_ns:
         slow[0] = lost
 
 
 cdef inline void end_stop_gap(Ledger* m, int64_t t_ns, int64_t pieces, int64_t now, int64_t* conflict) noexcept nogil:
     """A count although the machine said it stood, or nobody knew what it did."""
-    cdef int64_t cycles = pieces * m.rule.ideal_ns[m.s.product]
-    cdef int64_t idle = t_ns - m.s.anchor_ns - min64(cycles - m.rule.ideal_ns[m.s.product], t_ns - m.s.t_ns)
+    cdef int64_t cycles = pieces * now_made(m).ideal_ns
+    cdef int64_t idle = t_ns - m.s.anchor_ns - min64(cycles - now_made(m).ideal_ns, t_ns - m.s.t_ns)
     cdef int64_t run = t_ns - m.s.booked_ns
     if by_hand(m.s.bucket):
         book(m, t_ns, m.s.bucket, False)
@@ -93,24 +98,30 @@ cdef inline void end_stop_gap(Ledger* m, int64_t t_ns, int64_t pieces, int64_t n
     if is_run(now) or m.s.bucket == B_UNKNOWN:
         run = min64(cycles, run)
     else:
-        if idle > m.rule.small_ns[m.s.product]:
+        if idle > now_made(m).small_ns:
             run = min64(cycles, run)
         conflict[0] = run
     book(m, t_ns - run, m.s.bucket, False)
     book(m, t_ns, B_RUN, True)
 
 
-cdef inline void pass_silence(Ledger* m, int64_t t_ns, Credits* credits) noexcept nogil:
+cdef inline void pass_silence(Ledger* m, int64_t t_ns, int64_t of, bint readable, Credits* credits) noexcept nogil:
     """Longer than `hold` without a sample."""
-    if anything(credits):
+    cdef int64_t[N_BUCKET] told
+    cdef bint stood
+    if m.times != NULL and told_by_plc(m, t_ns, &told[0]):
+        settle_believed(m, m.s.t_ns)
+        stood = readable and credits.evidence <= 0 and told[B_RUN] > now_made(m).stop_ns
+        repair(m, t_ns, of, &told[0], B_UNASSIGNED if stood else B_RUN, credits)
+    elif anything(credits):
         settle(m, min64(m.s.heard_ns + m.rule.hold_ns, t_ns))
-        spread(m, t_ns, credits)
+        spread(m, t_ns, of, credits)
     else:
         settle_believed(m, t_ns)
     anchor(m, t_ns, False)
 
 
-cdef inline void pass_counted(Ledger* m, int64_t t_ns, int64_t now, Credits* credits) noexcept nogil:
+cdef inline void pass_counted(Ledger* m, int64_t t_ns, int64_t now, int64_t of, Credits* credits) noexcept nogil:
     """Something was counted since the last sample: the gap is decided, everything up to t is booked."""
     cdef int64_t slow = 0, small = 0, conflict = 0
     cdef int64_t* cell = &m.s.cell[0]
@@ -123,15 +134,13 @@ cdef inline void pass_counted(Ledger* m, int64_t t_ns, int64_t now, Credits* cre
         end_run_gap(m, t_ns, credits.evidence, &slow, &small)
     else:
         end_stop_gap(m, t_ns, credits.evidence, now, &conflict)
-    enter_cell(m, t_ns)
-    add_pieces(m, credits.pieces[T], credits.pieces[G], credits.pieces[R])
-    cell[K_SLOW] += slow
-    cell[K_SMALL] += small
-    if credits.blind:
-        cell[K_RECOVERED] += credits.pieces[T]
-    if conflict:
-        cell[K_CONFLICT] += conflict
-        cell[K_FLAGS] |= F_STATE_CONFLICT
+    if slow or small or conflict:           # time passed: the cell of its end is open
+        cell[K_SLOW] += slow
+        cell[K_SMALL] += small
+        if conflict:
+            cell[K_CONFLICT] += conflict
+            cell[K_FLAGS] |= F_STATE_CONFLICT
+    credit(m, made_by(m, t_ns), of, &credits.pieces[0], credits.doubts)
     if credits.evidence > 0 or not same(now, m.s.bucket):
         anchor(m, t_ns, credits.evidence > 0)
 
@@ -173,6 +182,7 @@ cdef inline int64_t believed(Ledger* m, int64_t t_ns, int64_t said, bint readabl
 cdef inline void start(Ledger* m, const int64_t* sample, bint readable) noexcept nogil:
     cdef Credits baseline
     cdef int64_t t_ns = sample[I_T]
+    m.s.begun_ns = t_ns
     m.s.version = CHECKPOINT_VERSION
     m.s.started = 1
     m.s.t_ns = m.s.booked_ns = m.s.open_since_ns = m.s.read_ns = t_ns
@@ -182,13 +192,13 @@ cdef inline void start(Ledger* m, const int64_t* sample, bint readable) noexcept
     m.s.fault = sample[I_FAULT]
     m.s.product = sample[I_PRODUCT]
     anchor(m, t_ns, False)
-    decode_counters(m, sample, &baseline)
+    decode_counters(m, sample, m.s.product, &baseline)
 
 
 cdef inline void step(Ledger* m, const int64_t* sample) noexcept nogil:
     """One sample, already checked. The calendar reaches from booked_ns to it."""
     cdef int64_t t_ns = sample[I_T]
-    cdef int64_t now, elapsed, wall
+    cdef int64_t now, elapsed, wall, of
     cdef bint readable = (sample[I_MASK] & m.rule.output) != 0
     cdef Credits credits
     if not m.s.started:
@@ -199,22 +209,23 @@ cdef inline void step(Ledger* m, const int64_t* sample) noexcept nogil:
     m.s.virtual_ns += elapsed
     if wall < 0:
         t_ns = m.s.t_ns        # the wall clock went back: that time is booked already; pieces still count
-    decode_counters(m, sample, &credits)
+    of = maker(m, t_ns)
+    decode_counters(m, sample, of, &credits)
     if wall - elapsed > STEP_LIMIT or elapsed - wall > STEP_LIMIT:
         credits.flags |= F_CLOCK_STEP
     if t_ns - m.s.t_ns > m.rule.hold_ns:
-        pass_silence(m, t_ns, &credits)
+        pass_silence(m, t_ns, of, readable, &credits)
         now = believed(m, t_ns, sample[I_BUCKET], readable)
     else:
         now = believed(m, t_ns, sample[I_BUCKET], readable)
         if anything(&credits):
-            pass_counted(m, t_ns, now, &credits)
+            pass_counted(m, t_ns, now, of, &credits)
         else:
             pass_uncounted(m, t_ns, now, readable)
-    add_facts(m, &credits)
+    add_facts(m, t_ns, of, &credits)
     if sample[I_PRODUCT] != m.s.product:
         settle(m, t_ns)
-        m.s.product = sample[I_PRODUCT]
+        change_product(m, t_ns, sample[I_PRODUCT])
         anchor(m, t_ns, False)
     if now != m.s.bucket or m.s.fault == 0:
         m.s.fault = sample[I_FAULT]      # first-out: the first code of a state stays

@@ -3,13 +3,14 @@
 
 from libc.stdint cimport int32_t, int64_t
 
-from ext.counters cimport CounterState
+from ext.counters cimport CounterRule, CounterState
 
 cdef enum:
     N_BUCKET = 14
     N_COUNTER = 3
     MAX_PRODUCTS = 32
-    CHECKPOINT_VERSION = 1
+    MAX_TIMES = 24
+    CHECKPOINT_VERSION = 2
 
 cdef enum:                      # buckets, as in ext.buckets.Bucket
     B_NONE = -1                 # the machine says nothing of its state: counts alone decide
@@ -63,18 +64,21 @@ cdef enum:                      # one cell, as a row of int64; names in CELL_FIE
     K_ROLLOVERS = 36
     K_GLITCHES = 37
     K_LOST_MAX = 38
-    K_FLAGS = 39
-    N_CELL = 40
+    K_REPAIRED = 39
+    K_FLAGS = 40
+    N_CELL = 41
 
 cdef extern from *:
     """
     #define MINUTE 60000000000LL
     #define STEP_LIMIT 500000000LL
     #define ELAPSED_LIMIT 315360000000000000LL
+    #define FOREVER 4611686018427387904LL
     """
     const int64_t MINUTE
     const int64_t STEP_LIMIT        # wall and monotonic time may differ by this much
     const int64_t ELAPSED_LIMIT     # ten years
+    const int64_t FOREVER           # no limit, with room to add to it
 
 cdef enum:
     T = 0
@@ -92,6 +96,16 @@ cdef enum:                      # ext.buckets.Flag, as numbers: Cython cannot ch
     F_ESTIMATED = 0x40
     F_QUALITY_ASSUMED = 0x2000
     F_BREAK_ASSUMED = 0x4000
+    F_REPAIRED = 0x8000
+
+cdef struct Product:            # the rules of one product
+    int64_t ideal_ns
+    int64_t slow_ns
+    int64_t small_ns
+    int64_t stop_ns
+    int64_t flush_pieces        # work in process when another product follows: pieces …
+    int64_t flush_ns            # … and time; 0 = no such limit, both 0 = no flush
+    CounterRule counters[N_COUNTER]
 
 cdef struct Rule:               # from the plan; never in a checkpoint
     int64_t hold_ns
@@ -99,15 +113,30 @@ cdef struct Rule:               # from the plan; never in a checkpoint
     int32_t output              # which of them proves output: the total, else the goods; 0 = none
     int32_t n_products
     int32_t padding
-    int64_t ideal_ns[MAX_PRODUCTS]
-    int64_t slow_ns[MAX_PRODUCTS]
-    int64_t small_ns[MAX_PRODUCTS]
-    int64_t stop_ns[MAX_PRODUCTS]
+    Product* products
+
+cdef struct TimeRule:           # one of the PLC's own accumulators of time
+    int64_t bucket
+    int64_t modulus
+    int64_t unit_ns
+    int64_t slack_ns            # how uncertain the time of a reading is
+
+cdef struct Note:               # the accumulators as they were read
+    int64_t t_ns                # 0 = never
+    int64_t mask                # bit per accumulator that was read well
+    int64_t value[MAX_TIMES]
+
+cdef struct Times:              # part of the checkpoint where a machine has accumulators
+    int64_t count
+    TimeRule rule[MAX_TIMES]
+    Note base                   # the last one not later than the last sample
+    Note newest
 
 cdef struct State:              # all that is remembered; a checkpoint is a copy of it
     int64_t version
     int64_t started
     int64_t t_ns                # last sample
+    int64_t begun_ns            # first sample
     int64_t virtual_ns          # monotonic time of the counters
     int64_t booked_ns           # everything before is in cells; from here to t_ns nothing is decided yet
     int64_t anchor_ns           # last count, or when the state began: where the present gap started
@@ -119,6 +148,10 @@ cdef struct State:              # all that is remembered; a checkpoint is a copy
     int64_t bucket              # what the machine is believed to do since t_ns
     int64_t fault
     int64_t product
+    int64_t left_product        # the one before: its work in process is still counted …
+    int64_t flush_until_ns      # … up to this time, …
+    int64_t flush_left          # … so many pieces of it
+    int64_t restarted           # mask of counters not read since the PLC restarted
     int64_t deficit             # rejects (or goods) counted ahead of their total
     int64_t made[N_COUNTER]     # pieces counted since the ledger began: total, good, reject
     int64_t open_bucket         # the stretch being lived: for stop events
@@ -146,7 +179,7 @@ cdef struct Calendar:           # contiguous slices of the plan's calendar
 cdef struct Credits:            # what the counters of one sample came to
     int64_t pieces[N_COUNTER]
     int64_t evidence            # pieces that prove production (rejects alone do not)
-    int64_t blind               # counted while the counter could not be read
+    int64_t doubts              # F_RECOVERED: counted while the counter could not be read
     int64_t resets
     int64_t rollovers
     int64_t glitches
@@ -156,13 +189,16 @@ cdef struct Credits:            # what the counters of one sample came to
 cdef struct Share:
     int64_t end_ns
     int64_t kind
+    int64_t length
     int64_t weight
     int64_t rest
-    int64_t pieces[N_COUNTER]
+    int64_t run
+    int64_t part[N_COUNTER]
 
 cdef struct Ledger:
     Rule rule
     State s
+    Times* times                # NULL: the machine has no accumulators
     Calendar calendar
     Rows cells
     Rows stops

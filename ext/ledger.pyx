@@ -22,10 +22,15 @@ them nobody knows. A counter that cannot be read proves nothing: the state alone
 RECOVERED.
 
 Booking walks from edge to edge (minute, calendar slice) and fills one cell per minute x shift x product; a cell
-leaves when the walk passes its end. Breaks and unscheduled time leave planned production time unless counts prove
+leaves when the walk goes on beyond it. Breaks and unscheduled time leave planned production time unless counts prove
 production there, so that t3 moves time between RUN and UNASSIGNED and nothing else: PPT and FPT do not depend on it.
-Pieces belong to the cell in which they were seen to be counted. Pieces counted across silence are spread over its
-scheduled part (over its breaks where it has none, over all of it where it has neither) by largest remainder.
+Pieces belong to the interval that their reading ends: seen exactly on an edge, they were made before it, and so they
+go, with what is said of them, into the cell of the nanosecond before the reading. Pieces counted across silence are
+spread over its scheduled part (over its breaks where it has none, over all of it where it has neither) by largest
+remainder. Where the PLC adds up its own state times, they tell what a silence was (repair.pxd).
+
+Where the product changes, what was counted by then was made of the old one, and so are the pieces of its `flush`: the
+work in process that comes out after the change. Time is the new product's at once.
 
 Rules. Integers only. The buckets of a cell sum to the time booked into it, to the nanosecond; no time is booked twice
 (time never runs backwards here: an earlier sample moves counts, not time). O(1) state per machine; output rows are
@@ -34,19 +39,23 @@ path. What can fail is asked before anything moves: a sample refused for its val
 changed nothing and may be pushed again.
 
 Where things are. ledger.pxd: the structures. counters.pxd: what a register says. pieces.pxd: credits into cells.
-booking.pxd: time into cells. gaps.pxd: what the time was, and one sample from end to end. Here: the face for Python.
+booking.pxd: time into cells. repair.pxd: silences that the PLC can tell of. gaps.pxd: what the time was, and one sample
+from end to end. Here: the face for Python.
 """
 
 from libc.stdint cimport int32_t, int64_t
-from libc.stdlib cimport free
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy, memset
 
-from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from ext.booking cimport covers, flush_cell
-from ext.counters cimport CounterState
+from ext.counters cimport CounterRule, CounterState
 from ext.gaps cimport broken, is_possible, settle_believed, step
 from ext.ledger cimport *
+from ext.repair cimport note
+
+from ext.rates import pace
 
 CELL_FIELDS = (
     "minute_ns", "shift_id", "product",
@@ -55,7 +64,7 @@ CELL_FIELDS = (
     "ppt_ns", "rt_ns", "nrt_ns", "fpt_ns", "unknown_ns", "tc", "gc", "sc",
     "unscheduled_tc", "unscheduled_gc", "unscheduled_sc", "unscheduled_run_ns", "unscheduled_fpt_ns",
     "slow_ns", "small_ns", "conflict_ns", "recovered", "estimated",
-    "resets", "rollovers", "glitches", "lost_max", "flags",
+    "resets", "rollovers", "glitches", "lost_max", "repaired_ns", "flags",
 )
 SAMPLE_FIELDS = ("t_ns", "elapsed_ns", "bucket", "fault_code", "product", "mask", "total", "good", "reject")
 
@@ -76,6 +85,12 @@ cdef class MachineLedger:
     counters: (Counter number, modulus, highest rate in counts per second, pieces per count, and optionally how
     uncertain the time of a reading is, ns) of each counter the machine has.
     products: (ideal cycle, t1, t2, t3) in ns of each product; `product` in samples is an index into them.
+    flush: (pieces, ns) per product: work in process that is counted after a change to another product. Both limits
+    hold, 0 is none; both 0 (the default): nothing is.
+    multipliers: (total, good, reject) per product: pieces per count of the counters with this product, where they are
+    not the counter's own (0). The highest rate in pieces stays.
+    times: (Bucket, modulus, unit in ns, and optionally how uncertain the time of a reading is, ns) of each of the PLC's
+    accumulators of time, up to 24, as `note_times` will tell them. Several may belong to one bucket.
 
     All times are UTC ns, all durations ns. Raises ValueError for impossible rules and samples and LookupError where the
     calendar given by `set_calendar` does not reach from `booked_ns` to the sample: nothing has changed then, and the
@@ -86,7 +101,7 @@ cdef class MachineLedger:
     cdef Ledger m
     cdef object calendar_arrays
 
-    def __cinit__(self, int64_t hold_ns, counters, products):
+    def __cinit__(self, int64_t hold_ns, counters, products, *, flush=(), multipliers=(), times=()):
         memset(&self.m, 0, sizeof(Ledger))
         self.m.cells.width = N_CELL
         self.m.stops.width = 4
@@ -94,42 +109,80 @@ cdef class MachineLedger:
         if hold_ns <= 0:
             raise ValueError(f"hold_ns must be positive, got {hold_ns}")
         self.m.rule.hold_ns = hold_ns
-        self._set_counters(counters)
+        self.m.s.open_bucket = B_NONE
         self._set_products(products)
+        self._set_counters(counters, multipliers or ((0, 0, 0),) * len(products))
+        self._set_flush(flush or ((0, 0),) * len(products))
+        if times:
+            self._set_times(times)
 
     def __dealloc__(self):
+        free(self.m.rule.products)
+        free(self.m.times)
         free(self.m.cells.data)
         free(self.m.stops.data)
         free(self.m.corrections.data)
 
-    cdef _set_counters(self, counters):
-        cdef CounterState* c
+    cdef _set_products(self, products):
+        cdef Product* rule
+        if not 0 < len(products) <= MAX_PRODUCTS:
+            raise ValueError(f"1 to {MAX_PRODUCTS} products, got {len(products)}")
+        self.m.rule.products = <Product*> calloc(<size_t> len(products), sizeof(Product))
+        if self.m.rule.products == NULL:
+            raise MemoryError
+        self.m.rule.n_products = <int32_t> len(products)
+        for index, (ideal, slow, small, stop) in enumerate(products):
+            if not 0 < ideal <= slow <= small <= stop:
+                rules = (ideal, slow, small, stop)
+                raise ValueError(f"product {index}: 0 < ideal <= t1 <= t2 <= t3 must hold, got {rules}")
+            rule = &self.m.rule.products[<int> index]
+            rule.ideal_ns, rule.slow_ns, rule.small_ns, rule.stop_ns = ideal, slow, small, stop
+
+    cdef _set_counters(self, counters, multipliers):
+        cdef CounterRule* rule
+        cdef int p, c
+        if len(multipliers) != self.m.rule.n_products:
+            raise ValueError(f"{len(multipliers)} rows of multipliers for {self.m.rule.n_products} products")
         for number, modulus, rate_per_s, multiplier, *slack in counters:
-            slack_ns = slack[0] if slack else 0
-            if (not 0 <= number < N_COUNTER or modulus < 2 or not 0.0 < rate_per_s < 1e12 or multiplier < 1
-                    or not 0 <= slack_ns <= 86_400_000_000_000):
-                raise ValueError(f"impossible counter rule {(number, modulus, rate_per_s, multiplier, slack_ns)}")
+            if not 0 <= number < N_COUNTER:
+                raise ValueError(f"no such counter: {number}")
             if self.m.rule.counters & (1 << <int> number):
                 raise ValueError(f"two rules for counter {number}")
-            c = &self.m.s.counters[<int> number]
-            c.modulus, c.rate_per_s, c.multiplier, c.slack_ns = modulus, rate_per_s, multiplier, slack_ns
-            self.m.rule.counters |= 1 << <int> number
+            c = number
+            for p in range(self.m.rule.n_products):
+                own = pace(modulus, rate_per_s, multiplier, slack[0] if slack else 0, multipliers[p][c])
+                rule = &self.m.rule.products[p].counters[c]
+                rule.modulus, rule.multiplier, rule.rate = own.modulus, own.multiplier, own.rate
+                rule.scale_ns, rule.wrap_ns, rule.slack_ns = own.scale_ns, own.wrap_ns, own.slack_ns
+            self.m.rule.counters |= 1 << c
         if self.m.rule.counters == HAS_R:
             raise ValueError("a reject counter alone says nothing of the output: a total or good counter is needed")
         self.m.rule.output = HAS_T if self.m.rule.counters & HAS_T else self.m.rule.counters & HAS_G
 
-    cdef _set_products(self, products):
-        if not 0 < len(products) <= MAX_PRODUCTS:
-            raise ValueError(f"1 to {MAX_PRODUCTS} products, got {len(products)}")
-        for index, (ideal, slow, small, stop) in enumerate(products):
-            if not 0 < ideal <= slow <= small <= stop:
-                rule = (ideal, slow, small, stop)
-                raise ValueError(f"product {index}: 0 < ideal <= t1 <= t2 <= t3 must hold, got {rule}")
-            self.m.rule.ideal_ns[<int> index] = ideal
-            self.m.rule.slow_ns[<int> index] = slow
-            self.m.rule.small_ns[<int> index] = small
-            self.m.rule.stop_ns[<int> index] = stop
-        self.m.rule.n_products = <int32_t> len(products)
+    cdef _set_flush(self, flush):
+        if len(flush) != self.m.rule.n_products:
+            raise ValueError(f"{len(flush)} flush rules for {self.m.rule.n_products} products")
+        for index, (pieces, ns) in enumerate(flush):
+            if not (0 <= pieces < FOREVER and 0 <= ns <= ELAPSED_LIMIT):
+                raise ValueError(f"product {index}: impossible flush {(pieces, ns)}")
+            self.m.rule.products[<int> index].flush_pieces = pieces
+            self.m.rule.products[<int> index].flush_ns = ns
+
+    cdef _set_times(self, times):
+        cdef TimeRule* rule
+        if len(times) > MAX_TIMES:
+            raise ValueError(f"at most {MAX_TIMES} accumulators, got {len(times)}")
+        self.m.times = <Times*> calloc(1, sizeof(Times))
+        if self.m.times == NULL:
+            raise MemoryError
+        self.m.times.count = len(times)
+        for index, (bucket, modulus, unit_ns, *slack) in enumerate(times):
+            slack_ns = slack[0] if slack else 0
+            if (not 0 <= bucket < B_NOT_SCHEDULED or modulus < 2 or not 0 < unit_ns <= 86_400_000_000_000
+                    or not 0 <= slack_ns <= 86_400_000_000_000):
+                raise ValueError(f"impossible accumulator {(bucket, modulus, unit_ns, slack_ns)}")
+            rule = &self.m.times.rule[<int> index]
+            rule.bucket, rule.modulus, rule.unit_ns, rule.slack_ns = bucket, modulus, unit_ns, slack_ns
 
     def set_calendar(self, const int64_t[::1] start, const int64_t[::1] end, const int64_t[::1] kind,
                      const int64_t[::1] shift):
@@ -186,14 +239,42 @@ cdef class MachineLedger:
         if broken(&self.m):
             raise MemoryError
 
-    def run(self, const int64_t[:, ::1] samples):
+    cdef _must_have_times(self, Py_ssize_t width):
+        if self.m.times == NULL:
+            raise ValueError("this machine has no accumulators of time")
+        if width != self.m.times.count:
+            raise ValueError(f"{self.m.times.count} accumulators, got {width} values")
+
+    def note_times(self, int64_t t_ns, int64_t mask, const int64_t[::1] values):
+        """The PLC's accumulators of time as read at `t_ns`, raw; call it before the `push` of the same time.
+
+        mask: bit per accumulator that was read well. A silence is repaired where they were read with the last sample
+        before it (at most `hold` earlier) and again before the sample that ends it.
+        """
+        cdef int64_t[2 + MAX_TIMES] row
+        cdef Py_ssize_t i
+        self._must_have_times(values.shape[0])
+        if t_ns <= 0:
+            raise ValueError(f"not a time: {t_ns}")
+        row[0], row[1] = t_ns, mask
+        for i in range(values.shape[0]):
+            row[2 + i] = values[i]
+        note(&self.m, &row[0])
+
+    def run(self, const int64_t[:, ::1] samples, const int64_t[:, ::1] notes=None):
         """Many samples, rows as SAMPLE_FIELDS, in time order: all or, where one is refused, none. Same code path as
         `push`, without the GIL.
+
+        notes: what `note_times` is told, rows of time, mask and values, in time order; each is told before the first
+        sample that is not earlier.
         """
-        cdef Py_ssize_t i, n = samples.shape[0]
+        cdef Py_ssize_t i, k = 0, n = samples.shape[0], n_notes = 0
         cdef int64_t last_ns
         if samples.shape[1] != N_SAMPLE:
             raise ValueError(f"rows of {N_SAMPLE} numbers, got {samples.shape[1]}")
+        if notes is not None:
+            self._must_have_times(notes.shape[1] - 2)
+            n_notes = notes.shape[0]
         if n == 0:
             return
         last_ns = self.m.s.t_ns if self.m.s.started else samples[0, I_T]
@@ -204,9 +285,15 @@ cdef class MachineLedger:
         self._cover(self.m.s.booked_ns if self.m.s.started else samples[0, I_T], last_ns)
         with nogil:
             for i in range(n):
+                while k < n_notes and notes[k, 0] <= samples[i, I_T]:
+                    note(&self.m, &notes[k, 0])
+                    k += 1
                 step(&self.m, &samples[i, 0])
                 if broken(&self.m):
                     break
+            while k < n_notes:
+                note(&self.m, &notes[k, 0])
+                k += 1
         if broken(&self.m):
             raise MemoryError
 
@@ -275,7 +362,9 @@ cdef class MachineLedger:
 
     @property
     def booked_ns(self):
-        """Everything before is final unless a later fact opens it again."""
+        """Time is booked up to here. A minute that ended before is final, unless a later fact opens it again; one that
+        ends here still gets what a reading at this very time shows.
+        """
         return self.m.s.booked_ns
 
     @property
@@ -292,7 +381,10 @@ cdef class MachineLedger:
         """A checkpoint: everything remembered, not the rules. Undrained rows are not part of it: drain first, commit
         together.
         """
-        return PyBytes_FromStringAndSize(<char*> &self.m.s, sizeof(State))
+        state = PyBytes_FromStringAndSize(<char*> &self.m.s, sizeof(State))
+        if self.m.times == NULL:
+            return state
+        return state + PyBytes_FromStringAndSize(<char*> self.m.times, sizeof(Times))
 
     def load(self, bytes blob not None, renumber=()):
         """Continue from a checkpoint under the present rules. ValueError if it is not one of this version.
@@ -301,25 +393,33 @@ cdef class MachineLedger:
         renumber: the product index now of each product index then; empty = the same.
         """
         cdef State saved
-        cdef CounterState rule
+        cdef const char* data = blob
         cdef int c
-        if len(blob) != sizeof(State):
+        if len(blob) not in (sizeof(State), sizeof(State) + sizeof(Times)):
             raise ValueError(f"a checkpoint is {sizeof(State)} bytes, got {len(blob)}")
-        memcpy(&saved, PyBytes_AsString(blob), sizeof(State))
+        memcpy(&saved, data, sizeof(State))
         if saved.version != CHECKPOINT_VERSION and saved.started:
             raise ValueError(f"checkpoint version {saved.version}, this build reads {CHECKPOINT_VERSION}")
         for c in range(N_COUNTER):
-            rule = self.m.s.counters[c]
-            if saved.counters[c].modulus != rule.modulus:
-                saved.counters[c] = rule          # another counter: its first sample is a new baseline
-            saved.counters[c].rate_per_s = rule.rate_per_s
-            saved.counters[c].multiplier = rule.multiplier
-            saved.counters[c].slack_ns = rule.slack_ns
+            if saved.counters[c].modulus != self.m.rule.products[0].counters[c].modulus:
+                memset(&saved.counters[c], 0, sizeof(CounterState))    # another counter: its first sample is a baseline
         self.m.s = saved
+        if len(blob) > sizeof(State):
+            self._load_times(<const Times*> (data + sizeof(State)))
         flush_cell(&self.m)
-        if renumber:
-            self.m.s.product = renumber[saved.product]
-        if not 0 <= self.m.s.product < self.m.rule.n_products:
-            self.m.s.product = 0
+        self.m.s.product = self._renumbered(saved.product, renumber)
+        self.m.s.left_product = self._renumbered(saved.left_product, renumber)
         if broken(&self.m):
             raise MemoryError
+
+    cdef int64_t _renumbered(self, int64_t product, renumber):
+        if renumber:
+            product = renumber[product]
+        return product if 0 <= product < self.m.rule.n_products else 0
+
+    cdef _load_times(self, const Times* saved):
+        """Notes of other accumulators say nothing about these."""
+        cdef Times* times = self.m.times
+        cdef size_t rules = sizeof(TimeRule) * MAX_TIMES
+        if times != NULL and times.count == saved.count and memcmp(&times.rule[0], &saved.rule[0], rules) == 0:
+            times.base, times.newest = saved.base, saved.newest

@@ -6,34 +6,12 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from ext.booking cimport book, enter_cell, min64, put_correction, seek
-from ext.counters cimport C_GLITCH, C_REBASE, C_RESET, F_ROLLOVER, CounterState, Step, counter_step
+from ext.booking cimport book, enter_cell, made_by, min64, put_correction, seek
+from ext.counters cimport C_GLITCH, C_REBASE, C_RESET, F_ROLLOVER, CounterRule, CounterState, Step, counter_step
 from ext.ledger cimport *
 
 
-# ---- pieces ----------------------------------------------------------------------------------------------------------
-
-cdef inline void add_pieces(Ledger* m, int64_t total, int64_t good, int64_t reject) noexcept nogil:
-    """Pieces into the open cell; output outside the schedule is output, but not OEE."""
-    cdef int64_t* cell = &m.s.cell[0]
-    cdef int64_t ideal = m.rule.ideal_ns[m.s.product]
-    if m.calendar.kind[m.calendar.at] == S_NOT_SCHEDULED:
-        cell[K_UTC] += total
-        cell[K_UGC] += good
-        cell[K_USC] += reject
-        cell[K_UFPT] += ideal * good
-    else:
-        cell[K_TC] += total
-        cell[K_GC] += good
-        cell[K_SC] += reject
-        cell[K_NRT] += ideal * total
-        cell[K_FPT] += ideal * good
-    if m.rule.counters == HAS_T or m.rule.counters == HAS_G:
-        cell[K_FLAGS] |= F_QUALITY_ASSUMED
-    m.s.made[T] += total
-    m.s.made[G] += good
-    m.s.made[R] += reject
-
+# ---- from registers to pieces ----------------------------------------------------------------------------------------
 
 cdef inline int64_t carry(State* s, int64_t whole, int64_t part) noexcept nogil:
     """whole - part, never negative: what is counted ahead of its whole (a reject station before the counter) is
@@ -62,38 +40,40 @@ cdef inline void derive(Ledger* m, int64_t* d) noexcept nogil:
         d[T] = d[G]
 
 
-cdef inline void decode_counter(Ledger* m, const int64_t* sample, int c, Credits* out) noexcept nogil:
+cdef inline void decode_counter(Ledger* m, const int64_t* sample, int c, int64_t of, Credits* out) noexcept nogil:
     cdef CounterState* counter = &m.s.counters[c]
-    cdef int64_t multiplier = counter.multiplier
+    cdef const CounterRule* rule = &m.rule.products[of].counters[c]
     cdef int64_t unread_ns = m.s.virtual_ns - counter.at_ns
     cdef Step step
-    counter_step(counter, m.s.virtual_ns, sample[I_COUNTER + c], (sample[I_MASK] & EPOCH) != 0, &step)
-    out.pieces[c] = step.credit * multiplier
+    counter_step(counter, rule, m.s.virtual_ns, sample[I_COUNTER + c], (m.s.restarted & (1 << c)) != 0, &step)
+    out.pieces[c] = step.credit * rule.multiplier
     if m.rule.output == (1 << c):
         out.evidence = out.pieces[c]
         if out.evidence > 0 and unread_ns > m.rule.hold_ns:
-            out.blind = 1
-            out.flags |= F_RECOVERED
+            out.doubts = F_RECOVERED
     if step.correction:
-        put_correction(m, sample[I_T], c, &step)
-        out.flags |= step.flags
+        put_correction(m, sample[I_T], c, rule.multiplier, &step)
         out.resets += step.correction == C_RESET or step.correction == C_REBASE
         out.rollovers += (step.flags & F_ROLLOVER) != 0
         out.glitches += step.correction == C_GLITCH
-        out.lost_max += step.lost_max * multiplier
+        out.lost_max += step.lost_max * rule.multiplier
+    out.flags |= step.flags
 
 
-cdef inline void decode_counters(Ledger* m, const int64_t* sample, Credits* out) noexcept nogil:
-    """Credits of this sample in pieces; corrections go out as rows."""
+cdef inline void decode_counters(Ledger* m, const int64_t* sample, int64_t of, Credits* out) noexcept nogil:
+    """Credits of this sample in pieces of product `of`; corrections go out as rows."""
     cdef int64_t read = m.rule.counters & sample[I_MASK]
     memset(out, 0, sizeof(Credits))
+    if sample[I_MASK] & EPOCH:
+        m.s.restarted = m.rule.counters
     if read & HAS_T:
-        decode_counter(m, sample, T, out)
+        decode_counter(m, sample, T, of, out)
     if read & HAS_G:
-        decode_counter(m, sample, G, out)
+        decode_counter(m, sample, G, of, out)
     if read & HAS_R:
-        decode_counter(m, sample, R, out)
+        decode_counter(m, sample, R, of, out)
     if read:
+        m.s.restarted &= ~read
         derive(m, &out.pieces[0])
 
 
@@ -101,19 +81,7 @@ cdef inline bint anything(Credits* c) noexcept nogil:
     return c.pieces[T] != 0 or c.pieces[G] != 0 or c.pieces[R] != 0
 
 
-cdef inline void add_facts(Ledger* m, Credits* c) noexcept nogil:
-    """Facts and doubts into the cell where booking stands."""
-    cdef int64_t* cell = &m.s.cell[0]
-    if c.flags or c.resets or c.lost_max:
-        enter_cell(m, m.s.booked_ns)
-        cell[K_RESETS] += c.resets
-        cell[K_ROLLOVERS] += c.rollovers
-        cell[K_GLITCHES] += c.glitches
-        cell[K_LOST_MAX] += c.lost_max
-        cell[K_FLAGS] |= c.flags
-
-
-# ---- pieces counted across unobserved time ---------------------------------------------------------------------------
+# ---- sharing out -----------------------------------------------------------------------------------------------------
 
 cdef extern from *:
     """
@@ -134,7 +102,7 @@ cdef inline Py_ssize_t count_above(Share* shares, Py_ssize_t n, int64_t rest) no
 
 
 cdef inline void share_out(Share* shares, Py_ssize_t n, int64_t pieces, int which) noexcept nogil:
-    """`pieces` in proportion to the weights, in whole pieces, by largest remainder (the earliest first among
+    """`pieces` (or ns) in proportion to the weights, in whole ones, by largest remainder (the earliest first among
     equals).
     """
     cdef Py_ssize_t i
@@ -143,9 +111,9 @@ cdef inline void share_out(Share* shares, Py_ssize_t n, int64_t pieces, int whic
     for i in range(n):
         total += shares[i].weight
     for i in range(n):
-        shares[i].pieces[which] = muldiv(pieces, shares[i].weight, total, &rest)
+        shares[i].part[which] = muldiv(pieces, shares[i].weight, total, &rest)
         shares[i].rest = rest
-        left -= shares[i].pieces[which]
+        left -= shares[i].part[which]
     high = total
     while low < high:        # the smallest remainder that may still get one of the pieces left
         middle = low + (high - low) // 2
@@ -156,11 +124,119 @@ cdef inline void share_out(Share* shares, Py_ssize_t n, int64_t pieces, int whic
     left -= count_above(shares, n, low)
     for i in range(n):
         if shares[i].rest > low:
-            shares[i].pieces[which] += 1
+            shares[i].part[which] += 1
         elif shares[i].rest == low and left > 0:
-            shares[i].pieces[which] += 1
+            shares[i].part[which] += 1
             left -= 1
 
+
+cdef inline void share_pieces(Share* shares, Py_ssize_t n, const int64_t* pieces) noexcept nogil:
+    """Totals by the weights; goods and rejects by totals, so that no part has more of them than pieces."""
+    cdef Py_ssize_t i
+    share_out(shares, n, pieces[T], T)
+    if pieces[T] > 0:
+        for i in range(n):
+            shares[i].weight = shares[i].part[T]
+    share_out(shares, n, pieces[G], G)
+    if pieces[G] + pieces[R] == pieces[T]:
+        for i in range(n):
+            shares[i].part[R] = shares[i].part[T] - shares[i].part[G]
+    else:
+        share_out(shares, n, pieces[R], R)
+
+
+# ---- pieces into cells -----------------------------------------------------------------------------------------------
+
+cdef inline int64_t maker(Ledger* m, int64_t t_ns) noexcept nogil:
+    """The product of what is counted at `t_ns`: the one before, while its work in process comes out."""
+    return m.s.left_product if t_ns <= m.s.flush_until_ns and m.s.flush_left > 0 else m.s.product
+
+
+cdef inline void change_product(Ledger* m, int64_t t_ns, int64_t product) noexcept nogil:
+    """From `t_ns` on. What was counted by then was made of the old one, and so is its work in process; while that of
+    an earlier one is still coming out, it goes on doing so.
+    """
+    cdef Product* old = &m.rule.products[m.s.product]
+    if maker(m, t_ns) == m.s.product:
+        m.s.left_product = m.s.product
+        m.s.flush_until_ns = t_ns + old.flush_ns if old.flush_ns or not old.flush_pieces else FOREVER
+        m.s.flush_left = old.flush_pieces if old.flush_pieces else FOREVER
+    m.s.product = product
+    if product == m.s.left_product:
+        m.s.flush_until_ns = 0
+
+
+cdef inline void put_pieces(Ledger* m, int64_t at_ns, int64_t product, const int64_t* pieces,
+                            int64_t doubts) noexcept nogil:
+    """Pieces into the cell of `at_ns`; output outside the schedule is output, but not OEE."""
+    cdef int64_t* cell = &m.s.cell[0]
+    cdef int64_t ideal = m.rule.products[product].ideal_ns
+    enter_cell(m, at_ns, product)
+    if m.calendar.kind[m.calendar.at] == S_NOT_SCHEDULED:
+        cell[K_UTC] += pieces[T]
+        cell[K_UGC] += pieces[G]
+        cell[K_USC] += pieces[R]
+        cell[K_UFPT] += ideal * pieces[G]
+    else:
+        cell[K_TC] += pieces[T]
+        cell[K_GC] += pieces[G]
+        cell[K_SC] += pieces[R]
+        cell[K_NRT] += ideal * pieces[T]
+        cell[K_FPT] += ideal * pieces[G]
+    if m.rule.counters == HAS_T or m.rule.counters == HAS_G:
+        cell[K_FLAGS] |= F_QUALITY_ASSUMED
+    m.s.made[T] += pieces[T]
+    m.s.made[G] += pieces[G]
+    m.s.made[R] += pieces[R]
+    if doubts:
+        cell[K_FLAGS] |= doubts
+        cell[K_RECOVERED] += pieces[T]
+        if doubts & F_ESTIMATED:
+            cell[K_ESTIMATED] += pieces[T]
+
+
+cdef inline void flush_pieces(Ledger* m, int64_t at_ns, const int64_t* pieces, int64_t doubts) noexcept nogil:
+    """Pieces of the product before, as far as its work in process reaches; the rest is of the present one."""
+    cdef Share[2] parts
+    cdef int64_t old = min64(m.s.flush_left, pieces[T])
+    if m.s.flush_left > 0 and old == pieces[T]:
+        m.s.flush_left -= old
+        put_pieces(m, at_ns, m.s.left_product, pieces, doubts)
+        return
+    parts[0].weight = old
+    parts[1].weight = pieces[T] - old
+    if old > 0:
+        m.s.flush_left = 0
+        share_pieces(&parts[0], 2, pieces)
+        put_pieces(m, at_ns, m.s.left_product, &parts[0].part[0], doubts)
+        pieces = &parts[1].part[0]
+    put_pieces(m, at_ns, m.s.product, pieces, doubts)
+
+
+cdef inline void credit(Ledger* m, int64_t at_ns, int64_t of, const int64_t* pieces, int64_t doubts) noexcept nogil:
+    """What was counted into the cell of `at_ns`. of: what `maker` said; doubts: F_RECOVERED, F_ESTIMATED."""
+    if of == m.s.product:
+        put_pieces(m, at_ns, of, pieces, doubts)
+    else:
+        flush_pieces(m, at_ns, pieces, doubts)
+
+
+cdef inline void add_facts(Ledger* m, int64_t t_ns, int64_t of, Credits* c) noexcept nogil:
+    """Facts and doubts into the cell where booking stands, with the pieces they are about where it stands at t."""
+    cdef int64_t* cell = &m.s.cell[0]
+    if c.flags or c.resets or c.lost_max:
+        if m.s.booked_ns < t_ns:
+            enter_cell(m, m.s.booked_ns, m.s.product)
+        else:
+            enter_cell(m, made_by(m, t_ns), of)
+        cell[K_RESETS] += c.resets
+        cell[K_ROLLOVERS] += c.rollovers
+        cell[K_GLITCHES] += c.glitches
+        cell[K_LOST_MAX] += c.lost_max
+        cell[K_FLAGS] |= c.flags
+
+
+# ---- pieces counted across unobserved time ---------------------------------------------------------------------------
 
 cdef inline Py_ssize_t walk_shares(Ledger* m, int64_t until_ns, Share* shares) noexcept nogil:
     """The stretches between edges from `booked_ns` to `until_ns`, with their lengths as weights. NULL: only count
@@ -174,7 +250,7 @@ cdef inline Py_ssize_t walk_shares(Ledger* m, int64_t until_ns, Share* shares) n
         if shares != NULL:
             shares[n].end_ns = edge
             shares[n].kind = m.calendar.kind[m.calendar.at]
-            shares[n].weight = edge - from_ns
+            shares[n].length = shares[n].weight = edge - from_ns
         n += 1
         from_ns = edge
     return n
@@ -192,22 +268,20 @@ cdef inline int64_t weigh_best(Share* shares, Py_ssize_t n) noexcept nogil:
     return best
 
 
-cdef inline void share_credits(Share* shares, Py_ssize_t n, Credits* credits) noexcept nogil:
-    """Totals by time; goods and rejects by totals, so that no stretch has more of them than pieces."""
-    cdef Py_ssize_t i
-    share_out(shares, n, credits.pieces[T], T)
-    if credits.pieces[T] > 0:
-        for i in range(n):
-            shares[i].weight = shares[i].pieces[T]
-    share_out(shares, n, credits.pieces[G], G)
-    if credits.pieces[G] + credits.pieces[R] == credits.pieces[T]:
-        for i in range(n):
-            shares[i].pieces[R] = shares[i].pieces[T] - shares[i].pieces[G]
-    else:
-        share_out(shares, n, credits.pieces[R], R)
+cdef inline bint share_credits(Ledger* m, Share* shares, Py_ssize_t n, Credits* credits) noexcept nogil:
+    """The pieces over the best kind of time. Whether they prove production in breaks: there was nothing better."""
+    cdef int64_t best = weigh_best(shares, n)
+    share_pieces(shares, n, &credits.pieces[0])
+    return best == S_BREAK and credits.evidence > 0
 
 
-cdef inline void spread(Ledger* m, int64_t t_ns, Credits* credits) noexcept nogil:
+cdef inline void credit_share(Ledger* m, Share* share, Py_ssize_t n, int64_t of) noexcept nogil:
+    """The pieces of the stretch that begins at `booked_ns`, one of `n`."""
+    if share.part[T] or share.part[G] or share.part[R]:
+        credit(m, m.s.booked_ns, of, &share.part[0], F_RECOVERED | F_ESTIMATED if n > 1 else F_RECOVERED)
+
+
+cdef inline void spread(Ledger* m, int64_t t_ns, int64_t of, Credits* credits) noexcept nogil:
     """Book [booked, t) as UNKNOWN and spread the pieces that were counted meanwhile over it."""
     cdef Py_ssize_t i, n = walk_shares(m, t_ns, NULL)
     cdef bint proven
@@ -216,16 +290,8 @@ cdef inline void spread(Ledger* m, int64_t t_ns, Credits* credits) noexcept nogi
         m.cells.failed = 1
         return
     walk_shares(m, t_ns, shares)
-    proven = weigh_best(shares, n) == S_BREAK and credits.evidence > 0
-    share_credits(shares, n, credits)
+    proven = share_credits(m, shares, n, credits)
     for i in range(n):
-        if shares[i].pieces[T] or shares[i].pieces[G] or shares[i].pieces[R]:
-            enter_cell(m, m.s.booked_ns)
-            add_pieces(m, shares[i].pieces[T], shares[i].pieces[G], shares[i].pieces[R])
-            m.s.cell[K_RECOVERED] += shares[i].pieces[T]
-            m.s.cell[K_FLAGS] |= F_RECOVERED
-            if n > 1:
-                m.s.cell[K_ESTIMATED] += shares[i].pieces[T]
-                m.s.cell[K_FLAGS] |= F_ESTIMATED
+        credit_share(m, &shares[i], n, of)
         book(m, shares[i].end_ns, B_UNKNOWN, proven)
     free(shares)

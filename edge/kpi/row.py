@@ -41,6 +41,7 @@ class Sums:
     rollovers: int = 0
     glitches: int = 0
     lost_max: int = 0
+    repaired_ns: int = 0  # told by the PLC's own accumulators after nobody had observed it
     flags: int = 0  # union, not sum
 
     def add(self, other: Sums) -> Self:

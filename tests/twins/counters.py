@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil
 
 from ext.buckets import Correction, Flag
@@ -47,8 +48,11 @@ class CounterTwin:
     """Same interface as `ext.counters.CounterDecoder.push`."""
 
     def __init__(self, modulus: int, rate_per_s: float, multiplier: int = 1, slack_ns: int = 0) -> None:
-        self.modulus, self.rate, self.multiplier, self.slack_ns = modulus, rate_per_s, multiplier, slack_ns
+        self.modulus, self.multiplier, self.slack_ns = modulus, multiplier, slack_ns
+        self.rate = ratio_of(rate_per_s)  # counts a second
         self.last: tuple[int, int] | None = None  # value, time
+        self.fresh = 0  # credited by it as a plain change
+        self.owed = 0  # credited too much, taken off later credits
         self.held: Held | None = None
         self.memory: Memory | None = None
 
@@ -65,17 +69,10 @@ class CounterTwin:
             return Outcome(correction=Correction.BASELINE)
         if (value, t_ns) == ((self.held.value, self.held.at_ns) if self.held is not None else self.last):
             return Outcome()  # the same reading again: a copy confirms nothing
-        if self.held is not None:
-            out = self._decide(self.held, t_ns, value)
-        elif epoch and value < self.last[0]:
-            out = self._epoch(t_ns, value)
-        elif self._distance(self.last[0], value) <= self._cap(t_ns - self.last[1]):
-            out = self._believe(t_ns, value)
-        else:
-            reversal = self._reversal(t_ns, value)
-            if reversal is None:
-                self.held = Held(value, t_ns, self._cap(t_ns - self.last[1]))
-            out = reversal or Outcome()
+        out = self._judge(t_ns, value, epoch)
+        taken = min(self.owed, out.credit)
+        self.owed -= taken
+        out.credit -= taken
         if self.memory is not None and out.correction not in (Correction.RESET, Correction.REBASE):
             self.memory.samples -= 1
             self.memory.credited += out.credit
@@ -83,15 +80,43 @@ class CounterTwin:
                 self.memory = None
         return out
 
-    def _possible(self, dt_ns: int) -> float:
-        return self.rate * (float(max(dt_ns, 0) + self.slack_ns) * 1e-9)
+    def _judge(self, t_ns: int, value: int, epoch: bool) -> Outcome:
+        assert self.last is not None
+        old, at_ns = self.last
+        if epoch and value < old:
+            return self._epoch(t_ns, value)
+        if self.held is not None:
+            return self._decide(self.held, t_ns, value)
+        if t_ns == at_ns:
+            restated = self._restated(value)
+            if restated is not None:
+                return restated
+        if value == old:
+            return self._settle(t_ns, value, Outcome())
+        if self._distance(old, value) <= self._cap(t_ns - at_ns):
+            return self._believe(t_ns, value)
+        reversal = self._reversal(t_ns, value)
+        return self._hold(t_ns, value, 1) if reversal is None else reversal
+
+    def _possible(self, dt_ns: int) -> Fraction:
+        return self.rate * Fraction(max(dt_ns, 0) + self.slack_ns, 10**9)
 
     def _cap(self, dt_ns: int) -> int:
-        counts = float(ceil(self._possible(dt_ns))) + 2.0
-        return self.modulus if counts > self.modulus else int(counts)
+        return min(self.modulus, ceil(self._possible(dt_ns)) + 2)
+
+    def _may_have_wrapped(self, dt_ns: int) -> bool:
+        return self._possible(dt_ns) >= self.modulus
 
     def _distance(self, origin: int, value: int) -> int:
         return (value - origin) % self.modulus
+
+    def _hold(self, t_ns: int, value: int, samples: int) -> Outcome:
+        assert self.last is not None
+        self.held = Held(value, t_ns, self._cap(t_ns - self.last[1]), samples)
+        if samples < HELD_LIMIT:
+            return Outcome()
+        said = Correction.COUNTER_FAULT if samples == HELD_LIMIT else 0
+        return Outcome(correction=said, flags=Flag.COUNTER_FAULT)
 
     def _believe(self, t_ns: int, value: int) -> Outcome:
         assert self.last is not None
@@ -99,31 +124,55 @@ class CounterTwin:
         out = Outcome(credit=self._distance(old, value))
         if value < old:
             out.correction, out.flags = Correction.ROLLOVER, Flag.ROLLOVER
-        if self._possible(t_ns - at_ns) >= self.modulus:
+        if self._may_have_wrapped(t_ns - at_ns):
             out.correction, out.flags = Correction.AMBIGUOUS, out.flags | Flag.AMBIGUOUS
-        self.last = value, t_ns
-        return out
+        returned = self._returned(t_ns, value)
+        if returned is not None and returned < out.credit:
+            out.lost_max, out.credit = out.credit - returned, returned
+            out.correction, out.flags = Correction.AMBIGUOUS, out.flags | Flag.AMBIGUOUS
+            self.memory = None
+        return self._settle(t_ns, value, out, fresh=out.credit)
+
+    def _restated(self, value: int) -> Outcome | None:
+        """Of two values at one time the last stands."""
+        assert self.last is not None
+        old, at_ns = self.last
+        back, on = self._distance(value, old), self._distance(old, value)
+        if back <= self.fresh:
+            self.owed += back
+            return self._settle(at_ns, value, doubtful(0), fresh=self.fresh - back)
+        if on <= self._cap(0):
+            return self._settle(at_ns, value, doubtful(on), fresh=self.fresh + on)
+        return None
 
     def _epoch(self, t_ns: int, value: int) -> Outcome:
         assert self.last is not None
         old, at_ns = self.last
         cap = self._cap(t_ns - at_ns)
-        self.last, self.memory = (value, t_ns), None
+        self.memory = None
         if value <= cap:
-            return Outcome(credit=value, correction=Correction.RESET, lost_max=cap - value, flags=Flag.RESET)
-        return Outcome(
-            correction=Correction.REBASE, unattributed=self._distance(old, value), flags=Flag.RESET | Flag.AMBIGUOUS
-        )
+            out = Outcome(credit=value, correction=Correction.RESET, lost_max=cap - value, flags=Flag.RESET)
+        else:
+            jump = self._distance(old, value)
+            out = Outcome(correction=Correction.REBASE, unattributed=jump, flags=Flag.RESET | Flag.AMBIGUOUS)
+        return self._settle(t_ns, value, out)
 
-    def _reversal(self, t_ns: int, value: int) -> Outcome | None:
+    def _returned(self, t_ns: int, value: int) -> int | None:
+        """Counts to credit if the value follows on what the register showed before a reset."""
         memory = self.memory
         if memory is None:
             return None
         since = self._distance(memory.value, value)
         if since > self._cap(t_ns - memory.at_ns) or since < memory.credited:
             return None
-        self.last, self.held, self.memory = (value, t_ns), None, None
-        return Outcome(credit=since - memory.credited, correction=Correction.REVERSAL, lost_max=-memory.lost)
+        return since - memory.credited
+
+    def _reversal(self, t_ns: int, value: int) -> Outcome | None:
+        memory, credit = self.memory, self._returned(t_ns, value)
+        if memory is None or credit is None:
+            return None
+        self.memory = None
+        return self._settle(t_ns, value, Outcome(credit, Correction.REVERSAL, lost_max=-memory.lost))
 
     def _decide(self, held: Held, t_ns: int, value: int) -> Outcome:
         assert self.last is not None
@@ -140,7 +189,8 @@ class CounterTwin:
                 Outcome(low, Correction.AMBIGUOUS, lost_max=high - low, flags=Flag.AMBIGUOUS),
             )
         if goes_back:
-            return self._settle(t_ns, value, Outcome(back, Correction.GLITCH, flags=Flag.GLITCH))
+            doubt = Flag.AMBIGUOUS if self._may_have_wrapped(t_ns - at_ns) else 0
+            return self._settle(t_ns, value, Outcome(back, Correction.GLITCH, flags=Flag.GLITCH | doubt))
         if cleared:
             lost = held.cap - held.value
             self.memory = Memory(old, at_ns, reset_credit, lost)
@@ -154,11 +204,17 @@ class CounterTwin:
             return self._settle(
                 t_ns, value, Outcome(on, Correction.REBASE, unattributed=jump, flags=Flag.RESET | Flag.AMBIGUOUS)
             )
-        self.held = Held(value, t_ns, self._cap(t_ns - at_ns), held.samples + 1)
-        if self.held.samples == HELD_LIMIT:
-            return Outcome(correction=Correction.COUNTER_FAULT, flags=Flag.COUNTER_FAULT)
-        return Outcome()
+        return self._hold(t_ns, value, held.samples + 1)
 
-    def _settle(self, t_ns: int, value: int, out: Outcome) -> Outcome:
-        self.last, self.held = (value, t_ns), None
+    def _settle(self, t_ns: int, value: int, out: Outcome, fresh: int = 0) -> Outcome:
+        self.last, self.fresh, self.held = (value, t_ns), fresh, None
         return out
+
+
+def doubtful(credit: int) -> Outcome:
+    return Outcome(credit, Correction.AMBIGUOUS, flags=Flag.AMBIGUOUS)
+
+
+def ratio_of(rate_per_s: float) -> Fraction:
+    """What was meant by a float: 16.666666666666668 is 50/3."""
+    return Fraction(rate_per_s).limit_denominator(10**6) or Fraction(1, 10**6)

@@ -11,16 +11,20 @@ import pickle
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
-from twins.counters import CounterTwin
+from twins.counters import CounterTwin, ratio_of
 
 from ext.buckets import Bucket, Correction, Counter, Flag, Schedule
 from ext.ledger import CELL_FIELDS
 
 MINUTE = 60_000_000_000
 STEP_LIMIT = 500_000_000
-TEN_YEARS = 10 * 365 * 86_400_000_000_000
+DAY = 86_400_000_000_000
+TEN_YEARS = 10 * 365 * DAY
+FOREVER = 2**62
+DRIFT_PARTS = 5000
 NO_STATE = -1
 EPOCH = 8
 BUCKET_NAMES = [bucket.name.lower() for bucket in Bucket]
@@ -32,6 +36,32 @@ class Product:
     slow: int
     small: int
     stop: int
+    flush: tuple[int, int] = (0, 0)  # pieces, ns
+    multipliers: tuple[int, int, int] = (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    bucket: int
+    modulus: int
+    unit: int
+    slack: int = 0
+
+
+@dataclass(frozen=True)
+class Note:
+    """The accumulators as read: those that were read well."""
+
+    t: int
+    values: dict[int, int]
+
+
+@dataclass(frozen=True)
+class Counting:
+    """One counter with one product."""
+
+    rate: Fraction
+    multiplier: int
 
 
 @dataclass
@@ -42,7 +72,7 @@ class Credits:
     good: int = 0
     reject: int = 0
     evidence: int = 0
-    blind: bool = False
+    doubts: int = 0
     facts: dict[str, int] = field(default_factory=dict)
     flags: int = 0
 
@@ -53,7 +83,16 @@ class Credits:
 class LedgerTwin:
     """Same interface as `ext.ledger.MachineLedger`."""
 
-    def __init__(self, hold_ns: int, counters: Sequence[tuple], products: Sequence[tuple]) -> None:
+    def __init__(
+        self,
+        hold_ns: int,
+        counters: Sequence[tuple],
+        products: Sequence[tuple],
+        *,
+        flush: Sequence[tuple] = (),
+        multipliers: Sequence[tuple] = (),
+        times: Sequence[tuple] = (),
+    ) -> None:
         if hold_ns <= 0:
             raise ValueError(f"hold_ns must be positive, got {hold_ns}")
         if not 0 < len(products) <= 32:
@@ -61,24 +100,42 @@ class LedgerTwin:
         if len({c[0] for c in counters}) < len(counters):
             raise ValueError("two rules for one counter")
         for number, modulus, rate, multiplier, *slack in counters:
-            if not 0 <= number < 3 or modulus < 2 or not 0 < rate < 1e12 or multiplier < 1 or min(slack, default=0) < 0:
+            if not 0 <= number < 3 or modulus < 2 or not 0 < rate < 1e9 or multiplier < 1 or min(slack, default=0) < 0:
                 raise ValueError(f"impossible counter rule {(number, modulus, rate, multiplier, *slack)}")
         for p in products:
             if not 0 < p[0] <= p[1] <= p[2] <= p[3]:
                 raise ValueError(f"0 < ideal <= t1 <= t2 <= t3 must hold, got {p}")
+        flush, multipliers = flush or [(0, 0)] * len(products), multipliers or [(0, 0, 0)] * len(products)
+        for pieces, ns in flush:
+            if pieces < 0 or not 0 <= ns <= TEN_YEARS:
+                raise ValueError(f"impossible flush {(pieces, ns)}")
+        for bucket, modulus, unit, *slack in times:
+            if not 0 <= bucket < 13 or modulus < 2 or not 0 < unit <= DAY or not 0 <= min(slack, default=0) <= DAY:
+                raise ValueError(f"impossible accumulator {(bucket, modulus, unit, *slack)}")
+        if len(times) > 24:
+            raise ValueError("at most 24 accumulators")
         self.hold = hold_ns
-        self.products = [Product(*p) for p in products]
+        self.products = [Product(*p, tuple(f), tuple(k)) for p, f, k in zip(products, flush, multipliers, strict=True)]
         self.decoders = {Counter(n): CounterTwin(*rule) for n, *rule in counters}
+        self.countings = [
+            {Counter(n): counting(rate, own, p.multipliers[n]) for n, _, rate, own, *_ in counters}
+            for p in self.products
+        ]
+        self.accumulators = [Accumulator(*rule) for rule in times]
         if set(self.decoders) == {Counter.REJECT}:
             raise ValueError("a reject counter alone says nothing of the output")
         self.output = next((c for c in (Counter.TOTAL, Counter.GOOD) if c in self.decoders), None)
         self.slices: list[tuple[int, int, int, int]] = []
         self.started = False
-        self.t_ns = self.virtual = self.booked_ns = self.heard = self.read = 0
+        self.begun = self.t_ns = self.virtual = self.booked_ns = self.heard = self.read = 0
         self.bucket = self.open_bucket = NO_STATE
         self.fault = self.open_fault = self.open_since = 0
-        self.product = 0
+        self.product = self.left_product = 0
+        self.flush_until = self.flush_left = 0
+        self.restarted: set[Counter] = set()  # not read since the PLC restarted
         self.deficit = 0
+        self.base: Note | None = None
+        self.newest: Note | None = None
         self._made = [0, 0, 0]
         self.anchor, self.anchored_by_count = 0, False
         self.run_since_anchor = 0
@@ -104,8 +161,15 @@ class LedgerTwin:
         self._must_cover(first, max(t_ns, self.t_ns))
         self._sample(t_ns, elapsed_ns, bucket, fault_code, product, mask, (total, good, reject))
 
-    def run(self, samples: Any) -> None:
-        rows = samples.tolist()
+    def note_times(self, t_ns: int, mask: int, values: Sequence[int]) -> None:
+        if not self.accumulators or len(values) != len(self.accumulators):
+            raise ValueError("as many values as accumulators")
+        if t_ns <= 0:
+            raise ValueError(f"not a time: {t_ns}")
+        self._note_times(t_ns, mask, values)
+
+    def run(self, samples: Any, notes: Any = None) -> None:
+        rows, told = samples.tolist(), [] if notes is None else notes.tolist()
         for row in rows:
             if len(row) != 9:
                 raise ValueError("rows of 9 numbers")
@@ -115,7 +179,12 @@ class LedgerTwin:
         first = self.booked_ns if self.started else rows[0][0]
         self._must_cover(first, max([self.t_ns, *(row[0] for row in rows)]))
         for row in rows:
+            while told and told[0][0] <= row[0]:
+                t_ns, mask, *values = told.pop(0)
+                self._note_times(t_ns, mask, values)
             self._sample(*row[:6], tuple(row[6:]))
+        for t_ns, mask, *values in told:
+            self._note_times(t_ns, mask, values)
 
     def peek(self, t_ns: int, since_ns: int = 0):
         if self.started and t_ns > self.booked_ns:
@@ -153,7 +222,7 @@ class LedgerTwin:
         return tuple(self._made)
 
     def dump(self) -> bytes:
-        rules = {"hold", "products", "output", "slices", "_cells", "_stops", "_corrections"}
+        rules = {"hold", "products", "countings", "output", "slices", "_cells", "_stops", "_corrections"}
         return pickle.dumps({k: v for k, v in vars(self).items() if k not in rules})
 
     def load(self, blob: bytes, renumber: Sequence[int] = ()) -> None:
@@ -161,18 +230,21 @@ class LedgerTwin:
             state = pickle.loads(blob)
         except Exception as error:
             raise ValueError("not a checkpoint") from error
-        fresh = self.decoders
+        fresh, accumulators = self.decoders, self.accumulators
         vars(self).update(state)
+        if self.accumulators != accumulators:
+            self.accumulators, self.base, self.newest = accumulators, None, None
         for counter, rule in fresh.items():
             old = self.decoders.get(counter)
             if old is not None and old.modulus == rule.modulus:
                 rule.last, rule.held, rule.memory = old.last, old.held, old.memory
+                rule.fresh, rule.owed = old.fresh, old.owed
         self.decoders = fresh
         self._leave_cell()
-        if renumber:
-            self.product = renumber[self.product]
-        if self.product >= len(self.products):
-            self.product = 0
+        self.product, self.left_product = (
+            n if n < len(self.products) else 0
+            for n in (renumber[p] if renumber else p for p in (self.product, self.left_product))
+        )
 
     # ---- what is possible
 
@@ -205,23 +277,27 @@ class LedgerTwin:
             elapsed = max(wall, 0)
         self.virtual += elapsed
         wall_t, t = t, max(t, self.t_ns)
-        counted = self._decode(wall_t, mask, values)
+        maker = self._maker(t)
+        counted = self._decode(wall_t, mask, values, maker)
         if abs(wall - elapsed) > STEP_LIMIT:
             counted.flags |= Flag.CLOCK_STEP
         if t - self.t_ns > self.hold:
-            self._pass_silence(t, counted)
+            self._pass_silence(t, maker, readable, counted)
             now = self._believed(t, said, readable)
         else:
             now = self._believed(t, said, readable)
             if counted:
-                self._pass_counted(t, now, counted)
+                self._pass_counted(t, now, maker, counted)
             else:
                 self._pass_uncounted(t, now, readable)
         if counted.flags or counted.facts.get("resets") or counted.facts.get("lost_max"):
-            self._note(self.booked_ns, counted.flags, **counted.facts)
+            if self.booked_ns < t:
+                self._note(self.booked_ns, self.product, counted.flags, **counted.facts)
+            else:
+                self._note(self._made_by(t), maker, counted.flags, **counted.facts)
         if product != self.product:
             self._settle(t)
-            self.product = product
+            self._change_product(t, product)
             self._anchor(t, by_count=False)
         if now != self.bucket or self.fault == 0:
             self.fault = fault
@@ -233,12 +309,13 @@ class LedgerTwin:
 
     def _start(self, t, said, fault, product, mask, values, readable) -> None:
         self.started = True
+        self.begun = t
         self.t_ns = self.booked_ns = self.open_since = self.read = t
         self.heard = t - self.hold - 1
         self.bucket = self._believed(t, said, readable)
         self.fault, self.product = fault, product
         self._anchor(t, by_count=False)
-        self._decode(t, mask, values)
+        self._decode(t, mask, values, product)
 
     def _believed(self, t: int, said: int, readable: bool) -> int:
         """An unreadable state is the last one for `hold`; then counts alone decide; without them nobody knows."""
@@ -255,23 +332,27 @@ class LedgerTwin:
 
     # ---- counters
 
-    def _decode(self, t: int, mask: int, values: Sequence[int]) -> Credits:
+    def _decode(self, t: int, mask: int, values: Sequence[int], maker: int) -> Credits:
         c = Credits()
         got = dict.fromkeys(Counter, 0)
-        read = False
-        for counter, decoder in self.decoders.items():
-            if not mask >> counter & 1:
-                continue
-            read = True
+        if mask & EPOCH:
+            self.restarted = set(self.decoders)
+        read = [counter for counter in self.decoders if mask >> counter & 1]
+        for counter in sorted(read):
+            decoder, rule = self.decoders[counter], self.countings[maker][counter]
             since = self.virtual - (decoder.last[1] if decoder.last else 0)
             old = decoder.last[0] if decoder.last else 0
+            decoder.rate, decoder.multiplier = rule.rate, rule.multiplier
             pieces, correction, lost_max, unattributed, flags = decoder.push(
-                self.virtual, values[counter], bool(mask & EPOCH)
+                self.virtual, values[counter], counter in self.restarted
             )
+            self.restarted.discard(counter)
             got[counter] = pieces
+            c.flags |= flags
             if counter == self.output:
                 c.evidence = pieces
-                c.blind = pieces > 0 and since > self.hold
+                if pieces > 0 and since > self.hold:
+                    c.doubts = Flag.RECOVERED
             if correction:
                 self._corrections.append((t, counter, correction, old, values[counter], pieces, lost_max, unattributed))
                 facts = {
@@ -281,9 +362,6 @@ class LedgerTwin:
                     "lost_max": lost_max,
                 }
                 c.facts = {name: c.facts.get(name, 0) + n for name, n in facts.items()}
-                c.flags |= flags
-        if c.blind:
-            c.flags |= Flag.RECOVERED
         c.total, c.good, c.reject = got.values()
         if read:
             self._derive(c)
@@ -313,8 +391,12 @@ class LedgerTwin:
     def _slice(self, t: int) -> tuple[int, int, int, int]:
         return self.slices[bisect_right([s[0] for s in self.slices], t) - 1]
 
-    def _enter_cell(self, t: int) -> dict[str, int]:
-        key = (t - t % MINUTE, self._slice(t)[3], self.product)
+    def _made_by(self, t: int) -> int:
+        """What is seen at t was made before it, be t an edge."""
+        return max(t - 1, self.begun)
+
+    def _enter_cell(self, t: int, product: int) -> dict[str, int]:
+        key = (t - t % MINUTE, self._slice(t)[3], product)
         if self.cell is None or (self.cell["minute_ns"], self.cell["shift_id"], self.cell["product"]) != key:
             self._leave_cell()
             self.cell = dict.fromkeys(CELL_FIELDS, 0) | dict(zip(CELL_FIELDS, key, strict=False))
@@ -325,8 +407,8 @@ class LedgerTwin:
             self._cells.append(tuple(int(n) for n in self.cell.values()))
             self.cell = None
 
-    def _note(self, t: int, flags: int = 0, **numbers: int) -> None:
-        cell = self._enter_cell(t)
+    def _note(self, t: int, product: int, flags: int = 0, **numbers: int) -> None:
+        cell = self._enter_cell(t, product)
         cell["flags"] |= flags
         for name, n in numbers.items():
             cell[name] += n
@@ -342,25 +424,29 @@ class LedgerTwin:
 
     def _book(self, until: int, bucket: int, *, proven: bool = False) -> None:
         for start, end, kind in list(self._stretches(until)):
-            effective = self._under_schedule(kind, bucket, proven)
-            self._live_through(effective, start)
-            cell = self._enter_cell(start)
-            cell[BUCKET_NAMES[effective]] += end - start
-            planned = kind == Schedule.SCHEDULED or (kind == Schedule.BREAK and effective != Bucket.PLANNED_STOP)
-            if planned:
-                cell["ppt_ns"] += end - start
-            if planned and effective == Bucket.RUN:
-                cell["rt_ns"] += end - start
-                self.run_since_anchor += end - start
-            if planned and effective == Bucket.UNKNOWN:
-                cell["unknown_ns"] += end - start
-            if kind == Schedule.NOT_SCHEDULED and effective == Bucket.RUN:
-                cell["unscheduled_run_ns"] += end - start
-            if kind == Schedule.BREAK and bucket == Bucket.UNKNOWN and not planned:
-                cell["flags"] |= Flag.BREAK_ASSUMED
-            self.booked_ns = end
-            if end % MINUTE == 0:
-                self._leave_cell()
+            self._live_through(self._under_schedule(kind, bucket, proven), start)
+            self._put_time(end, bucket, proven)
+
+    def _put_time(self, end: int, bucket: int, proven: bool) -> int:
+        """From `booked_ns` to `end`, inside one cell and one slice. What the schedule made of it."""
+        start, kind = self.booked_ns, self._slice(self.booked_ns)[2]
+        effective = self._under_schedule(kind, bucket, proven)
+        cell = self._enter_cell(start, self.product)
+        cell[BUCKET_NAMES[effective]] += end - start
+        planned = kind == Schedule.SCHEDULED or (kind == Schedule.BREAK and effective != Bucket.PLANNED_STOP)
+        if planned:
+            cell["ppt_ns"] += end - start
+        if planned and effective == Bucket.RUN:
+            cell["rt_ns"] += end - start
+            self.run_since_anchor += end - start
+        if planned and effective == Bucket.UNKNOWN:
+            cell["unknown_ns"] += end - start
+        if kind == Schedule.NOT_SCHEDULED and effective == Bucket.RUN:
+            cell["unscheduled_run_ns"] += end - start
+        if kind == Schedule.BREAK and bucket == Bucket.UNKNOWN and not planned:
+            cell["flags"] |= Flag.BREAK_ASSUMED
+        self.booked_ns = end
+        return effective
 
     @staticmethod
     def _under_schedule(kind: int, bucket: int, proven: bool) -> int:
@@ -380,17 +466,51 @@ class LedgerTwin:
         self.open_bucket, self.open_since = bucket, start
         self.open_fault = self.fault if bucket in (self.bucket, Bucket.UNASSIGNED) else 0
 
-    def _add_pieces(self, t: int, total: int, good: int, reject: int) -> None:
-        cell = self._enter_cell(t)
-        ideal = self.products[self.product].ideal
-        if self._slice(t)[2] == Schedule.NOT_SCHEDULED:
-            self._note(t, unscheduled_tc=total, unscheduled_gc=good, unscheduled_sc=reject)
-            cell["unscheduled_fpt_ns"] += ideal * good
+    # ---- pieces of which product
+
+    def _maker(self, t: int) -> int:
+        """The product of what is counted at t: the one before, while its work in process comes out."""
+        return self.left_product if t <= self.flush_until and self.flush_left > 0 else self.product
+
+    def _change_product(self, t: int, product: int) -> None:
+        if self._maker(t) == self.product:
+            pieces, ns = self._rule.flush
+            self.left_product = self.product
+            self.flush_until = FOREVER if pieces and not ns else t + ns
+            self.flush_left = pieces or FOREVER
+        self.product = product
+        if product == self.left_product:
+            self.flush_until = 0
+
+    def _credit(self, t: int, maker: int, pieces: tuple[int, int, int], doubts: int = 0) -> None:
+        """Total, good and reject into the cell of t; of the old product as far as its work in process reaches."""
+        total = pieces[0]
+        if maker == self.product:
+            self._put_pieces(t, maker, pieces, doubts)
+        elif 0 < self.flush_left >= total:
+            self.flush_left -= total
+            self._put_pieces(t, maker, pieces, doubts)
+        elif self.flush_left <= 0:
+            self._put_pieces(t, self.product, pieces, doubts)
         else:
-            self._note(t, tc=total, gc=good, sc=reject, nrt_ns=ideal * total, fpt_ns=ideal * good)
+            first, rest = in_proportion(pieces, [self.flush_left, total - self.flush_left])
+            self.flush_left = 0
+            self._put_pieces(t, maker, first, doubts)
+            self._put_pieces(t, self.product, rest, doubts)
+
+    def _put_pieces(self, t: int, product: int, pieces: tuple[int, int, int], doubts: int) -> None:
+        total, good, reject = pieces
+        ideal = self.products[product].ideal
+        if self._slice(t)[2] == Schedule.NOT_SCHEDULED:
+            self._note(t, product, doubts, unscheduled_tc=total, unscheduled_gc=good, unscheduled_sc=reject)
+            self._note(t, product, unscheduled_fpt_ns=ideal * good)
+        else:
+            self._note(t, product, doubts, tc=total, gc=good, sc=reject, nrt_ns=ideal * total, fpt_ns=ideal * good)
         if len(self.decoders) == 1:
-            cell["flags"] |= Flag.QUALITY_ASSUMED
-        self._made = [a + b for a, b in zip(self._made, (total, good, reject), strict=True)]
+            self._note(t, product, Flag.QUALITY_ASSUMED)
+        if doubts:
+            self._note(t, product, recovered=total, estimated=total if doubts & Flag.ESTIMATED else 0)
+        self._made = [a + b for a, b in zip(self._made, pieces, strict=True)]
 
     # ---- the present gap
 
@@ -421,10 +541,15 @@ class LedgerTwin:
         self._settle(min(self.heard + self.hold, until))
         self._book(until, Bucket.UNKNOWN)
 
-    def _pass_silence(self, t: int, counted: Credits) -> None:
-        if counted:
+    def _pass_silence(self, t: int, maker: int, readable: bool, counted: Credits) -> None:
+        told = self._told(t)
+        if told is not None:
+            self._settle_believed(self.t_ns)
+            stood = readable and counted.evidence <= 0 and told[Bucket.RUN] > self._rule.stop
+            self._repair(t, maker, told, Bucket.UNASSIGNED if stood else Bucket.RUN, counted)
+        elif counted:
             self._settle(min(self.heard + self.hold, t))
-            self._spread(t, counted)
+            self._spread(t, maker, counted)
         else:
             self._settle_believed(t)
         self._anchor(t, by_count=False)
@@ -450,7 +575,7 @@ class LedgerTwin:
         undecidable = (Bucket.MAINTENANCE, Bucket.MANUAL, Bucket.UNKNOWN)
         return self.output is not None and self.bucket not in undecidable
 
-    def _pass_counted(self, t: int, now: int, counted: Credits) -> None:
+    def _pass_counted(self, t: int, now: int, maker: int, counted: Credits) -> None:
         losses: dict[str, int] = {}
         if counted.evidence <= 0:
             if now == Bucket.UNKNOWN:
@@ -461,10 +586,10 @@ class LedgerTwin:
             losses = self._end_run_gap(t, counted.evidence)
         else:
             losses = self._end_stop_gap(t, counted.evidence, now)
-        self._add_pieces(t, counted.total, counted.good, counted.reject)
-        self._note(t, Flag.STATE_CONFLICT if "conflict_ns" in losses else 0, **losses)
-        if counted.blind:
-            self._note(t, recovered=counted.total)
+        if losses:
+            flag = Flag.STATE_CONFLICT if "conflict_ns" in losses else 0
+            self._note(self._made_by(t), self.product, flag, **losses)
+        self._credit(self._made_by(t), maker, (counted.total, counted.good, counted.reject), counted.doubts)
         if counted.evidence > 0 or not same(now, self.bucket):
             self._anchor(t, by_count=counted.evidence > 0)
 
@@ -503,24 +628,120 @@ class LedgerTwin:
 
     # ---- pieces counted across unobserved time
 
-    def _spread(self, t: int, counted: Credits) -> None:
-        stretches = list(self._stretches(t))
+    def _shares(self, counted: Credits, stretches: Sequence[tuple[int, int, int]]) -> tuple[list[Any], bool]:
+        """The pieces of each stretch: over the best kind of time. Whether they prove production in breaks."""
         best = min(kind for _, _, kind in stretches)
         weights = [end - start if kind == best else 0 for start, end, kind in stretches]
-        totals = largest_remainder(counted.total, weights)
-        by_total = totals if counted.total else weights
-        goods = largest_remainder(counted.good, by_total)
-        if counted.good + counted.reject == counted.total:
-            rejects = [a - b for a, b in zip(totals, goods, strict=True)]
-        else:
-            rejects = largest_remainder(counted.reject, by_total)
-        for (start, end, _), total, good, reject in zip(stretches, totals, goods, rejects, strict=True):
-            if total or good or reject:
-                self._add_pieces(start, total, good, reject)
-                self._note(start, Flag.RECOVERED, recovered=total)
-                if len(stretches) > 1:
-                    self._note(start, Flag.ESTIMATED, estimated=total)
-            self._book(end, Bucket.UNKNOWN, proven=best == Schedule.BREAK and counted.evidence > 0)
+        pieces = in_proportion((counted.total, counted.good, counted.reject), weights)
+        return pieces, best == Schedule.BREAK and counted.evidence > 0
+
+    def _spread(self, t: int, maker: int, counted: Credits) -> None:
+        stretches = list(self._stretches(t))
+        shares, proven = self._shares(counted, stretches)
+        for (start, end, _), pieces in zip(stretches, shares, strict=True):
+            if any(pieces):
+                self._credit(start, maker, pieces, recovered(len(stretches)))
+            self._book(end, Bucket.UNKNOWN, proven=proven)
+
+    # ---- silences that the PLC can tell of
+
+    def _note_times(self, t: int, mask: int, values: Sequence[int]) -> None:
+        if self.newest is not None and self.newest.t <= self.t_ns:
+            self.base = self.newest
+        read = {i: v for i, v in enumerate(values) if mask >> i & 1 and 0 <= v < self.accumulators[i].modulus}
+        self.newest = Note(t, read)
+
+    def _told(self, t: int) -> dict[int, int] | None:
+        """How long the machine was in each bucket since the last sample."""
+        base, newest = self.base, self.newest
+        if base is None or newest is None or not self.t_ns < newest.t <= t:
+            return None
+        if not base.t <= self.t_ns <= base.t + self.hold:
+            return None
+        span, gap = newest.t - base.t, newest.t - self.t_ns
+        told, doubt, tolerance = dict.fromkeys(range(14), 0), dict.fromkeys(range(14), 0), 0
+        for i in sorted(base.values.keys() & newest.values.keys()):
+            rule = self.accumulators[i]
+            units = (newest.values[i] - base.values[i]) % rule.modulus
+            if units > (span + span // DRIFT_PARTS + rule.slack) // rule.unit + 1:
+                return None
+            ns = units * rule.unit
+            uncertain = rule.unit + ns // DRIFT_PARTS + rule.slack
+            told[rule.bucket] += ns
+            doubt[rule.bucket] += min(ns, uncertain)
+            tolerance += uncertain
+        last = Bucket.RUN if runs(self.bucket) else self.bucket
+        told[last] = max(told[last] - (self.t_ns - base.t), 0)
+        doubt = {b: min(doubt[b], told[b]) for b in told}
+        short = gap - sum(told.values())
+        if not any(told.values()) or -short > sum(doubt.values()):
+            return None
+        if short <= tolerance:
+            moved = min(abs(short), sum(doubt.values()))
+            for b, ns in enumerate(largest_remainder(moved, list(doubt.values()))):
+                told[b] += ns if short > 0 else -ns
+        told[Bucket.UNKNOWN] += t - self.t_ns - sum(told.values())
+        return told
+
+    def _repair(self, t: int, maker: int, told: dict[int, int], run_as: int, counted: Credits) -> None:
+        stretches = list(self._stretches(t))
+        alone = max(told.values()) == t - self.booked_ns
+        run = place_run([(end - start, kind) for start, end, kind in stretches], told[Bucket.RUN])
+        left = [0 if b == Bucket.RUN else told[b] for b in range(14)]
+        flags = Flag.REPAIRED | (Flag.NONE if alone or len(stretches) == 1 else Flag.ESTIMATED)
+        shares, proven = self._shares(counted, stretches) if counted else ([(0, 0, 0)] * len(stretches), False)
+        if not alone:
+            self._live_through(Bucket.UNKNOWN, self.booked_ns)
+        for (start, end, kind), run_ns, pieces in zip(stretches, run, shares, strict=True):
+            if any(pieces):
+                self._credit(start, maker, pieces, recovered(len(stretches)))
+            others = largest_remainder(end - start - run_ns, left) if end - start > run_ns else [0] * 14
+            left = [a - b for a, b in zip(left, others, strict=True)]
+            worked = run_as, run_ns, counted.evidence > 0
+            for bucket, ns, sure in [worked, *((b, n, proven) for b, n in enumerate(others) if n)]:
+                if ns == 0:
+                    continue
+                if alone:
+                    self._live_through(self._under_schedule(kind, bucket, sure), self.booked_ns)
+                effective = self._put_time(self.booked_ns + ns, bucket, sure)
+                if effective == bucket != Bucket.UNKNOWN:
+                    self._note(start, self.product, flags, repaired_ns=ns)
+
+
+def counting(rate: float, own: int, of_product: int) -> Counting:
+    """A bound in pieces stays; the bound in counts follows the pieces per count."""
+    pieces = of_product or own
+    exact = (ratio_of(rate) * own / pieces).limit_denominator(10**9)
+    return Counting(exact or Fraction(1, 10**9), pieces)
+
+
+def recovered(stretches: int) -> int:
+    return Flag.RECOVERED | Flag.ESTIMATED if stretches > 1 else Flag.RECOVERED
+
+
+def in_proportion(pieces: tuple[int, int, int], weights: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Totals by the weights; goods and rejects by totals, so that no part has more of them than pieces."""
+    total, good, reject = pieces
+    totals = largest_remainder(total, weights)
+    by_total = totals if total else weights
+    goods = largest_remainder(good, by_total)
+    if good + reject == total:
+        rejects = [a - b for a, b in zip(totals, goods, strict=True)]
+    else:
+        rejects = largest_remainder(reject, by_total)
+    return list(zip(totals, goods, rejects, strict=True))
+
+
+def place_run(stretches: Sequence[tuple[int, int]], run: int) -> list[int]:
+    """Run time of each stretch (length, kind): scheduled time first, then breaks, then what is outside."""
+    placed = [0] * len(stretches)
+    for kind in Schedule:
+        lengths = [length if k == kind else 0 for length, k in stretches]
+        part = min(run, sum(lengths))
+        if part:
+            placed = [a + b for a, b in zip(placed, largest_remainder(part, lengths), strict=True)]
+        run -= part
+    return placed
 
 
 def runs(bucket: int) -> bool:
