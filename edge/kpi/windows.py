@@ -140,6 +140,11 @@ class MinuteBook:
         """Take in cells the kernel is done with."""
         _gather(self._open, self._names, cells)
 
+    @property
+    def oldest_ns(self) -> int | None:
+        """Start of the oldest minute whose row was not given yet."""
+        return min((place.minute_ns for place in self._open), default=None)
+
     def finished(self, booked_ns: int) -> list[Row]:
         """Final rows of the minutes that ended before `booked_ns`, given once and forgotten. Drain the kernel first."""
         before_ns = open_minute_ns(booked_ns)

@@ -77,6 +77,8 @@ class Books:
         news = self._published.final(self._core.book.finished(until_ns + 1), until_ns)
         for rollup in self._rollups.values():
             rollup.add(news.confirmed)
+        if news.confirmed:
+            self._folded = _Folded(self._folded.heard)  # they may have been folded
         return news
 
     def reopen(self, from_ns: int) -> None:
@@ -101,7 +103,7 @@ class Books:
         core = self._core
         kernel, heard = core.kernel, (core.kernel.t_ns, core.kernel.made)
         if self._folded.heard != heard:
-            self._folded = _Folded(heard)
+            self._wake(heard)
         folded = self._folded
         if folded.scout is None:
             cells, bucket, since_ns, fault_code = kernel.peek(max(now_ns, kernel.booked_ns))
@@ -113,6 +115,13 @@ class Books:
             rows = [row for row in core.book.provisional(cells) if row.key.start_ns >= folded.until_ns]
         return Present(bucket, since_ns, fault_code, rows)
 
+    def _wake(self, heard: tuple[int, tuple[int, int, int]]) -> None:
+        """Something was heard. Minutes since what was heard before may have been written as they stood without it."""
+        before_ns = self._folded.heard[0]
+        if before_ns:
+            self._written_ns = min(self._written_ns, before_ns - before_ns % MINUTE_NS)
+        self._folded = _Folded(heard)
+
     def unfinished(self, now_ns: int, final_ns: int, *, open_windows: bool) -> tuple[list[Row], list[Row]]:
         """Minute rows that ended without being final and were not written yet, and the sums that changed since they
         were written.
@@ -122,7 +131,8 @@ class Books:
         rows = self.look(now_ns).rows
         over_ns = now_ns - self._wait_ns
         over_ns -= over_ns % MINUTE_NS
-        from_ns, until_ns = (0, _EVER_NS) if open_windows else (self._written_ns, over_ns)
+        from_ns = self._folded.until_ns if open_windows else self._written_ns
+        until_ns = _EVER_NS if open_windows else over_ns
         due = [row for row in rows if from_ns <= row.key.start_ns < until_ns]
         minutes = self._published.provisional(due, from_ns, until_ns)
         sums = self._changed(rows, final_ns, over_ns)

@@ -182,3 +182,9 @@ class Core:
     def open_minute_ns(self) -> int:
         """Start of the oldest minute that what is heard from here on may change; 0 = nothing was heard."""
         return open_minute_ns(self.kernel.booked_ns) if self.kernel.started else 0
+
+    @property
+    def oldest_minute_ns(self) -> int:
+        """Start of the oldest minute of which no final row was given yet."""
+        oldest_ns = self.book.oldest_ns
+        return self.open_minute_ns if oldest_ns is None else min(oldest_ns, self.open_minute_ns)

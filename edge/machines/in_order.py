@@ -152,13 +152,13 @@ class InOrder:
         return page.facts[-1].t_ns if page.facts else page.start_ns - 1
 
     def _page(self, number: int, start_ns: int) -> Page:
-        return Page(number, start_ns, self.core.open_minute_ns, self.core.dump())
+        return Page(number, start_ns, self.core.oldest_minute_ns, self.core.dump())
 
     def _hear(self, fact: Fact) -> None:
         journal = self._journal
         page = journal.open
         if len(page.facts) >= PAGE_FACTS:
-            journal.turn(page.facts[-1].t_ns + 1, self.core.open_minute_ns, self.core.dump())
+            journal.turn(page.facts[-1].t_ns + 1, self.core.oldest_minute_ns, self.core.dump())
             page = journal.open
         page.facts.append(fact)
         self.core.hear(fact)
@@ -184,8 +184,8 @@ class InOrder:
         first = pages[0]
         self.core.load(first.snapshot, self.newest_ns)
         self._edges = deque(edge for edge in self._edges if edge[0] < first.start_ns)
-        self.final_ns = min(self.final_ns, first.open_ns)
-        self._note_edge(first.start_ns - 1, first.open_ns)
+        self.final_ns = min(self.final_ns, self.core.open_minute_ns)
+        self._note_edge(first.start_ns - 1, self.core.open_minute_ns)
         before, self.told = self.told, Told()
         for fact in facts:
             self._hear(fact)

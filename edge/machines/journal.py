@@ -68,7 +68,7 @@ class Page:
 
     number: int
     start_ns: int  # facts from here on belong to this page or a later one
-    open_ns: int  # start of the oldest minute that they may change
+    open_ns: int  # start of the oldest minute whose row living again from here would give
     snapshot: bytes
     facts: list[Fact] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)

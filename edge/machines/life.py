@@ -329,8 +329,8 @@ class MachineLife:
                 )
                 log.error("checkpoint", extra=facts(machine=self.machine.id, detail=str(text)))  # noqa: TRY400
         self._core.reach(now_ns)
-        self._horizon_ns = self._facts.open_ns or self._core.open_minute_ns
-        first_ns = min(self._horizon_ns or now_ns, now_ns)
+        self._horizon_ns = self._facts.open_ns
+        first_ns = min(self._horizon_ns or self._facts.start_ns or now_ns, now_ns)
         since_ns = min(first_ns - first_ns % HOUR_NS, production_day(self._calendar, first_ns).start_ns)
         shift = self._core.shift_at(first_ns)
         return min(since_ns, shift.start_ns) if shift else since_ns

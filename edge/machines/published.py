@@ -61,7 +61,7 @@ class Published:
         for key in sorted((key for key in self._doubted if key.start_ns < until_ns), key=lambda key: key.start_ns):
             known = self._finals[key]
             self._confirm(_void(key, known.config_version, known.tier), news)
-        for key, config_version, tier in list(self._take_shown(until_ns)):
+        for key, config_version, tier in self._take_shown(until_ns):
             if key not in self._finals:
                 self._confirm(_void(key, config_version, tier), news)
         return news
@@ -98,13 +98,16 @@ class Published:
     def provisional(self, rows: Iterable[Row], from_ns: int, until_ns: int) -> list[Row]:
         """Rows to be written although they are not final: those of all minutes in [from_ns, until_ns) that are not.
 
-        Final rows in doubt that are not among them are void for now.
+        What was written of these minutes under another name, or was final and is in doubt, is void for now.
         """
         written = [self._show(row) for row in rows]
         there = {row.key for row in written}
-        gone = [key for key in self._doubted if from_ns <= key.start_ns < until_ns and key not in there]
-        void = (_void(key, self._finals[key].config_version, self._finals[key].tier) for key in gone)
-        return written + [self._show(replace(row, final=False)) for row in void]
+        gone = [self._void(key) for key in self._doubted if from_ns <= key.start_ns < until_ns and key not in there]
+        for key, config_version, tier in list(self._shown_between(from_ns, until_ns)):
+            if key not in there and key not in self._finals:
+                self._hide(key, config_version, tier)
+                gone.append(_void(key, config_version, tier))
+        return written + [replace(row, final=False) for row in gone]
 
     def _show(self, row: Row) -> Row:
         key, known = row.key, self._finals.get(row.key)
@@ -115,16 +118,40 @@ class Published:
         _extend(self._shown.setdefault(name, []), key.start_ns)
         return row
 
-    def _take_shown(self, until_ns: int) -> Iterator[tuple[RowKey, str, int]]:
-        """Provisional minutes before, once."""
-        for name, stretches in list(self._shown.items()):
-            machine, product, shift, date, config_version, tier = name
+    def _void(self, key: RowKey) -> Row:
+        known = self._finals[key]
+        return self._show(_void(key, known.config_version, known.tier))
+
+    def _shown_between(self, from_ns: int, until_ns: int) -> Iterator[tuple[RowKey, str, int]]:
+        """Provisional minutes in [from_ns, until_ns)."""
+        for (machine, product, shift, date, config_version, tier), stretches in self._shown.items():
             for start_ns, end_ns in stretches:
-                for minute_ns in range(start_ns, min(end_ns, until_ns), MINUTE_NS):
+                for minute_ns in range(max(start_ns, from_ns), min(end_ns, until_ns), MINUTE_NS):
                     yield RowKey(machine, "1m", minute_ns, product, shift, date), config_version, tier
-            self._shown[name] = [(max(a, until_ns), b) for a, b in stretches if b > until_ns]
-            if not self._shown[name]:
-                del self._shown[name]
+
+    def _hide(self, key: RowKey, config_version: str, tier: int) -> None:
+        name = (key.machine, key.product, key.shift, key.shift_date, config_version, tier)
+        self._cut(name, key.start_ns, key.start_ns + MINUTE_NS)
+
+    def _cut(self, name: _Name, from_ns: int, until_ns: int) -> None:
+        """Forget that provisional minutes in [from_ns, until_ns) were written under a name."""
+        kept = [
+            part
+            for start_ns, end_ns in self._shown[name]
+            for part in ((start_ns, min(end_ns, from_ns)), (max(start_ns, until_ns), end_ns))
+            if part[0] < part[1]
+        ]
+        if kept:
+            self._shown[name] = kept
+        else:
+            del self._shown[name]
+
+    def _take_shown(self, until_ns: int) -> list[tuple[RowKey, str, int]]:
+        """Provisional minutes before, once."""
+        taken = list(self._shown_between(0, until_ns))
+        for name in list(self._shown):
+            self._cut(name, 0, until_ns)
+        return taken
 
     # ---- a restart ----
 

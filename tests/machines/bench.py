@@ -75,7 +75,7 @@ def machine(**changes: object) -> Machine:
 
 
 def new_images() -> list[TagImage]:
-    return [TagImage(len(SIGNALS)), TagImage(1)]
+    return [TagImage(len(SIGNALS)), TagImage(len(SIGNALS))]
 
 
 def write(image: TagImage, t_ns: int, values: dict[int, int], quality: Quality = Quality.GOOD) -> None:
