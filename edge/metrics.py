@@ -3,7 +3,7 @@
 Theory. Tables below say for each metric its name, its help and how to read it from a view; a `Collector` walks them
 over one snapshot. No counter object lives per machine, so the agent pays nothing between scrapes and a machine that
 leaves the configuration leaves the metrics. Names and units follow the Prometheus conventions (base units, `_total`
-for counters). The number of series is bounded by the site file (about 22 per machine, 9 per device, 6 per database);
+for counters). The number of series is bounded by the site file (about 24 per machine, 9 per device, 6 per database);
 labels are ids from that file, never values from a PLC.
 
 Rules. Undefined is absent: no sample, never 0 and never NaN. Ratios are not published: the shift's numerators and
@@ -134,6 +134,16 @@ _MACHINE: tuple[_Gauge[MachineView] | _Counter[MachineView], ...] = (
         "seamline_machine_counter_ambiguous_total",
         "Counter steps with two explanations; the smaller credit was taken.",
         lambda m: m.corrections[3],
+    ),
+    _Counter(
+        "seamline_machine_late_readings_total",
+        "Readings that came after the watermark and opened closed windows again.",
+        lambda m: m.late,
+    ),
+    _Counter(
+        "seamline_machine_too_late_readings_total",
+        "Readings older than what the agent can open again; not counted.",
+        lambda m: m.too_late,
     ),
 )
 _DEVICE: tuple[_Gauge[DeviceView] | _Counter[DeviceView], ...] = (

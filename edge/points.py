@@ -178,7 +178,7 @@ STOP = Measurement(
         FieldDef("duration_ns", _I, "ns", "length so far"),
         FieldDef("open", _B, "", "true while it lasts"),
         FieldDef("void", _B, "", "true: later facts showed that there was no such stop; its duration is 0"),
-        FieldDef("revision", _I, "1", "how often it was told again with another content after it had ended"),
+        FieldDef("revision", _I, "1", "how often it was told again with another content after it was closed"),
         FieldDef("tier", _I, "0-4", "signal tier of the machine: what its signals allow to be inferred"),
         FieldDef("config_version", _S, "", "hash of everything that can move a figure"),
     ),

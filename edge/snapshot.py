@@ -74,6 +74,8 @@ class MachineView:
     timeline: tuple[StateSpan, ...]  # the last hour
     process_values: tuple[tuple[str, Name, float | None, str], ...]  # name, label, value, unit
     corrections: tuple[int, int, int, int]  # rollovers, resets, glitches, ambiguous
+    late: int = 0  # readings that opened closed windows again, since the process began
+    too_late: int = 0  # readings that were older than any window that could be opened again
     tier: int = 0  # what its signals allow to be said: 0 … 4
 
 

@@ -263,7 +263,7 @@ class MachineLife:
             self._corrections[tell(log, self.machine.id, entry)] += 1
         self._timeline.take_back(told.taken_back)
         self._timeline.add(told.stops)
-        return self._teller.news(told, present_ns, self._core.kernel.booked_ns)
+        return self._teller.news(told, present_ns, self._core.kernel.booked_ns, self._facts.final_ns)
 
     def _lasting(self, now_ns: int) -> list[StopEvent]:
         """The stop the machine is in, once it lasted a while."""
@@ -407,6 +407,8 @@ class MachineLife:
                 self._corrections[Correction.GLITCH],
                 self._corrections[Correction.AMBIGUOUS],
             ),
+            late=self.late,
+            too_late=self.too_late,
         )
 
     def _target(self, rows: Sequence[Row]) -> int | None:

@@ -1,7 +1,8 @@
 """Stops as they are told: while they last, when they end, again when a late fact changed them, void when it undid them.
 
-Rules. A stop is known by its start, and so is its point: telling it again overwrites it. `revision` grows each time a
-stop that had ended is told again with another content. One that later facts undid is told once more as void, with no
+Rules. A stop is known by its start, and so is its point: telling it again overwrites it. A stop is told when it ends, and
+is closed when the minutes it lies in are final; `revision` grows each time a closed one is told again with another
+content. One that later facts undid is told once more as void, with no
 duration: sums of durations stay right, and a list can leave it out.
 """
 
@@ -25,36 +26,39 @@ class StopTeller:
         self._shown: dict[int, StopEvent] = {}  # by start: told as open, at most one
         self._doubted: dict[int, StopEvent] = {}  # told as ended, and not when time was lived again
         self._revisions: dict[int, int] = {}  # of those that were told again
+        self._final_ns = 0
 
-    def news(self, told: Told, present_ns: int, booked_ns: int) -> list[StopEvent]:
+    def news(self, told: Told, present_ns: int, booked_ns: int, final_ns: int) -> list[StopEvent]:
         """What is to be told. `present_ns`: since when the machine is in its present stretch; before `booked_ns`
-        nothing is undecided.
+        nothing is undecided; stops that ended by `final_ns` are closed.
         """
         for taken_back in told.taken_back:
             self._doubted[taken_back[0]] = _event(taken_back)
         ended = [event for stop in told.stops if (event := self._ended(_event(stop))) is not None]
         gone = [start for start in self._shown if start != present_ns]
         gone += [start for start in self._doubted if start != present_ns and start < booked_ns]
-        return ended + [self._void(start) for start in sorted(set(gone))]
+        void = [self._void(start) for start in sorted(set(gone))]
+        self._final_ns = final_ns
+        return ended + void
 
     def _ended(self, stop: StopEvent) -> StopEvent | None:
         self._shown.pop(stop.start_ns, None)
         before = self._doubted.pop(stop.start_ns, None)
         if before == stop:
             return None
-        return self._numbered(stop, again=before is not None)
+        return self._numbered(stop, before)
 
     def _void(self, start_ns: int) -> StopEvent:
         shown, doubted = self._shown.pop(start_ns, None), self._doubted.pop(start_ns, None)
         stop = doubted or shown
         assert stop is not None  # it is in one of the two
-        return self._numbered(replace(stop, end_ns=start_ns, is_open=False, void=True), again=True)
+        return self._numbered(replace(stop, end_ns=start_ns, is_open=False, void=True), doubted)
 
     def show(self, stop: StopEvent) -> StopEvent:
         """Tell a stop that lasts."""
-        again = self._doubted.pop(stop.start_ns, None) is not None
+        before = self._doubted.pop(stop.start_ns, None)
         self._shown = {stop.start_ns: stop}
-        return self._numbered(stop, again=again)
+        return self._numbered(stop, before)
 
     @property
     def waits(self) -> bool:
@@ -68,10 +72,11 @@ class StopTeller:
 
     def close(self) -> list[StopEvent]:
         """The end of this life: a stop that lasts ended when it was last told."""
-        return [self._numbered(replace(stop, is_open=False), again=False) for stop in self._shown.values()]
+        return [self._numbered(replace(stop, is_open=False), None) for stop in self._shown.values()]
 
-    def _numbered(self, stop: StopEvent, *, again: bool) -> StopEvent:
-        if again:
+    def _numbered(self, stop: StopEvent, before: StopEvent | None) -> StopEvent:
+        """`before`: as it had ended."""
+        if before is not None and before.end_ns <= self._final_ns:
             self._revisions[stop.start_ns] = self._revisions.get(stop.start_ns, 0) + 1
         return replace(stop, revision=self._revisions.get(stop.start_ns, 0))
 
@@ -85,13 +90,18 @@ class StopTeller:
     def dump(self) -> list[list[list[int]]]:
         """For a checkpoint, as JSON takes it."""
         return [
-            [[s.start_ns, s.end_ns, s.bucket, s.fault_code] for s in stops.values()]
-            for stops in (self._shown, self._doubted)
-        ] + [[[start_ns, revision] for start_ns, revision in self._revisions.items()]]
+            *(
+                [[s.start_ns, s.end_ns, s.bucket, s.fault_code] for s in stops.values()]
+                for stops in (self._shown, self._doubted)
+            ),
+            [[start_ns, revision] for start_ns, revision in self._revisions.items()],
+            [[self._final_ns]],
+        ]
 
     def load(self, saved: Sequence[Sequence[Sequence[int]]]) -> None:
         """Go on from a dump. Raises ValueError or TypeError for what is none."""
-        shown, doubted, revisions = saved
+        shown, doubted, revisions, ((final_ns,),) = saved
+        self._final_ns = final_ns
         self._shown = {start: StopEvent(start, end, Bucket(b), code, is_open=True) for start, end, b, code in shown}
         self._doubted = {start: StopEvent(start, end, Bucket(b), code) for start, end, b, code in doubted}
         self._revisions = {start: revision for start, revision in revisions}  # noqa: C416 - lists, as JSON has them
