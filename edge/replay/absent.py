@@ -5,9 +5,9 @@ could tell is unknown: with `fault` unread, a run bit of 0 does not mean "stoppe
 file from elsewhere that never names `fault` comes from a machine without one.
 
 Rules. It is the machine that the site file would give with these signals set to `null`: state rules that ask for them
-are gone, counters that read them too, and with them what they could tell (capabilities, tier). An output counter stays:
-without one there is no ledger. What an agent recorded is replayed as it lived: there a signal nobody could read is a
-fact.
+are gone, counters that read them too, and with them what they could tell (capabilities, tier). Where no output counter
+is given there is still a ledger, of time, and no figure that asks for pieces. What an agent recorded is replayed as it
+lived: there a signal nobody could read is a fact.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ def without(machine: Machine, absent: Collection[int]) -> Machine:
     """The machine without the signals of these indices; the indices of all others stay."""
     if not absent:
         return machine
-    counters = tuple(rule for rule in machine.counters if rule.signal not in absent)
-    if not any(rule.counter in (Counter.TOTAL, Counter.GOOD) for rule in counters):
-        counters = machine.counters
+    given = tuple(rule for rule in machine.counters if rule.signal not in absent)
+    has_output = any(rule.counter in (Counter.TOTAL, Counter.GOOD) for rule in given)
     states = tuple(rule for rule in machine.states if not any(c.signal in absent for c in rule.when))
     times = tuple(time for time in machine.state_times if time.signal not in absent)
     known_product = machine.product_signal is None or machine.product_signal not in absent
@@ -35,7 +34,7 @@ def without(machine: Machine, absent: Collection[int]) -> Machine:
     capabilities = capabilities_of(
         [*names, *(value.name for value in machine.process_values)],
         states,
-        counters,
+        given,
         fault_code=fault_code is not None,
         faults=machine.faults,
         product=Capability.PRODUCT in machine.capabilities and known_product,
@@ -45,7 +44,7 @@ def without(machine: Machine, absent: Collection[int]) -> Machine:
     return replace(
         machine,
         states=states,
-        counters=counters,
+        counters=given if has_output else machine.counters,
         state_times=times,
         epochs=tuple(epoch for epoch in machine.epochs if epoch.signal not in absent),
         together=tuple(index for index in machine.together if index not in absent),
