@@ -6,7 +6,7 @@ All addresses are protocol addresses: zero-based, as they stand in the PDU.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 
@@ -83,12 +83,107 @@ class Limits:
     requests_per_s: float = 50.0
 
 
+class Framing(StrEnum):
+    """How a PDU is wrapped on its way; any of them travels on any transport."""
+
+    MBAP = "mbap"  # header with transaction id (Messaging on TCP/IP V1.0b §3.1.3)
+    RTU = "rtu"  # unit, PDU, CRC-16 (Serial Line V1.02 §2.5.1)
+    ASCII = "ascii"  # ":" unit, PDU, LRC in hexadecimal, CR LF (Serial Line V1.02 §2.5.2)
+
+
+class Parity(StrEnum):
+    """Parity of a character on a serial line. The letters are those of every manual."""
+
+    EVEN = "E"
+    ODD = "O"
+    NONE = "N"
+
+
 @dataclass(frozen=True, slots=True)
-class ModbusEndpoint:
-    """One TCP connection to one Modbus server."""
+class TlsFiles:
+    """Modbus/TCP Security (MB-TCP-Security V2.1): who is trusted, and who we say we are. Paths of PEM files.
+
+    The specification demands certificates of both sides; a server that asks for none is used as well.
+    """
+
+    ca: str | None = None  # CA, or self-signed certificate, that vouches for the server; None = the system's
+    certificate: str | None = None  # our own, intermediates behind it
+    key: str | None = None  # its key; None = in the file of the certificate
+    key_password: str | None = field(default=None, repr=False)
+    server_name: str | None = None  # name or IP address in the server's certificate; None = the host
+
+
+@dataclass(frozen=True, slots=True)
+class TcpEndpoint:
+    """One TCP connection, to a Modbus TCP server or to a gateway that passes RTU or ASCII frames through."""
 
     host: str
     port: int = 502
-    unit: int = 1
+    framing: Framing = Framing.MBAP
+    tls: TlsFiles | None = None
+    depth: int = 1  # requests in flight; RTU and ASCII frames carry no transaction id, so it is always 1 with them
     deadline_ns: int = 1_000_000_000  # for each I/O: connect, and request to complete reply
+    connect_pause_ns: int = 0  # after connecting, before the first request
+
+    @property
+    def peer(self) -> str:
+        """Where errors and pages say it is."""
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UdpEndpoint:
+    """One datagram socket to one server; a datagram is a frame."""
+
+    host: str
+    port: int = 502
+    framing: Framing = Framing.MBAP
+    depth: int = 1
+    deadline_ns: int = 1_000_000_000
     connect_pause_ns: int = 0
+
+    @property
+    def peer(self) -> str:
+        """Where errors and pages say it is."""
+        return f"udp:{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class SerialEndpoint:
+    """One serial line with all units on it. The defaults are the specification's (Serial Line V1.02 §2.5.1, §3.3)."""
+
+    path: str  # /dev/ttyUSB0, better /dev/serial/by-id/…
+    baud: int = 19_200
+    parity: Parity = Parity.EVEN
+    stop_bits: int = 1  # the specification wants 2 where there is no parity
+    data_bits: int = 8  # 7 is for ASCII only
+    framing: Framing = Framing.RTU
+    silence_ns: int = 0  # quiet line before a request; 0 = 3.5 characters as specified, never less
+    rs485: bool = False  # the port's driver switches the transmitter (RTS); most USB adapters do it by themselves
+    deadline_ns: int = 1_000_000_000  # from request to reply, the time of both on the wire comes on top
+    connect_pause_ns: int = 0
+
+    @property
+    def depth(self) -> int:
+        """A line carries one request at a time (Serial Line V1.02 §2.1)."""
+        return 1
+
+    @property
+    def peer(self) -> str:
+        """Where errors and pages say it is."""
+        return self.path
+
+    @property
+    def bits_per_character(self) -> int:
+        """Start bit, data, parity, stop bits."""
+        return 1 + self.data_bits + (self.parity is not Parity.NONE) + self.stop_bits
+
+
+Endpoint = TcpEndpoint | UdpEndpoint | SerialEndpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusEndpoint(TcpEndpoint):
+    """A TCP connection that carries one unit only. Requests carry their unit; this one is what plans are made with."""
+
+    unit: int = 1
