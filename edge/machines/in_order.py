@@ -59,7 +59,7 @@ class Lateness:
 class Told:
     """What the core told since somebody asked."""
 
-    stops: list[Stop] = field(default_factory=list)
+    stops: list[tuple[int, Stop]] = field(default_factory=list)  # each with the time of the fact that ended it
     taken_back: list[Stop] = field(default_factory=list)  # told before, and not told when time was lived again
     corrections: list[Correction] = field(default_factory=list)
 
@@ -105,7 +105,7 @@ class InOrder:
         if fact.t_ns < self._journal.start_ns:
             self.too_late.note(fact)
             return
-        if fact.t_ns < self.newest_ns - self._wait_ns:
+        if fact.t_ns < self.settled_ns:
             self.late.note(fact)
         insert(self._waiting if fact.t_ns > self._heard_ns else self._passed, fact)
         self.newest_ns = max(self.newest_ns, fact.t_ns)
@@ -128,7 +128,7 @@ class InOrder:
         for fact in self._waiting:
             self._hear(fact)
         self._waiting.clear()
-        edges, limit_ns = self._edges, self.newest_ns - self._wait_ns
+        edges, limit_ns = self._edges, self.settled_ns
         while edges and edges[0][0] < limit_ns:
             self.final_ns = max(self.final_ns, edges.popleft()[1])
         return redone_ns
@@ -138,12 +138,17 @@ class InOrder:
         self.catch_up()
         self.core.finish()
         stops, corrections = self.core.told()
-        self.told.stops += stops
+        self.told.stops += [(self.core.t_ns, stop) for stop in stops]
         self.told.corrections += corrections
 
     def trim(self) -> None:
         """Let the horizon follow."""
-        self._journal.trim(self.newest_ns - self._wait_ns, self.newest_ns - REACH_NS)
+        self._journal.trim(self.settled_ns, self.newest_ns - REACH_NS)
+
+    @property
+    def settled_ns(self) -> int:
+        """Facts before have all come, or are late."""
+        return self.newest_ns - self._wait_ns
 
     @property
     def _heard_ns(self) -> int:
@@ -165,7 +170,7 @@ class InOrder:
         stops, corrections = self.core.told()
         page.stops += stops
         page.corrections += corrections
-        self.told.stops += stops
+        self.told.stops += [(fact.t_ns, stop) for stop in stops]
         self.told.corrections += corrections
         self._note_edge(fact.t_ns, self.core.open_minute_ns)
 
@@ -194,13 +199,15 @@ class InOrder:
 
     def _compare(self, before: Told, pages: Iterable[Page]) -> None:
         """What was given already is not news; what is not told any more is taken back."""
-        given = [stop for page in pages for stop in page.stops if stop not in before.stops]
+        waiting = [stop for _, stop in before.stops]
+        given = [stop for page in pages for stop in page.stops if stop not in waiting]
         known = [correction for page in pages for correction in page.corrections]
         lived = {stop for page in pages for stop in page.stops}
         again = self.told
+        there = [stop for _, stop in again.stops]
         self.told = Told(
-            stops=[s for s in before.stops if s not in lived] + [s for s in again.stops if s not in given],
-            taken_back=before.taken_back + [s for s in given if s not in again.stops],
+            stops=[s for s in before.stops if s[1] not in lived] + [s for s in again.stops if s[1] not in given],
+            taken_back=before.taken_back + [s for s in given if s not in there],
             corrections=before.corrections + [c for c in again.corrections if c not in known],
         )
 

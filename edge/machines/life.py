@@ -203,7 +203,7 @@ class MachineLife:
         left, core = self._left, self._core
         self._facts.finish()
         left.rows += self._books.final(self._facts.final_ns).written
-        left.stops += [*self._news_of_stops(self._teller.shown_ns), *self._teller.close()]
+        left.stops += [*self._news_of_stops(self._teller.shown_ns, _NEVER_NS), *self._teller.close()]
         rows, sums = self._books.close()
         left.rows += rows
         left.sums += sums
@@ -233,7 +233,9 @@ class MachineLife:
         final_ns = self._facts.final_ns
         news = self._books.final(final_ns)
         present_ns = self._books.look(now_ns).since_ns if self._teller.waits else 0
-        rows, sums, stops = [*left.rows, *news.written], left.sums, [*left.stops, *self._news_of_stops(present_ns)]
+        settled_ns = _NEVER_NS if open_windows else self._facts.settled_ns
+        stops = [*left.stops, *self._news_of_stops(present_ns, settled_ns)]
+        rows, sums = [*left.rows, *news.written], left.sums
         if minute and self._core.kernel.started:
             unfinished, changed = self._books.unfinished(now_ns, final_ns, open_windows=open_windows)
             rows += unfinished
@@ -256,14 +258,15 @@ class MachineLife:
             self._books.forget(horizon_ns)
             self._teller.forget(horizon_ns)
 
-    def _news_of_stops(self, present_ns: int) -> list[StopEvent]:
-        """`present_ns`: since when the machine is in its present stretch."""
+    def _news_of_stops(self, present_ns: int, settled_ns: int) -> list[StopEvent]:
+        """`present_ns`: since when the machine is in its present stretch; `settled_ns`: what ended before is told."""
         told = self._facts.take_told()
         for entry in told.corrections:
             self._corrections[tell(log, self.machine.id, entry)] += 1
         self._timeline.take_back(told.taken_back)
-        self._timeline.add(told.stops)
-        return self._teller.news(told, present_ns, self._core.kernel.booked_ns, self._facts.final_ns)
+        self._timeline.add(stop for _, stop in told.stops)
+        booked_ns, final_ns = self._core.kernel.booked_ns, self._facts.final_ns
+        return self._teller.news(told, present_ns, booked_ns=booked_ns, settled_ns=settled_ns, final_ns=final_ns)
 
     def _lasting(self, now_ns: int) -> list[StopEvent]:
         """The stop the machine is in, once it lasted a while."""

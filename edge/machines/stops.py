@@ -1,9 +1,9 @@
 """Stops as they are told: while they last, when they end, again when a late fact changed them, void when it undid them.
 
-Rules. A stop is known by its start, and so is its point: telling it again overwrites it. A stop is told when it ends, and
-is closed when the minutes it lies in are final; `revision` grows each time a closed one is told again with another
-content. One that later facts undid is told once more as void, with no
-duration: sums of durations stay right, and a list can leave it out.
+Rules. A stop is known by its start, and so is its point: telling it again overwrites it. A stop that ended is told once
+the watermark has passed the fact that ended it, so facts that are in time undo no stop. It is closed when the minutes
+it lies in are final; `revision` grows each time a closed one is told again with another content. One that later facts
+undid is told once more as void, with no duration: sums of durations stay right, and a list can leave it out.
 """
 
 from __future__ import annotations
@@ -26,17 +26,24 @@ class StopTeller:
         self._shown: dict[int, StopEvent] = {}  # by start: told as open, at most one
         self._doubted: dict[int, StopEvent] = {}  # told as ended, and not when time was lived again
         self._revisions: dict[int, int] = {}  # of those that were told again
+        self._waiting: dict[int, tuple[int, StopEvent]] = {}  # ended, with the time of the fact that ended it
         self._final_ns = 0
 
-    def news(self, told: Told, present_ns: int, booked_ns: int, final_ns: int) -> list[StopEvent]:
+    def news(self, told: Told, present_ns: int, *, booked_ns: int, settled_ns: int, final_ns: int) -> list[StopEvent]:
         """What is to be told. `present_ns`: since when the machine is in its present stretch; before `booked_ns`
-        nothing is undecided; stops that ended by `final_ns` are closed.
+        nothing is undecided; stops that ended by a fact before `settled_ns` are told, those that ended by `final_ns`
+        are closed.
         """
         for taken_back in told.taken_back:
-            self._doubted[taken_back[0]] = _event(taken_back)
-        ended = [event for stop in told.stops if (event := self._ended(_event(stop))) is not None]
-        gone = [start for start in self._shown if start != present_ns]
-        gone += [start for start in self._doubted if start != present_ns and start < booked_ns]
+            stop = _event(taken_back)
+            if self._waiting.pop(stop.start_ns, None) is None:
+                self._doubted[stop.start_ns] = stop
+        self._waiting |= {stop[0]: (t_ns, _event(stop)) for t_ns, stop in told.stops}
+        ready = [self._waiting.pop(start)[1] for start, (t_ns, _) in list(self._waiting.items()) if t_ns < settled_ns]
+        ended = [event for stop in ready if (event := self._ended(stop)) is not None]
+        there = {present_ns, *self._waiting}
+        gone = [start for start in self._shown if start not in there]
+        gone += [start for start in self._doubted if start not in there and start < booked_ns]
         void = [self._void(start) for start in sorted(set(gone))]
         self._final_ns = final_ns
         return ended + void
@@ -63,7 +70,7 @@ class StopTeller:
     @property
     def waits(self) -> bool:
         """Something was told that the present may contradict."""
-        return bool(self._shown or self._doubted)
+        return bool(self._shown or self._doubted or self._waiting)
 
     @property
     def shown_ns(self) -> int:
@@ -95,12 +102,14 @@ class StopTeller:
                 for stops in (self._shown, self._doubted)
             ),
             [[start_ns, revision] for start_ns, revision in self._revisions.items()],
+            [[t_ns, s.start_ns, s.end_ns, s.bucket, s.fault_code] for t_ns, s in self._waiting.values()],
             [[self._final_ns]],
         ]
 
     def load(self, saved: Sequence[Sequence[Sequence[int]]]) -> None:
         """Go on from a dump. Raises ValueError or TypeError for what is none."""
-        shown, doubted, revisions, ((final_ns,),) = saved
+        shown, doubted, revisions, waiting, ((final_ns,),) = saved
+        self._waiting = {stop[0]: (t_ns, _event((stop[0], stop[1], stop[2], stop[3]))) for t_ns, *stop in waiting}
         self._final_ns = final_ns
         self._shown = {start: StopEvent(start, end, Bucket(b), code, is_open=True) for start, end, b, code in shown}
         self._doubted = {start: StopEvent(start, end, Bucket(b), code) for start, end, b, code in doubted}

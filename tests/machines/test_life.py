@@ -453,7 +453,7 @@ def test_a_stopped_machine_says_why_and_since_when() -> None:
     assert view.fault_text == NAME
     assert view.timeline[-1].bucket is Bucket.EXTERNAL_STARVED
     bench.sample(run=1, fault_code=0)
-    bench.make(2)
+    bench.make(5)
     bench.commit()
     assert [(stop.end_ns - stop.start_ns, stop.fault_code) for stop in bench.stops.values()] == [(30 * S, 7)]
 
