@@ -27,7 +27,6 @@ from edge.kpi.row import Row, RowKey, Sums
 from edge.kpi.windows import MINUTE_NS, MinuteBook
 from edge.machines.kernel import APART_NS, feed, new_kernel
 from edge.machines.observer import NO_STATE, Observer
-from edge.machines.signals import used_signals
 from edge.plan import Calendar, Machine, Signal
 from edge.replay.document import (
     correction_document,
@@ -83,6 +82,7 @@ class Account:
             config_version=self.config_version,
         )
         self._stretch: Stretch | None = None
+        self._last_ns = 0  # of the samples, also those in which nothing could be read
         self._drain_ns = 0
 
     # ---- samples ----
@@ -108,21 +108,21 @@ class Account:
             self._book.doubt(t_ns, t_ns + 1, Flag.AMBIGUOUS)
         if not sampled:
             return
+        if self._kernel.started and t_ns - self._last_ns > APART_NS:
+            self._settle(self._kernel.t_ns)
+            self.record.stopped(self._kernel.t_ns, t_ns, Bucket.UNKNOWN, 0)
+            self._begin()
         kernel = self._kernel
         elapsed_ns = t_ns - kernel.t_ns if kernel.started else 0
-        if elapsed_ns > APART_NS:
-            self._settle()
-            self.record.stopped(kernel.t_ns, t_ns, Bucket.UNKNOWN, 0)
-            self._begin()
-            kernel, elapsed_ns = self._kernel, 0
         if self._stretch is None or runs_out(self._stretch, t_ns):
             self._stretch = self._cover(t_ns)
         sample = feed(kernel, self._observer, t_ns, elapsed_ns)
-        if sample is None:
+        if not kernel.started:
             return
-        if sample.bucket == Bucket.BREAKDOWN:
-            self.record.note(t_ns, sample.state)
+        self._last_ns = t_ns
         self.span = (self.span[0] if self.span else t_ns, t_ns)
+        if sample is not None and sample.bucket == Bucket.BREAKDOWN:
+            self.record.note(t_ns, sample.state)
         if t_ns >= self._drain_ns:
             self._drain_ns = t_ns - t_ns % MINUTE_NS + MINUTE_NS
             self._drain()
@@ -166,9 +166,8 @@ class Account:
         for correction in self._kernel.corrections():
             self.corrections.add(to_json(correction_document(correction)))
 
-    def _settle(self) -> None:
-        """Book up to the last sample what is not decided yet, as it is if nothing more came."""
-        t_ns = self._kernel.t_ns
+    def _settle(self, t_ns: int) -> None:
+        """Book up to `t_ns` what is not decided yet, as it is if nothing more came."""
         bucket, since_ns, fault_code = self._kernel.finish(t_ns)
         self._drain()
         self._take(self._book.provisional(()))
@@ -190,7 +189,7 @@ class Account:
     def end(self) -> None:
         """No more samples."""
         if self._kernel.started:
-            self._settle()
+            self._settle(self._last_ns)
         self.shifts += self._rollup.provisional(())
         self.shifts.sort(key=lambda row: (row.key.start_ns, row.key.shift, row.key.product))
         self.total.flags = int(doubts(self.total))
@@ -198,10 +197,9 @@ class Account:
 
     # ---- results ----
 
-    @property
-    def unread(self) -> tuple[int, ...]:
-        """Signals the ledger uses that the readings never gave, by index: what only they can tell is unknown."""
-        return tuple(slot for slot in sorted(used_signals(self.machine)) if not self._image.t_ns[slot])
+    def unread(self, signals: Iterable[int]) -> list[int]:
+        """Those of these signals, by index, that the readings never gave."""
+        return [signal for signal in sorted(signals) if not self._image.t_ns[signal]]
 
     @property
     def revision(self) -> int:

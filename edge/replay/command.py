@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge.config import load
 from edge.errors import Text
+from edge.machines.signals import used_signals
 from edge.outbox.reader import Reader
 from edge.plan import SitePlan
 from edge.replay import table
@@ -60,8 +61,8 @@ def _note(machines: Iterable[Replayed]) -> None:
             zh = f"{name}：文件中从未出现 {names}；视为机器没有这些信号，如同站点文件中写 null"
             en = f"{name}: the file never gives {names}: taken as not there, as if null in the site file"
             print(Text(zh, en), file=sys.stderr)
-        elif account.unread:
-            names = ", ".join(account.machine.signals[signal].name for signal in account.unread)
+        elif unread := account.unread(used_signals(account.machine)):
+            names = ", ".join(account.machine.signals[signal].name for signal in unread)
             zh = f"{name}：记录中从未读到 {names}；只有它们能说明的状态为未知"
             en = f"{name}: {names} were never read; what only they can tell is unknown"
             print(Text(zh, en), file=sys.stderr)

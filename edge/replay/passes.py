@@ -6,8 +6,8 @@ then and is not what it was before gets the next revision; all others keep their
 and a total's, is the sum of its windows'.
 
 Rules. A late reading that says nothing new (a copy) changes nothing. Only machines with late readings are made again,
-at most `MOST_ARRIVALS` times. What a file from elsewhere never gives is known once it was read: then the machine is
-made again without it (`edge.replay.absent`).
+at most `MOST_ARRIVALS` times. What a file from elsewhere never gives (`edge.replay.absent`) is guessed from its first
+readings and known once it was read: where the guess was wrong, the machine is made again.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 from edge.kpi.row import Row
+from edge.machines.signals import used_signals
 from edge.machines.watermark import watermark_ns as watermark_of
 from edge.plan import Machine, SitePlan
 from edge.replay.absent import without
@@ -28,6 +29,8 @@ from edge.replay.document import row_document
 from edge.replay.order import LateReadings, OnLate, Order, Sampled, with_late
 from edge.replay.readings import Reading, ReadingsFile
 from edge.replay.spool import Spool, to_json
+
+FIRST_LOOK = 50_000  # readings that show which signals are given
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +67,21 @@ class _Passes:
         self._calendars = {calendar.id: calendar for calendar in plan.calendars}
 
     def run(self, watermark_ns: int | None, *, as_planned: bool) -> tuple[Replayed, ...]:
-        machines = {machine.id: machine for machine in self._plan.machines}
-        waits = {
-            name: watermark_of(machine) if watermark_ns is None else watermark_ns for name, machine in machines.items()
-        }
+        planned = {machine.id: machine for machine in self._plan.machines}
+        waits = {name: watermark_of(m) if watermark_ns is None else watermark_ns for name, m in planned.items()}
         late = {name: LateReadings(wait_ns) for name, wait_ns in waits.items()}
         for readings in late.values():
             self._stack.callback(readings.close)
+        absent = {} if as_planned else self._first_look(planned)
+        machines = {name: without(machine, absent.get(name, ())) for name, machine in planned.items()}
         accounts = {name: self._account(machine, _as_it_is) for name, machine in machines.items()}
         self._pass(waits, accounts, {name: (account.sample, late[name].add) for name, account in accounts.items()})
-        absent: dict[str, list[int]] = {}
-        if not (as_planned or self._file.recorded):
-            for name, account in accounts.items():
-                absent[name] = [signal for signal in account.unread if signal not in late[name].signals]
-        fewer = {name: without(machines[name], absent[name]) for name in absent if accounts[name].span and absent[name]}
-        machines |= fewer
-        again = {name: self._account(machine, _as_it_is) for name, machine in fewer.items()}
+        again: dict[str, Account] = {}
+        for name, guess in absent.items():
+            found = accounts[name].unread(used_signals(planned[name]) - late[name].signals)
+            if found != guess and accounts[name].span is not None:
+                absent[name], machines[name] = found, without(planned[name], found)
+                again[name] = self._account(machines[name], _as_it_is)
         self._again(waits, accounts, again, {name: (account.sample, _known) for name, account in again.items()})
         for arrival in range(1, 1 + max((len(readings.known_ns) for readings in late.values()), default=0)):
             again = {}
@@ -93,12 +95,24 @@ class _Passes:
         return tuple(
             Replayed(
                 accounts[name],
-                tuple(machine.signals[signal].name for signal in absent[name]) if name in fewer else (),
+                tuple(machine.signals[signal].name for signal in absent.get(name, ())),
                 late[name].count,
                 len(late[name].known_ns),
             )
             for name, machine in machines.items()
         )
+
+    def _first_look(self, machines: Mapping[str, Machine]) -> dict[str, list[int]]:
+        """The signals that the first readings of each machine do not give. In a recording all are there."""
+        given: dict[str, set[int]] = {}
+        for _, name, reading in islice(self._file.lines(), FIRST_LOOK):
+            given.setdefault(name, set()).add(reading[0])
+        if self._file.recorded:
+            return {}
+        return {
+            name: sorted(used_signals(machine) - given[name]) if name in given else []
+            for name, machine in machines.items()
+        }
 
     def _again(
         self,

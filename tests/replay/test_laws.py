@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from replay.recording import START_NS, Moment, Row, S, life_of, lived, plan_of, rows_of, write_file
@@ -181,6 +182,19 @@ def test_what_a_file_never_gives_is_not_there_but_for_a_recording(tmp_path: Path
         with replayed(plan_of(), file, as_planned=as_planned) as (found,):
             tiers.append((found.absent, len(found.account.machine.counters), len(found.account.machine.states)))
     assert tiers == [(("fault", "reject"), 1, 1), ((), 2, 2), ((), 2, 2)]
+
+
+def test_a_signal_that_is_first_given_late_in_the_file_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first readings do not give is a guess, and the last of them corrects it."""
+    rows = rows_of(life_of(6))
+    half = [row for row in rows[:300] if ",fault" not in row[1]] + rows[300:]
+    found = machine_of(printed(half))
+    monkeypatch.setattr("edge.replay.passes.FIRST_LOOK", 200)
+    assert machine_of(printed(half)) == found
+    with replayed(plan_of(), write_file(tmp_path / "r.csv", half)) as (machine_,):
+        assert machine_.absent == ()
 
 
 def test_a_signal_that_is_only_given_late_is_there(tmp_path: Path) -> None:
