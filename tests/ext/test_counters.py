@@ -183,3 +183,109 @@ def test_impossible_rules_are_refused(modulus, rate, multiplier):
     """A rule that cannot describe a counter is an error at start."""
     with pytest.raises(ValueError, match="must be"):
         CounterDecoder(modulus, rate, multiplier)
+
+
+# ---- the bound, to the letter ----------------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("rate_per_s", "dt_ns", "most"),
+    [
+        (1200 / 60, S, 22),  # 1 200 a minute for a second is 20, not 20.000000000000004
+        (1000 / 60, 3 * S, 52),
+        (1.2 * (1000 / 60), S, 22),
+        (50 / 60 * 1.2, 7 * S, 9),
+        (1.1, 10 * S, 13),
+        (0.1, 10 * S, 3),
+        (1 / 3, 3 * S, 3),
+        (18.0, S, 20),
+        (1000 / 60, S, 19),  # 16.67 is 17 and 2
+        (20.0, 0, 2),
+    ],
+)
+def test_the_bound_is_what_it_is_on_paper(decoder, rate_per_s, dt_ns, most):
+    """cap = ceil(r * dt) + 2: that many counts are believed, one more is held."""
+    for counts, credit in ((most, most), (most + 1, 0)):
+        counter = decoder(65536, rate_per_s)
+        counter.push(0, 100)
+        assert counter.push(dt_ns, 100 + counts)[0] == credit
+
+
+@BOTH
+@pytest.mark.parametrize(("rate_per_s", "modulus"), [(1000 / 60, 65536), (2.0, 1000), (1200 / 60, 9999)])
+def test_a_whole_turn_may_hide_from_m_over_r_on(decoder, rate_per_s, modulus):
+    """At M / r exactly the change is a lower bound; a nanosecond earlier it is a count. No change is no change."""
+    turn_ns = -(-modulus * 60 * S // round(rate_per_s * 60))
+    for dt_ns, correction in ((turn_ns, Correction.AMBIGUOUS), (turn_ns - 1, 0)):
+        counter = decoder(modulus, rate_per_s)
+        counter.push(0, 5)
+        assert counter.push(dt_ns, 25) == (20, correction, 0, 0, Flag.AMBIGUOUS if correction else 0)
+        still = decoder(modulus, rate_per_s)
+        still.push(0, 5)
+        assert still.push(dt_ns, 5) == (0, 0, 0, 0, 0)
+
+
+@BOTH
+def test_a_glitch_after_which_the_register_may_have_turned_is_in_doubt(decoder):
+    """A held sample, then a silence longer than a turn: what comes back is a lower bound."""
+    counter = decoder(1000, 10.0)
+    counter.push(0, 5)
+    counter.push(S, 500)
+    assert counter.push(200 * S, 25)[0::4] == (20, Flag.GLITCH | Flag.AMBIGUOUS)
+
+
+@BOTH
+def test_five_held_samples_are_a_fault_until_two_agree(decoder):
+    """The fault is told once; the doubt goes with every sample that is not counted."""
+    outcomes = feed(decoder, [10, 9000, 18000, 27000, 36000, 45000, 54000, 54003])
+    assert [o[1] for o in outcomes[1:]] == [0, 0, 0, 0, Correction.COUNTER_FAULT, 0, Correction.REBASE]
+    assert [bool(o[4] & Flag.COUNTER_FAULT) for o in outcomes[1:]] == [False] * 4 + [True] * 2 + [False]
+
+
+@BOTH
+@pytest.mark.parametrize(("samples", "restored"), [(10, True), (11, False)])
+def test_a_reset_is_remembered_for_ten_samples(decoder, samples, restored):
+    """The old value within ten samples takes the reset back; in the eleventh it is a jump like any other."""
+    outcomes = feed(decoder, [5000, 5001, 0, *[0] * samples, 5003], rate=1.0)
+    assert (outcomes[-1][1] == Correction.REVERSAL) is restored
+    assert pieces(outcomes) == (3 if restored else 1)
+
+
+@BOTH
+def test_a_blank_buffer_of_a_low_count_invents_nothing(decoder):
+    """15, 0, 0, 16 within the bound of counting on from zero: the smaller credit, and the doubt is said."""
+    outcomes = feed(decoder, [14, 15, 0, 0, 16], rate=20.0)
+    assert pieces(outcomes) == 2
+    assert outcomes[-1] == (1, Correction.AMBIGUOUS, 15, 0, Flag.AMBIGUOUS)
+
+
+@BOTH
+def test_a_plc_restart_settles_a_held_sample(decoder):
+    """The reading on hold does not matter once the PLC says that it began anew."""
+    counter = decoder(65536, 20.0)
+    counter.push(0, 60000)
+    counter.push(S, 7)
+    assert counter.push(2 * S, 9, True)[:3] == (9, Correction.RESET, 33)
+
+
+@BOTH
+def test_of_two_values_at_one_time_the_last_stands(decoder):
+    """Said each time; what the first was credited too much is not credited again."""
+    counter = decoder(65536, 20.0)
+    counter.push(0, 100)
+    assert counter.push(S, 105)[0] == 5
+    assert counter.push(S, 103) == (0, Correction.AMBIGUOUS, 0, 0, Flag.AMBIGUOUS)
+    assert [counter.push(2 * S, 104)[0], counter.push(3 * S, 107)[0]] == [0, 2]
+    assert counter.push(3 * S, 109) == (2, Correction.AMBIGUOUS, 0, 0, Flag.AMBIGUOUS)
+    assert counter.push(4 * S, 110)[0] == 1
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(0, 10**7))
+def test_any_rate_written_as_a_fraction_is_bounded_exactly(numerator, denominator, micros):
+    """The float of a rate is turned back into what was written."""
+    most = -(-numerator * micros // (denominator * 10**6)) + 2
+    for counts in (most, most + 1):
+        counter = CounterDecoder(2**62, numerator / denominator)
+        counter.push(0, 0)
+        assert counter.push(micros * 1000, counts)[0] == (counts if counts == most else 0)

@@ -38,6 +38,12 @@ def test_story_ends_as_told(name: str, ledger: Any) -> None:
         assert figures.availability_bounds(sums) == tuple(expect["availability_bounds"])
     if "stops" in expect:
         assert outcome.stop_story == [tuple(stop) for stop in expect["stops"]]
+    if "minutes" in expect:
+        assert outcome.minutes == [tuple(minute) for minute in expect["minutes"]]
+    if "losses" in expect:
+        assert outcome.losses == [tuple(minute) for minute in expect["losses"]]
+    if "products" in expect:
+        assert outcome.products == [tuple(product) for product in expect["products"]]
     if "last_correction" in expect:
         last = outcome.corrections[-1]
         assert {"kind": Correction(last[2]).name, "credited": last[5]} == expect["last_correction"]

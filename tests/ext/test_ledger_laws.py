@@ -30,16 +30,25 @@ class World:
     products: tuple[tuple[int, int, int, int], ...]
     calendar: tuple[tuple[int, int, int, int], ...]
     samples: tuple[tuple[int, ...], ...]
+    options: dict[str, Any]  # flush, multipliers, times
+    notes: tuple[tuple[int, ...] | None, ...]  # what the PLC's accumulators said before each sample
 
     def ledger(self, build: Any = MachineLedger) -> Any:
-        made = build(HOLD, tuple((c, MODULUS, 20.0, 1 + c) for c in self.counters), self.products)
+        made = build(HOLD, tuple((c, MODULUS, 20.0, 1 + c) for c in self.counters), self.products, **self.options)
         made.set_calendar(*(array("q", column) for column in zip(*self.calendar, strict=True)))
         return made
 
+    def tell(self, ledger: Any, number: int) -> None:
+        """The next sample, and what was noted before it."""
+        note = self.notes[number]
+        if note is not None:
+            ledger.note_times(note[0], note[1], array("q", note[2:]))
+        ledger.push(*self.samples[number])
+
     def told(self, build: Any = MachineLedger) -> Any:
         made = self.ledger(build)
-        for sample in self.samples:
-            made.push(*sample)
+        for number in range(len(self.samples)):
+            self.tell(made, number)
         return made
 
     @property
@@ -66,6 +75,13 @@ STATES = [-1, *(b for b in Bucket if b not in (Bucket.NOT_SCHEDULED, Bucket.PLAN
 CALM = st.sampled_from([S, S, S, S, 2 * S, S // 3])
 ROUGH = st.one_of(CALM, CALM, CALM, st.sampled_from([0, HOLD, HOLD + 1, 61 * S, 200 * S]), st.integers(1, 400 * S))
 WILD = st.one_of(ROUGH, st.sampled_from([-2 * S, -400 * S]))
+TIMES = (
+    (),
+    ((Bucket.RUN, 100, S), (Bucket.BREAKDOWN, 2**31 - 1, S), (Bucket.RUN, 2**31, S // 10, S // 5)),
+    ((Bucket.RUN, 2**31, S), (Bucket.INTERNAL_MINOR, 2**31, S), (Bucket.UNKNOWN, 500, S), (Bucket.PLANNED_STOP, 9, S)),
+)
+FLUSHES = st.tuples(st.sampled_from([0, 0, 3, 40]), st.sampled_from([0, 0, 10 * S, 120 * S]))
+MULTIPLIERS = st.tuples(*[st.sampled_from([0, 0, 1, 7])] * 3)
 COUNTERS = st.sampled_from([(), (0,), (1,), (0, 1), (0, 2), (1, 2), (0, 1, 2)])
 
 
@@ -84,6 +100,8 @@ def calendars(draw: st.DrawFn) -> tuple[tuple[int, int, int, int], ...]:
 def worlds(draw: st.DrawFn, steps: st.SearchStrategy[int] = WILD) -> World:
     """Readings of any kind: states that flap, counters that jump, clocks that step, signals that come and go."""
     t_ns, registers, state, samples = START, [draw(st.integers(0, MODULUS - 1)) for _ in range(3)], 0, []
+    times, spent, notes = draw(st.sampled_from(TIMES)), 0, []
+    shares = [draw(st.sampled_from([0, 0, 1, 1, 2])) for _ in times]
     one = st.tuples(
         steps,
         st.one_of(st.none(), st.none(), st.sampled_from(STATES)),
@@ -100,9 +118,19 @@ def worlds(draw: st.DrawFn, steps: st.SearchStrategy[int] = WILD) -> World:
         registers = [(r + n) % MODULUS for r, n in zip(registers, made, strict=True)]
         shown = registers if lie is None else [lie, *registers[1:]]
         samples.append((t_ns, max(dt, 0) if timed else -1, state, fault, product, mask, *shown))
+        spent += max(dt, 0)
+        told = [
+            share * spent // max(1, sum(shares)) // rule[2] % rule[1] for share, rule in zip(shares, times, strict=True)
+        ]
+        notes.append((max(t_ns - (made[2] == 7) * S, 1), 15 - fault // 7, *told) if times and mask else None)
     stop = draw(st.sampled_from([4, 20, 60, 300])) * S
     products = ((S // 2, S * 21 // 40, S * 17 // 20, stop), (2 * S, 2 * S, 4 * S, max(stop, 4 * S)))
-    return World(draw(COUNTERS), products, draw(calendars()), tuple(samples))
+    options = {
+        "times": times,
+        "flush": draw(st.sampled_from([(), (draw(FLUSHES), draw(FLUSHES))])),
+        "multipliers": draw(st.sampled_from([(), (draw(MULTIPLIERS), draw(MULTIPLIERS))])),
+    }
+    return World(draw(COUNTERS), products, draw(calendars()), tuple(samples), options, tuple(notes))
 
 
 @settings(max_examples=120, deadline=None)
@@ -111,9 +139,11 @@ def test_stream_batch_and_twin_agree_to_the_bit(world: World) -> None:
     """Pushed one by one, run as a batch, or told to the plain twin: the same cells, stops, corrections, counts and
     view.
     """
-    rows = array("q", [n for sample in world.samples for n in sample])
-    batch = world.ledger()
-    batch.run(memoryview(rows).cast("B").cast("q", (len(world.samples), 9)))
+    batch, told = world.ledger(), [note for note in world.notes if note is not None]
+    if all(note is None or note[0] == sample[0] for note, sample in zip(world.notes, world.samples, strict=True)):
+        batch.run(as_rows(world.samples), as_rows(told) if told else None)
+    else:  # a note of another time than its sample comes earlier in a batch
+        batch = world.told()
     stream = world.told()
     twin = world.told(LedgerTwin)
     at_ns = stream.t_ns + 90 * S
@@ -158,8 +188,8 @@ def test_what_is_final_stays_final(world: World) -> None:
     """Cells leave in time order, and all of a minute has left when `booked_ns` is beyond its end."""
     ledger = world.ledger()
     out: list[int] = []
-    for sample in world.samples:
-        ledger.push(*sample)
+    for number in range(len(world.samples)):
+        world.tell(ledger, number)
         minutes = [cell[0] for cell in ledger.cells()]
         assert not out or not minutes or minutes[0] >= out[-1]
         out += minutes
@@ -173,8 +203,8 @@ def test_what_is_final_stays_final(world: World) -> None:
 def test_a_look_changes_nothing(world: World, ahead: int) -> None:
     """A ledger that is looked at between any two samples is the same ledger."""
     plain, watched = world.told(), world.ledger()
-    for sample in world.samples:
-        watched.push(*sample)
+    for number, sample in enumerate(world.samples):
+        world.tell(watched, number)
         before = watched.dump()
         watched.peek(sample[0] + ahead)
         assert watched.dump() == before
@@ -190,6 +220,11 @@ def test_the_stop_threshold_moves_no_figure(world: World, t3_s: int) -> None:
     one, two = (sums_of((ledger := w.told()).cells() + ledger.peek(at_ns)[0]) for w in (world, other))
     assert (one.ppt_ns, one.fpt_ns, one.nrt_ns, one.tc) == (two.ppt_ns, two.fpt_ns, two.nrt_ns, two.tc)
     assert (one.all_ns, one.unknown_ns, one.unscheduled_run_ns) == (two.all_ns, two.unknown_ns, two.unscheduled_run_ns)
+
+
+def as_rows(rows: Sequence[tuple[int, ...]]) -> memoryview:
+    flat = array("q", [n for row in rows for n in row])
+    return memoryview(flat).cast("B").cast("q", (len(rows), len(rows[0])))
 
 
 def by_key(cells: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], Sums]:
@@ -208,8 +243,8 @@ def test_restart_anywhere_is_no_event(world: World) -> None:
         whole = world.told(build)
         broken, cells = world.ledger(build), []
         stops, corrections = [], []
-        for sample in world.samples:
-            broken.push(*sample)
+        for number in range(len(world.samples)):
+            world.tell(broken, number)
             cells += broken.cells()
             stops += broken.stops()
             corrections += broken.corrections()
@@ -227,7 +262,7 @@ def test_restart_anywhere_is_no_event(world: World) -> None:
 def test_a_copy_of_a_reading_is_no_reading(world: World) -> None:
     """Every sample twice gives the same ledger, to the bit: a copy neither books, counts nor confirms anything."""
     once, twice = world.told(), world.ledger()
-    for sample in world.samples:
-        twice.push(*sample)
+    for number, sample in enumerate(world.samples):
+        world.tell(twice, number)
         twice.push(sample[0], 0, *sample[2:])
     assert everything(once, world.end_ns + S) == everything(twice, world.end_ns + S)

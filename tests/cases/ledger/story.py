@@ -13,6 +13,7 @@ from typing import Any
 from edge.kpi.row import Sums
 from edge.kpi.windows import cell_to_sums
 from ext.buckets import Bucket, Counter, Flag, Schedule
+from ext.ledger import CELL_FIELDS
 
 S = 1_000_000_000
 START = 1_700_035_200 * S  # 2023-11-15T08:00:00Z
@@ -63,6 +64,27 @@ class Outcome:
         return {b.name.lower(): self.seconds(b) for b in Bucket if self.sums.stop_ns[b]}
 
     @property
+    def minutes(self) -> list[tuple[float, int]]:
+        """Pieces by minute of the story."""
+        return [(start_ns / S, sums.tc + sums.unscheduled_tc) for start_ns, sums in self._by("minute_ns", START)]
+
+    @property
+    def losses(self) -> list[tuple[float, int]]:
+        """Pieces that a reset may have hidden, by minute of the story."""
+        return [(start_ns / S, sums.lost_max) for start_ns, sums in self._by("minute_ns", START) if sums.lost_max]
+
+    @property
+    def products(self) -> list[tuple[int, float, int]]:
+        """Seconds and pieces by product."""
+        return [(product, sums.all_ns / S, sums.tc) for product, sums in self._by("product")]
+
+    def _by(self, column: str, origin: int = 0) -> list[tuple[int, Sums]]:
+        found: dict[int, Sums] = {}
+        for cell in self.cells:
+            found.setdefault(cell[CELL_FIELDS.index(column)] - origin, Sums()).add(cell_to_sums(cell))
+        return sorted(found.items())
+
+    @property
     def stop_story(self) -> list[tuple[float, float, str, int]]:
         """Ended stops: (from, to, name, fault code)."""
         return [((a - START) / S, (b - START) / S, Bucket(k).name.lower(), fault) for a, b, k, fault in self.stops]
@@ -86,7 +108,11 @@ class Machine:
         rate_per_s: float = 20.0,
         multiplier: int = 1,
         calendar: Slices = ALWAYS,
+        flush: Sequence[tuple[int, float]] = (),
+        multipliers: Sequence[tuple[int, int, int]] = (),
+        times: Sequence[tuple[str, int, float]] = (),
     ) -> None:
+        """`flush`: pieces and seconds per product; `times`: bucket, modulus, unit in seconds per accumulator."""
         rules = products or ((ideal_s, t1_s or 1.05 * ideal_s, t2_s or 1.7 * ideal_s, t3_s),)
         self.counters = [Counter[name.upper()] for name in counters]
         self.modulus = modulus
@@ -95,6 +121,11 @@ class Machine:
             tuple((int(c), modulus, rate_per_s, multiplier) for c in self.counters),
             tuple(tuple(ns(x) for x in rule) for rule in rules),
         )
+        self.options: dict[str, Any] = {
+            "flush": tuple((pieces, ns(after_s)) for pieces, after_s in flush),
+            "multipliers": tuple(tuple(row) for row in multipliers),
+            "times": tuple((int(Bucket[name.upper()]), modulus, ns(unit_s)) for name, modulus, unit_s in times),
+        }
         self.make = ledger
         self.calendar = calendar
         self.ledger = self.fresh()
@@ -105,7 +136,7 @@ class Machine:
 
     def fresh(self) -> Any:
         """Another ledger of the same rules, as after a restart."""
-        made = self.make(*self.rules)
+        made = self.make(*self.rules, **self.options)
         made.set_calendar(*calendar_arrays(self.calendar))
         return made
 
@@ -124,10 +155,12 @@ class Machine:
         unread: Iterable[str] = (),
         plc_restarted: bool = False,
         wall_s: float | None = None,
+        told: Sequence[int] | None = None,
     ) -> Machine:
         """`times` samples, each `after_s` later, with these pieces counted between them; `register` shows other values.
 
-        wall_s: how far the wall clock moves meanwhile, where it is not `after_s`.
+        wall_s: how far the wall clock moves meanwhile, where it is not `after_s`. told: the PLC's accumulators of time
+        as they are read with each of the samples.
         """
         named = isinstance(state, str) and state != "none"
         bucket: int | str = int(Bucket[str(state).upper().replace("-", "_")]) if named else state
@@ -142,6 +175,8 @@ class Machine:
             self.now_s += after_s if wall_s is None else wall_s
             row = (START + ns(self.now_s), ns(after_s), bucket, fault, product, mask, *self.registers)
             self.samples.append(row)
+            if told is not None:
+                self.ledger.note_times(row[0], (1 << len(told)) - 1, array("q", told))
             self.ledger.push(*row)
         return self
 
