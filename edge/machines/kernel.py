@@ -1,7 +1,9 @@
 """The ledger kernel under the rules of one machine: one place, so that a live run and a replay cannot differ.
 
-`new_kernel` gives it the plan's numbers, `feed` one sample. A sample that may come from a PLC that began anew, before
-anything confirms it, is not fed: it changes nothing, and the next one is seen from the sample before.
+`new_kernel` gives it the plan's numbers, `feed` one sample, with what the machine's own hours counters say then. Two
+kinds of samples are not fed, change nothing, and leave the next one to be seen from the sample before: one in which
+nothing could be read (bad readings are no readings: what the silence was is told by its end), and one that may come
+from a PLC that began anew, as long as nothing confirms it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ def new_kernel(machine: Machine) -> MachineLedger:
             for c in machine.counters
         ),
         tuple((p.ideal_cycle_ns, p.slow_ns, p.small_stop_ns, p.stop_ns) for p in machine.products),
+        flush=((machine.flush_pieces, machine.flush_ns),) * len(machine.products),
+        multipliers=tuple(p.pieces_per_count for p in machine.products),
+        times=tuple((int(rule.bucket), rule.modulus, rule.unit_ns) for rule in machine.state_times),
     )
 
 
@@ -32,7 +37,9 @@ def feed(kernel: MachineLedger, observer: Observer, t_ns: int, elapsed_ns: int) 
     None: nothing was pushed. Raises what `MachineLedger.push` does.
     """
     sample = observer.sample(t_ns)
-    if sample.doubtful:
+    if sample.doubtful or sample.is_empty:
         return None
+    if noted := observer.read_times(t_ns):
+        kernel.note_times(t_ns, noted, observer.time_values)
     kernel.push(t_ns, elapsed_ns, sample.bucket, sample.fault_code, sample.product, sample.mask, *sample.counters)
     return sample

@@ -58,6 +58,11 @@ class Sample:
     counters: tuple[int, int, int]  # total, good, reject; 0 where the mask has no bit
     doubtful: bool = False  # of a PLC that seems to have begun anew, not confirmed: not to be used
 
+    @property
+    def is_empty(self) -> bool:
+        """Nothing could be read."""
+        return not self.mask and self.bucket in (NO_STATE, Bucket.UNKNOWN)
+
 
 class Observer:
     """Reads one machine from the images of its devices."""
@@ -130,10 +135,12 @@ class Observer:
         return Sample(bucket, state, fault_code, self._product_at(t_ns), mask, counters, doubtful)
 
     def read_times(self, t_ns: int) -> int:
-        """Put the machine's own state times at `t_ns` into `time_values`; returns a bit for each that was read well."""
+        """Put the machine's own state times into `time_values`; returns a bit for each that was read well at `t_ns` and
+        not before: what it says is exact only together with its time.
+        """
         mask = 0
         for index, rule in enumerate(self._machine.state_times):
-            if self._counts(rule.signal, t_ns):
+            if self._read_ns(rule.signal) == t_ns and self._counts(rule.signal, t_ns):
                 mask |= 1 << index
                 self.time_values[index] = self._value(rule.signal)
         return mask
