@@ -16,7 +16,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,12 +131,7 @@ class Runtime:
         now_ns = self._clock.now_ns()
         checkpoints, meta = await self._outbox.load_checkpoints(), await self._outbox.load_meta()
         for life in self._lives:
-            name = life.machine.id
-            pages = [blob for key, blob in checkpoints.items() if key.rpartition(":")[0] == JOURNAL + name]
-            since_ns = life.restore(checkpoints.get(CHECKPOINT + name), now_ns, pages)
-            for from_ns in range(since_ns, now_ns + HOUR_NS, AT_ONCE_NS):  # a machine may have been off for weeks
-                until_ns = min(from_ns + AT_ONCE_NS, now_ns + HOUR_NS)
-                life.remember(await self._outbox.ledger_rows(name, MINUTE, from_ns, until_ns))
+            await remember(life, self._outbox, checkpoints, now_ns)
         if self._recording is not None:
             self._recording.begin(meta)
         alive = meta.get(META_ALIVE)
@@ -222,6 +217,16 @@ class Runtime:
         for sink in self._sinks:
             await sink.close()
         await self._outbox.close()
+
+
+async def remember(life: MachineLife, outbox: Outbox, checkpoints: Mapping[str, bytes], now_ns: int) -> None:
+    """Let a machine go on from what the store has of it. Raises StoreError."""
+    name = life.machine.id
+    pages = [blob for key, blob in checkpoints.items() if key.rpartition(":")[0] == JOURNAL + name]
+    since_ns = life.restore(checkpoints.get(CHECKPOINT + name), now_ns, pages)
+    for from_ns in range(since_ns, now_ns + HOUR_NS, AT_ONCE_NS):  # a machine may have been off for weeks
+        until_ns = min(from_ns + AT_ONCE_NS, now_ns + HOUR_NS)
+        life.remember(await outbox.ledger_rows(name, MINUTE, from_ns, until_ns))
 
 
 class Agent:

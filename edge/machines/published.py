@@ -49,6 +49,7 @@ class Published:
     def __init__(self) -> None:
         self._finals: dict[RowKey, _Final] = {}
         self._doubted: set[RowKey] = set()
+        self._closed_ns = 0  # minutes before have been final
         self._shown: dict[_Name, list[tuple[int, int]]] = {}  # provisional minutes: [from, until), ascending
 
     # ---- final rows ----
@@ -64,15 +65,17 @@ class Published:
         for key, config_version, tier in self._take_shown(until_ns):
             if key not in self._finals:
                 self._confirm(_void(key, config_version, tier), news)
+        self._closed_ns = max(self._closed_ns, until_ns)
         return news
 
     def _confirm(self, row: Row, news: News) -> None:
         known, packed = self._finals.get(row.key), row.sums.pack()
         self._doubted.discard(row.key)
         same = known is not None and known.packed == packed and not known.shown_over
-        if known is not None and not same:
-            row = replace(row, revision=known.revision + 1)
-            news.revised.append((row, pieces_of(row.sums) - pieces_of(Sums.unpack(known.packed))))
+        if not same and (known is not None or row.key.start_ns < self._closed_ns):  # or: it was closed without this row
+            row = replace(row, revision=known.revision + 1 if known else 1)
+            before = Sums.unpack(known.packed) if known else Sums()
+            news.revised.append((row, pieces_of(row.sums) - pieces_of(before)))
         elif known is not None:
             row = replace(row, revision=known.revision)
         self._finals[row.key] = _Final(row.revision, packed, row.config_version, row.tier)
@@ -162,6 +165,7 @@ class Published:
                 revision = row.revision if row.final else row.revision - 1
                 about = row.config_version, row.tier, not row.final
                 self._finals[row.key] = _Final(revision, row.sums.pack(), *about)
+                self._closed_ns = max(self._closed_ns, row.end_ns)
                 if row.key.start_ns >= final_ns:
                     self._doubted.add(row.key)
             else:

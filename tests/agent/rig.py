@@ -9,9 +9,11 @@ import line_protocol_parser
 from fixtures.records import NS, eviction_record
 from machines.bench import ALWAYS, NAME, REJECT, T0, TOTAL, machine, new_images, write
 
+from edge.agent import remember
 from edge.clock import ManualClock
 from edge.errors import StoreError
 from edge.hub import Hub
+from edge.kpi.row import Row
 from edge.machines.life import MachineLife
 from edge.machines.values import ProcessValues
 from edge.outbox.batch import Batch
@@ -90,6 +92,17 @@ class Rig:
         write(self.images[0], t_ns, self.registers | registers)
         self.hub.on_frame(Frame(0, t_ns, range(6), 0))
 
+    async def restart(self) -> None:
+        """kill -9, and the same store again."""
+        self.images = new_images()
+        now_ns = self.clock.now_ns()
+        self.lives = [MachineLife(m, ALWAYS, self.images, "c1", now_ns) for m in self.plan.machines]
+        checkpoints = await self.outbox.load_checkpoints()
+        for life in self.lives:
+            await remember(life, self.outbox, checkpoints, now_ns)
+        self.hub = Hub(self.plan.devices, self.lives, self.values, self.clock)
+        self.recorder = Recorder(self.plan, self.lives, self.hub, self.values, self.pollers, self.outbox, self.clock)  # type: ignore[arg-type]
+
     def measure(self, degrees: int) -> None:
         """Device 1 answers."""
         now_ns = self.clock.now_ns()
@@ -103,9 +116,12 @@ class Rig:
         """Every point of a measurement in the store, in order: time, tags and fields in one."""
         return [point for point in points_of(self.store) if point["measurement"] == measurement]
 
-    def stored_pieces(self) -> int:
+    def stored_rows(self) -> list[Row]:
         with Reader(self.store) as reader:
-            return sum(row.sums.tc for row in reader.ledger_rows("m1", "1m", 0, 1 << 62))
+            return list(reader.ledger_rows("m1", "1m", 0, 1 << 62))
+
+    def stored_pieces(self) -> int:
+        return sum(row.sums.tc for row in self.stored_rows())
 
 
 def points_of(store: Path) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from agent.rig import Rig, points_of
 from fixtures.records import NS
-from machines.bench import MINUTE, T0, machine
+from machines.bench import MINUTE, RECIPE, T0, TOTAL, machine
 
 from edge import committer, points, recorder
 from ext.buckets import Bucket
@@ -146,6 +146,55 @@ async def test_a_clean_stop_writes_open_windows_and_the_next_start_writes_them_a
     assert rig.stored_pieces() == 7
     ledger = [point for point in rig.stored("ledger") if point["window"] == "1m"]
     assert [point["final"] for point in ledger] == [False]
+
+
+# ---- readings that come late ----
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_late_reading_is_in_the_store_as_a_revision_with_its_record(rig: Rig, killed: bool) -> None:
+    """Rows and points under the same keys with revision 1, a record that says why, and the sum is the counter's. After
+    a kill -9 the journal comes back from the store and does the same.
+    """
+    rig.read()
+    await commit_each_second(rig, 200)
+    before = {row.key: row for row in rig.stored_rows()}
+    if killed:
+        await rig.restart()
+    rig.read_late(90, {RECIPE: 2, TOTAL: 210})  # for half a second it made another product
+    await commit_each_second(rig, 60)
+    await rig.recorder.flush()
+    rows = rig.stored_rows()
+    revised = [row for row in rows if row.revision]
+    assert [(row.key.product, row.revision, row.final) for row in revised] == [("large", 1, True), ("small", 1, True)]
+    assert revised[0].key not in before
+    assert revised[1].sums != before[revised[1].key].sums
+    assert rig.stored_pieces() == rig.registers[TOTAL] - 100
+    assert sum(row.sums.all_ns for row in rows) == rig.clock.now_ns() - T0 - NS
+    points = [point for point in rig.stored("ledger") if point["revision"]]
+    assert {point["window"] for point in points} == {"1m", "1h", "shift", "1d"}
+    assert {point["time"] for point in points if point["window"] == "1m"} == {revised[0].key.start_ns}
+    (told,) = rig.stored("revision")
+    assert (told["cause"], told["windows"], told["from_ns"]) == ("late-reading", 2, revised[0].key.start_ns)
+    assert told["detail"]
+
+
+async def test_everything_that_carries_figures_says_what_they_rest_on(rig: Rig) -> None:
+    """Tier, coverage, flags, configuration."""
+    rig.read()
+    await commit_each_second(rig, 80)
+    rig.registers[0] = 0
+    await commit_each_second(rig, 20, pieces=0)
+    rig.registers[0] = 1
+    await commit_each_second(rig, 20)
+    await rig.recorder.flush()
+    rests = {"tier", "config_version"}
+    assert all({*rests, "coverage", "flags", "revision", "final"} <= point.keys() for point in rig.stored("ledger"))
+    assert all({*rests, "shift_coverage", "shift_flags"} <= point.keys() for point in rig.stored("live")[2:])
+    assert rig.stored("stop")
+    assert all({*rests, "revision", "void"} <= point.keys() for point in rig.stored("stop"))
+    assert {point["window"] for point in rig.stored("ledger")} == {"1m", "1h", "shift", "1d"}
+    assert {point["coverage"] for point in rig.stored("ledger")} == {1.0}
 
 
 # ---- a disk that refuses ----
