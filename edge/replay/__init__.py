@@ -4,7 +4,7 @@ Theory. A machine's ledger is a function of its readings, the site file and noth
 every figure again, on any computer, and compare it with what the agent stored at the time.
 
     file ─ readings ─► order (watermark) ─► account (Observer, kernel, minute book) ─► spool ─► document or table
-                         └► late, merged into a second pass
+                         └► late, in arrivals: a further pass for each
 
 Rules. Same input, same bytes out: no clock, no locale, no hash order reaches the output. Memory does not grow with the
 file: readings wait only for the watermark, windows wait on the disk. The plant is not contacted.
