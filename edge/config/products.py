@@ -63,6 +63,8 @@ def read_products(document: Document, problems: Problems) -> dict[str, list[Prod
     products: dict[str, list[ProductModel]] = {}
     for placed in many(ProductModel, document, ("products",), problems):
         model, line = placed.value, document.place((*placed.path, "id")).line
+        if model.since is None and document.at((*placed.path, "since")) is not None:
+            continue  # a date that is none, and told so
         at = (model.id, _since(model))
         if at in lines:
             first = lines[at]
@@ -125,6 +127,8 @@ def _references(
     found: dict[str, list[tuple[ProductModel, KeyPath]]] = {}
     for entry, path in listed:
         same = found.setdefault(entry.id, [])
+        if same and entry.since is None and machine.document.at((*machine.path, *path, "since")) is not None:
+            continue  # a date that is none, and told so
         if _since(entry) in {_since(other) for other, _ in same}:
             machine.add(problems, path, Text(f"产品 {entry.id} 重复", f"product {entry.id} is listed twice"))
             continue
