@@ -4,6 +4,7 @@
 #   make test      lint, types, layers, and the whole suite against a checked and a release build of the kernels
 #   make lint      the gates that need no server
 #   make bench     benchmarks, one JSON line each; ONLY=name for one
+#   make laws      the laws of the ledger over LAWS samples (3 million) of random machine lives
 #   make truth     a thousand simulated machine-days with faults, counted against true; writes docs/truth.md. DAYS=, SEED=
 #   make setup     .venv with everything for development
 #   make ext       rebuild the kernels after editing a .pyx
@@ -17,6 +18,7 @@ TEST_PY := $(TEST_VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --no-input
 ONLY ?=
 TESTS ?= tests
+LAWS ?= 3000000
 DAYS ?= 1000
 SEED ?= 1
 
@@ -75,6 +77,9 @@ test: lint peers $(TEST_VENV)/.ready
 	  $(TEST_PY) $(PIP) install -q --no-deps --force-reinstall build/wheel-$$build/*.whl; \
 	  SEAMLINE_EXPECT_BUILD=$$build $(TEST_PY) -Im pytest $(TESTS) -p no:cacheprovider $(PYTEST); \
 	done
+
+laws: $(VENV)/.ready
+	SEAMLINE_LAWS=$(LAWS) $(PY) -m pytest tests/ext/test_ledger_laws_at_scale.py -q -p no:cacheprovider
 
 bench: $(VENV)/.ready
 	@.ci/need test

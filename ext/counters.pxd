@@ -15,7 +15,8 @@
 # A RESET or REBASE is remembered for ten samples: a return to within cap of the old value takes it back (REVERSAL),
 # because then it was a blank buffer; where counting on from zero explains the value as well, the smaller credit is
 # taken: AMBIGUOUS. Over a time in which the counter could have wrapped entirely, a change is a lower bound: AMBIGUOUS;
-# no change is no change. Where the PLC says that it restarted, a smaller value is a RESET, never a ROLLOVER.
+# no change is no change. A register that goes back by no more than cap and on from there (an encoder that swung, an
+# undo) counts again what it has counted: so much of what follows is not credited, and said as lost_max. Where the PLC says that it restarted, a smaller value is a RESET, never a ROLLOVER.
 # A copy of a sample (same time, same value) confirms nothing. Of two values at one time the last stands, AMBIGUOUS; of
 # what the first was credited too much, later credits are short.
 #
@@ -160,9 +161,16 @@ cdef inline int64_t returned(CounterState* c, const CounterRule* r, int64_t t_ns
 
 
 cdef inline bint reverses(CounterState* c, const CounterRule* r, int64_t t_ns, int64_t value, Step* out) noexcept nogil:
+    """A jump back to what the register showed before; a count or two that the blank buffer seemed to make are owed."""
     cdef int64_t credit = returned(c, r, t_ns, value)
+    cdef int64_t owed = 0
+    if credit < 0 and c.memory_left > 0 and c.credited_since <= 2:
+        credit = forward(r, value, c.before_value)
+        owed = c.credited_since - credit
+        credit = 0 if owed > 0 else -1
     if credit < 0:
         return False
+    c.owed = owed
     out.credit = credit
     out.lost_max = -c.lost_said
     out.correction = C_REVERSAL
@@ -196,6 +204,7 @@ cdef inline void decide_held(CounterState* c, const CounterRule* r, int64_t t_ns
     cdef bint goes_on = within(r, on, t_ns - c.held_at_ns)
     cdef bint from_zero = goes_on and c.held_value <= c.held_cap
     cdef int64_t reset_credit = c.held_value + on
+    cdef int64_t swing
     if goes_back and from_zero:
         out.credit = back if back < reset_credit else reset_credit
         out.lost_max = (back if back > reset_credit else reset_credit) - out.credit
@@ -217,11 +226,16 @@ cdef inline void decide_held(CounterState* c, const CounterRule* r, int64_t t_ns
     elif reverses(c, r, t_ns, value, out):
         return
     elif goes_on:
+        swing = forward(r, c.value, c.held_value)
+        if within(r, swing, c.held_at_ns - c.at_ns):
+            c.owed += swing
+            out.lost_max = swing
+        else:
+            out.unattributed = forward(r, c.held_value, c.value)
         out.credit = on
-        out.unattributed = forward(r, c.held_value, c.value)
         out.correction = C_REBASE
         out.flags = F_RESET | F_AMBIGUOUS
-        remember(c, on, 0)
+        remember(c, on - (c.owed if c.owed < on else on), out.lost_max)
         accept(c, t_ns, value, 0)
     else:
         hold(c, r, t_ns, value, out)
@@ -230,7 +244,7 @@ cdef inline void decide_held(CounterState* c, const CounterRule* r, int64_t t_ns
 cdef inline void count_on(CounterState* c, const CounterRule* r, int64_t t_ns, int64_t value, int64_t delta,
                           Step* out) noexcept nogil:
     """A change that the machine can have made."""
-    cdef int64_t credit
+    cdef int64_t credit, plain
     out.credit = delta
     if value < c.value:
         out.correction = C_ROLLOVER
@@ -240,9 +254,11 @@ cdef inline void count_on(CounterState* c, const CounterRule* r, int64_t t_ns, i
         out.flags |= F_AMBIGUOUS
     if c.memory_left > 0:
         credit = returned(c, r, t_ns, value)
-        if 0 <= credit < delta:         # low counts: a blank buffer that filled again looks like counting on from zero
+        plain = delta - c.owed if delta > c.owed else 0
+        if 0 <= credit < plain:         # low counts: a blank buffer that filled again looks like counting on from zero
             out.credit = credit
-            out.lost_max = delta - credit
+            out.lost_max = plain - credit
+            c.owed = 0
             out.correction = C_AMBIGUOUS
             out.flags |= F_AMBIGUOUS
             c.memory_left = 0

@@ -289,3 +289,29 @@ def test_any_rate_written_as_a_fraction_is_bounded_exactly(numerator, denominato
         counter = CounterDecoder(2**62, numerator / denominator)
         counter.push(0, 0)
         assert counter.push(micros * 1000, counts)[0] == (counts if counts == most else 0)
+
+
+# ---- registers that go back ------------------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "values", [[100, 102, 100, 100, 104], [100, 102, 100, 100, 101, 102, 103, 104], [100, 102, 101, 102, 103, 104]]
+)
+def test_a_register_that_swings_back_counts_nothing_twice(decoder, values):
+    """An encoder that swung back by two: what it counts again was counted."""
+    assert pieces(feed(decoder, values, modulus=2**32, rate=2.2)) == 4
+
+
+@BOTH
+def test_a_swing_says_what_it_may_have_lost(decoder):
+    """Had it been new pieces, two are missing, and that is said."""
+    outcomes = feed(decoder, [1000, 1002, 1000, 1000, 1001, 1002, 1003], rate=2.2)
+    assert (pieces(outcomes), sum(o[2] for o in outcomes)) == (3, 2)
+
+
+@BOTH
+def test_what_two_blank_values_seem_to_count_is_owed(decoder):
+    """A buffer of all ones, then of zeros, then the register again: nothing was made."""
+    assert pieces(feed(decoder, [1000, 1000, 2**32 - 1, 0, 1000, 1000], modulus=2**32)) == 1
+    assert pieces(feed(decoder, [1000, 1000, 2**32 - 1, 0, 1000, 1001, 1002], modulus=2**32)) == 2

@@ -126,9 +126,9 @@ class CounterTwin:
             out.correction, out.flags = Correction.ROLLOVER, Flag.ROLLOVER
         if self._may_have_wrapped(t_ns - at_ns):
             out.correction, out.flags = Correction.AMBIGUOUS, out.flags | Flag.AMBIGUOUS
-        returned = self._returned(t_ns, value)
-        if returned is not None and returned < out.credit:
-            out.lost_max, out.credit = out.credit - returned, returned
+        returned, plain = self._returned(t_ns, value), max(out.credit - self.owed, 0)
+        if returned is not None and returned < plain:
+            out.lost_max, out.credit, self.owed = plain - returned, returned, 0
             out.correction, out.flags = Correction.AMBIGUOUS, out.flags | Flag.AMBIGUOUS
             self.memory = None
         return self._settle(t_ns, value, out, fresh=out.credit)
@@ -168,10 +168,14 @@ class CounterTwin:
         return since - memory.credited
 
     def _reversal(self, t_ns: int, value: int) -> Outcome | None:
-        memory, credit = self.memory, self._returned(t_ns, value)
-        if memory is None or credit is None:
+        memory, credit, owed = self.memory, self._returned(t_ns, value), 0
+        if memory is None:
             return None
-        self.memory = None
+        if credit is None and memory.credited <= 2 and self._distance(memory.value, value) < memory.credited:
+            credit, owed = 0, memory.credited - self._distance(memory.value, value)
+        if credit is None:
+            return None
+        self.memory, self.owed = None, owed
         return self._settle(t_ns, value, Outcome(credit, Correction.REVERSAL, lost_max=-memory.lost))
 
     def _decide(self, held: Held, t_ns: int, value: int) -> Outcome:
@@ -199,11 +203,15 @@ class CounterTwin:
         if reversal is not None:
             return reversal
         if goes_on:
-            self.memory = Memory(old, at_ns, on, 0)
-            jump = self._distance(old, held.value)
-            return self._settle(
-                t_ns, value, Outcome(on, Correction.REBASE, unattributed=jump, flags=Flag.RESET | Flag.AMBIGUOUS)
-            )
+            out = Outcome(on, Correction.REBASE, flags=Flag.RESET | Flag.AMBIGUOUS)
+            swing = self._distance(held.value, old)
+            if swing <= self._cap(held.at_ns - at_ns):
+                self.owed += swing
+                out.lost_max = swing
+            else:
+                out.unattributed = self._distance(old, held.value)
+            self.memory = Memory(old, at_ns, max(on - self.owed, 0), out.lost_max)
+            return self._settle(t_ns, value, out)
         return self._hold(t_ns, value, held.samples + 1)
 
     def _settle(self, t_ns: int, value: int, out: Outcome, fresh: int = 0) -> Outcome:
