@@ -65,16 +65,19 @@ class ModbusTimeout(ModbusError):  # noqa: N818 - says what it is
 
     reason = "timeout"
 
-    def __init__(self, where: str, deadline_s: float) -> None:
+    def __init__(self, where: str, deadline_s: float, other_unit: int | None = None) -> None:
+        zh, en = "检查站号、设备负载与线路", "check the unit id, the load of the device and the line"
+        if other_unit is not None:
+            zh = f"却收到站号 {other_unit} 的应答：检查站点文件中的站号"
+            en = f"but unit {other_unit} answered in its stead: check the unit id in the site file"
+        fault = Fault.DEVICE if other_unit is None else Fault.CONFIG
         super().__init__(
-            f"{where}：{deadline_s:g} 秒内无应答；检查站号、设备负载与线路",
-            f"{where}: no reply within {deadline_s:g} s; check the unit id, the load of the device and the line",
-            Fault.DEVICE,
+            f"{where}：{deadline_s:g} 秒内无应答；{zh}", f"{where}: no reply within {deadline_s:g} s; {en}", fault
         )
 
 
 class ModbusConnectionError(ModbusError):
-    """There is no connection. `reason`: refused, timeout, unreachable, name, closed."""
+    """There is no connection. `reason` is a key of `CONNECTION_WORDS`."""
 
     def __init__(self, reason: str, zh: str, en: str, fault: Fault = Fault.NETWORK) -> None:
         self.reason = reason
@@ -82,9 +85,76 @@ class ModbusConnectionError(ModbusError):
 
 
 class ModbusProtocolError(ModbusError):
-    """What came back is no Modbus answer to the question: a broken device, or none that speaks Modbus."""
+    """What came back is no Modbus answer to the question: a broken device or line, or nobody who speaks Modbus.
 
-    reason = "garbage"
+    `reason`: garbage (no answer to the question), damaged (CRC or LRC wrong), collision (another master spoke).
+    """
 
-    def __init__(self, where: str, zh: str, en: str) -> None:
-        super().__init__(f"{where}：{zh}", f"{where}: {en}", Fault.DEVICE)
+    def __init__(self, where: str, zh: str, en: str, reason: str = "garbage", fault: Fault = Fault.DEVICE) -> None:
+        self.reason = reason
+        super().__init__(f"{where}：{zh}", f"{where}: {en}", fault)
+
+
+def damaged(where: str) -> ModbusProtocolError:
+    """An answer came, and its checksum was wrong."""
+    return ModbusProtocolError(
+        where,
+        "应答的校验错误；检查终端电阻、屏蔽与接地、波特率与校验位",
+        "the answer came damaged (checksum); check termination, shield and earth, baud rate and parity",
+        "damaged",
+        Fault.NETWORK,
+    )
+
+
+def collision(where: str) -> ModbusProtocolError:
+    """Another master asked the same unit while we waited: nobody can tell whose the next answer is."""
+    return ModbusProtocolError(
+        where,
+        "等待应答时线路上有另一个主站在询问；一条线路只能有一个主站",
+        "another master asked on this line while we waited; a line has one master",
+        "collision",
+        Fault.CONFIG,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What to tell people; `{0}` is a detail."""
+
+    zh: str
+    en: str
+    fault: Fault
+
+
+CONNECTION_WORDS = {
+    "closed": Words(
+        "连接被对方关闭；设备重启、断网，或其连接数已满",
+        "closed by the device; it restarted, the network broke, or all its connections are taken",
+        Fault.NETWORK,
+    ),
+    "hung-up": Words("本端已断开连接", "this side has hung up", Fault.CONFIG),
+    "timeout": Words(
+        "{0} 秒内连接不上；检查设备电源、网线、IP 地址",
+        "no connection within {0} s; check power, cable and IP address of the device",
+        Fault.NETWORK,
+    ),
+    "refused": Words(
+        "拒绝连接；设备在线，但 Modbus 服务未启用、端口不对或连接数已满",
+        "refused; the host is there, but its Modbus server is off, on another port, or full",
+        Fault.DEVICE,
+    ),
+    "name": Words("主机名无法解析；请改用 IP 地址", "unknown host name; use the IP address", Fault.CONFIG),
+    "unreachable": Words("网络不可达（{0}）", "network unreachable ({0})", Fault.NETWORK),
+    "silent": Words(
+        "对方不再响应（{0}）；断电、断网，或防火墙切断了连接",
+        "the other side no longer reacts ({0}); power, cable, or a firewall that cut the connection",
+        Fault.NETWORK,
+    ),
+}
+
+
+def connection_error(peer: str, reason: str, detail: str = "") -> ModbusConnectionError:
+    """The error of a reason in `CONNECTION_WORDS`."""
+    words = CONNECTION_WORDS[reason]
+    zh, en = words.zh.format(detail), words.en.format(detail)
+    return ModbusConnectionError(reason, f"{peer}：{zh}", f"{peer}: {en}", words.fault)

@@ -1,28 +1,41 @@
-"""Modbus TCP frames out of a byte stream. No I/O: bytes in, frames out.
+"""What all framings have in common: the frame, the counters, the contract. No I/O: bytes in, frames out.
 
-Theory. On TCP a PDU travels behind the MBAP header (MODBUS Messaging on TCP/IP Implementation Guide V1.0b §3.1.3):
-transaction id, protocol id 0, length of what follows, unit id. The stream has no other mark, so once a length is wrong
-every later byte is guesswork. A header that cannot be one is therefore the end of the connection: `MbapError`, close,
-connect again.
+    mbap.py     transaction id and length in front        Ethernet
+    rtu.py      CRC-16 behind, no length, no mark         serial lines, and gateways that pass them through
+    ascii.py    ":" … LRC CR LF, hexadecimal              serial lines
+
+A framer wraps what is asked and cuts what is heard. It knows what was asked last, because on a line without
+transaction ids that is the only way to tell the answer from all else that is heard there.
 
 Rules.
-* Bytes of a frame may come in any number of pieces, and several frames in one piece.
-* Whose answer a frame is (transaction, unit) is for the caller to judge; late answers are frames like any other.
+* Bytes of a frame may come in any number of pieces, and several frames in one piece; the frames are the same.
+* A frame is never invented: a wrong checksum is counted and the bytes are dropped.
+* Whose answer a frame is, is told by its transaction: that of the query, or NOBODY. Late answers are frames like any
+  other; the connection judges them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from struct import Struct
+from dataclasses import dataclass, fields
+from typing import NamedTuple, Protocol
 
-_HEADER = Struct(">HHHB")
-_LENGTH_MIN = 2  # unit id and a function code
-_LENGTH_MAX = 254  # unit id and the largest PDU, 253 bytes (spec V1.1b3 §4.1)
+from protocols.modbus.pdu import Query
+
+NOBODY = -1  # transaction of a frame on a line without transaction ids that does not answer what was asked last
 
 
-class MbapError(ValueError):
-    """The bytes cannot be a Modbus TCP header."""
+class Adu(NamedTuple):
+    """One application data unit: whose it says it is, and its PDU."""
+
+    transaction: int
+    unit: int
+    pdu: bytes
+    request: bool = False  # a request of another master, overheard
+
+
+class FramingError(ValueError):
+    """The stream cannot be followed any further: close, connect again."""
 
     def __init__(self, zh: str, en: str) -> None:
         self.zh = zh
@@ -30,41 +43,51 @@ class MbapError(ValueError):
         super().__init__(en)
 
 
-@dataclass(frozen=True, slots=True)
-class MbapFrame:
-    """One frame: whose it says it is, and its PDU (function code and data)."""
+@dataclass(slots=True)
+class WireCounters:
+    """What one connection heard besides the answers it asked for. Counters only ever grow."""
 
-    transaction: int
-    unit: int
-    pdu: bytes
+    sent: int = 0  # requests put on the wire
+    answered: int = 0  # frames that were the answer to a waiting request, exception replies included
+    late: int = 0  # answers to requests whose deadline had passed
+    duplicates: int = 0  # answers that had come before
+    strangers: int = 0  # answers to nothing that was ever asked
+    wrong_unit: int = 0  # our transaction, another unit's name
+    checksums: int = 0  # frames with a wrong CRC or LRC
+    truncated: int = 0  # frames that ended early
+    noise_bytes: int = 0  # bytes that belonged to no frame
+    echoes: int = 0  # our own requests, heard on a half-duplex line
+    foreign_requests: int = 0  # requests of another master on the line
+
+    @property
+    def dropped_frames(self) -> int:
+        """Frames that were recognised and ignored."""
+        return (
+            self.late
+            + self.duplicates
+            + self.strangers
+            + self.wrong_unit
+            + self.checksums
+            + self.truncated
+            + self.foreign_requests
+        )
+
+    def by_reason(self) -> dict[str, int]:
+        """All counters by their names, for metrics."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-class MbapStream:
-    """Cuts the bytes of one connection into frames."""
+class Framer(Protocol):
+    """Wraps queries and cuts what is heard."""
 
-    __slots__ = ("_buffer",)
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
+    def wrap(self, transaction: int, unit: int, query: Query) -> bytes:
+        """The bytes of a request. What is heard from now on is compared with it."""
 
     def feed(self, data: bytes) -> None:
-        """Bytes as they came from the socket."""
-        self._buffer += data
+        """Bytes as they came from the transport."""
 
-    def frames(self) -> Iterator[MbapFrame]:
-        """Complete frames so far, each once. Raises MbapError where a header cannot be one."""
-        while len(self._buffer) >= _HEADER.size:
-            transaction, protocol, length, unit = _HEADER.unpack_from(self._buffer)
-            if protocol != 0:
-                raise MbapError(
-                    f"协议标识为 {protocol}，应为 0：对方不是 Modbus TCP",
-                    f"protocol id {protocol}, not 0: no Modbus TCP",
-                )
-            if not _LENGTH_MIN <= length <= _LENGTH_MAX:
-                raise MbapError(f"帧长 {length} 不可能", f"a frame length of {length} is impossible")
-            end = _HEADER.size - 1 + length
-            if len(self._buffer) < end:
-                return
-            pdu = bytes(self._buffer[_HEADER.size : end])
-            del self._buffer[:end]
-            yield MbapFrame(transaction, unit, pdu)
+    def frames(self) -> Iterator[Adu]:
+        """Complete frames so far, each once. Raises FramingError where the stream cannot be followed."""
+
+    def silence(self) -> None:
+        """Nothing more belongs to what was heard so far: an incomplete frame is dropped and counted."""

@@ -1,7 +1,6 @@
 """The client reads what is there, from foreign servers too, and says truthfully and at once what went wrong."""
 
 import asyncio
-import logging
 import socket
 import struct
 import time
@@ -88,19 +87,6 @@ async def test_wire_carries_reads_only(libmodbus_server):
         # 0x0103 in the specification's request of §6.3: address and quantity, big-endian, behind the unit id
         assert bytes(proxy.sent[24:36]) == bytes.fromhex("0003 0000 0006 01 03 0005 0002")
         client.close()
-
-
-@pytest.mark.parametrize(
-    "call", ["write_register", "write_coil", "write_registers", "write_coils", "mask_write_register"]
-)
-async def test_no_other_function_can_be_built(plc, client, call):
-    """Even by reaching into the private library object: the one place that makes bytes refuses."""
-    arguments = {"mask_write_register": {"address": 1}}.get(call, {"address": 1, "value": 1})
-    if call in ("write_registers", "write_coils"):
-        arguments = {"address": 1, "values": [1]}
-    with pytest.raises(RuntimeError, match="never writes"):
-        await getattr(client._client, call)(**arguments)
-    assert plc.requests == []
 
 
 async def test_timeout_then_late_frame(plc, client):
@@ -268,16 +254,6 @@ async def test_connect_deadline():
         assert raised.value.reason == "timeout"
         for one in held:
             one.close()
-
-
-async def test_library_log_stays_silent(plc, client, caplog):
-    """Nothing of the library's own log reaches ours, whatever happens."""
-    with caplog.at_level(logging.DEBUG):
-        plc.script = [lambda _, h: h[:6] + b"\x07" + h[7:], lambda *_: b"\xff" * 20]
-        for _ in range(2):
-            with pytest.raises((ModbusTimeout, ModbusProtocolError)):
-                await client.read(ask())
-    assert [r for r in caplog.records if r.name.startswith("pymodbus") or r.levelno >= logging.WARNING] == []
 
 
 async def test_one_request_at_a_time(plc, client):

@@ -1,0 +1,68 @@
+"""Modbus TCP frames out of a byte stream. No I/O: bytes in, frames out.
+
+Theory. On TCP a PDU travels behind the MBAP header (MODBUS Messaging on TCP/IP Implementation Guide V1.0b §3.1.3):
+transaction id, protocol id 0, length of what follows, unit id. The stream has no other mark, so once a length is wrong
+every later byte is guesswork. A header that cannot be one is therefore the end of the connection: `FramingError`,
+close, connect again. A datagram (UDP) stands for itself and only itself is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from struct import Struct
+
+from protocols.modbus.framing import Adu, FramingError, WireCounters
+from protocols.modbus.pdu import MAX_PDU, Query
+
+_HEADER = Struct(">HHHB")
+_LENGTH_MIN = 2  # unit id and a function code
+_LENGTH_MAX = 1 + MAX_PDU
+
+
+class MbapFramer:
+    """Cuts the bytes of one connection into frames."""
+
+    __slots__ = ("_buffer", "_counters")
+
+    def __init__(self, counters: WireCounters) -> None:
+        self._counters = counters
+        self._buffer = b""
+
+    def wrap(self, transaction: int, unit: int, query: Query) -> bytes:
+        """The request behind its header."""
+        return _HEADER.pack(transaction, 0, 1 + len(query.pdu), unit) + query.pdu
+
+    def feed(self, data: bytes) -> None:
+        """Bytes as they came from the socket."""
+        self._buffer = self._buffer + data if self._buffer else data
+
+    def frames(self) -> Iterator[Adu]:
+        """Complete frames so far, each once. Raises FramingError where a header cannot be one."""
+        buffer, start = self._buffer, 0
+        try:
+            while len(buffer) - start >= _HEADER.size:
+                transaction, protocol, length, unit = _HEADER.unpack_from(buffer, start)
+                if protocol != 0 or not _LENGTH_MIN <= length <= _LENGTH_MAX:
+                    raise _impossible(protocol, length)
+                end = start + _HEADER.size - 1 + length
+                if len(buffer) < end:
+                    break
+                pdu = buffer[start + _HEADER.size : end]
+                start = end
+                yield Adu(transaction, unit, pdu)
+        finally:
+            self._buffer = buffer[start:]
+
+    def silence(self) -> None:
+        """What is incomplete stays so (the end of a datagram): dropped and counted."""
+        if self._buffer:
+            self._counters.truncated += 1
+            self._buffer = b""
+
+
+def _impossible(protocol: int, length: int) -> FramingError:
+    if protocol != 0:
+        return FramingError(
+            f"协议标识为 {protocol}，应为 0：对方不是 Modbus TCP", f"protocol id {protocol}, not 0: no Modbus TCP"
+        )
+    return FramingError(f"帧长 {length} 不可能", f"a frame length of {length} is impossible")
