@@ -10,9 +10,9 @@ state rule whose signals do not count is false. The default holds only where eve
 RUN: a run bit nobody can read does not say "stopped"; one that was read does, even if nobody can read why. A machine
 without a signal for RUN leaves that to the counts (bucket -1), where all its state signals were read.
 
-A state is told by the sample in which it was read, once. Where it was not read again since the sample before, or cannot
-be told now, the sample says UNKNOWN: the kernel believes the last state for `hold` from when it was told, then counts
-decide. (To tell it for `hold` here and to believe it for `hold` there would be twice.)
+A state is told when another rule holds than before, and again when all it rests on was read anew. In between, and where
+it cannot be told, the sample says UNKNOWN: the kernel believes the last state for `hold` from when it was told, then
+counts decide. (To tell it for `hold` here and to believe it for `hold` there would be twice.)
 
 Signals of `together` are one fact: those that count must have been read at one time (one request, one publish), or the
 state is not told by this sample. While the conditions of `hold_while` hold, the state read is stale and is not told
@@ -88,7 +88,7 @@ class Observer:
         self._needed = self._needed or self._state_signals  # to be read before the default may hold
         self._bases = [tuple(c.signal for c in rule.when if not c.last) for rule in machine.states]
         self._bases += [tuple(self._needed), ()]  # by rule: what it rests on
-        self._sampled_ns = 0  # time of the sample before
+        self._told_ns = 0  # when a state was told last
         self._may_be_stale = bool(machine.together or machine.hold_while)
         self._lasts: dict[int, int] = {}  # of `_lasting`: the last good value
         self._told: list[int | None] = []  # values of the state signals, None for those that did not count, of `_rule`
@@ -109,11 +109,11 @@ class Observer:
         """What outlives a sample. Setting it to what was got goes on from there, under the same configuration."""
         lasts = (n for signal in self._lasting for n in (signal in self._lasts, self._lasts.get(signal, 0)))
         epochs = (n for epoch in self._epochs for n in epoch.memory)
-        return (self.product, self._rule, self._untold, self._sampled_ns, *epochs, *lasts)
+        return (self.product, self._rule, self._untold, self._told_ns, *epochs, *lasts)
 
     @memory.setter
     def memory(self, memory: tuple[int, ...]) -> None:
-        self.product, self._rule, self._untold, self._sampled_ns = memory[:4]
+        self.product, self._rule, self._untold, self._told_ns = memory[:4]
         self._told = []
         rest = iter(memory[4:])
         for epoch in self._epochs:
@@ -128,7 +128,6 @@ class Observer:
             self._untold &= ~mask
             mask |= EPOCH
         bucket, state = self._state(t_ns)
-        self._sampled_ns = t_ns
         fault_code = self._fault_code(t_ns)
         if bucket in UNNAMED_STOPS:
             bucket = self._fault_buckets.get(fault_code, bucket)
@@ -187,6 +186,7 @@ class Observer:
     def _state(self, t_ns: int) -> tuple[int, str]:
         if not self._state_signals:
             return NO_STATE, self._machine.state_default.state
+        before = self._rule
         told = [self._value(index) if self._counts(index, t_ns) else None for index in self._state_signals]
         if told != self._told or self._may_be_stale:  # otherwise the same rule holds as before
             good = {index for index, value in zip(self._state_signals, told, strict=True) if value is not None}
@@ -197,12 +197,17 @@ class Observer:
                 return Bucket.UNKNOWN, self._rules[self._rule].state
             self._rule, self._told = self._rule_that_holds(good), told
         bucket, state = self._buckets[self._rule], self._rules[self._rule].state
-        return (bucket if bucket == NO_STATE or self._is_news(t_ns) else Bucket.UNKNOWN), state
+        if bucket == NO_STATE:
+            return bucket, state
+        if before == self._rule and not self._is_read_anew(t_ns):
+            return Bucket.UNKNOWN, state
+        self._told_ns = t_ns
+        return bucket, state
 
-    def _is_news(self, t_ns: int) -> bool:
-        """What the state rests on was read since the sample before (at its moment, where the clock was set back)."""
-        before_ns = self._sampled_ns if self._sampled_ns < t_ns else t_ns - 1
-        return all(self._read_ns(signal) > before_ns for signal in self._bases[self._rule])
+    def _is_read_anew(self, t_ns: int) -> bool:
+        """All that the state rests on was read since it was told (at this moment, where the clock was set back)."""
+        told_ns = self._told_ns if self._told_ns < t_ns else t_ns - 1
+        return all(self._read_ns(signal) > told_ns for signal in self._bases[self._rule])
 
     def _rule_that_holds(self, good: set[int]) -> int:
         states = self._machine.states

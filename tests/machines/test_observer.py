@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
-from machines.bench import FAULT, FAULT_CODE, RECIPE, REJECT, RUN, T0, TOTAL, S, condition, machine, new_images, write
+from machines.bench import (
+    FAULT,
+    FAULT_CODE,
+    RECIPE,
+    REJECT,
+    RUN,
+    SIGNALS,
+    T0,
+    TOTAL,
+    S,
+    condition,
+    machine,
+    new_images,
+    write,
+)
 
 from edge.machines.observer import NO_STATE, Observer
 from edge.plan import StateRule
@@ -116,3 +132,91 @@ def test_the_clock_of_a_machine() -> None:
     assert Observer(machine(), images).trigger.tag == TOTAL
     assert Observer(machine(counters=()), images).trigger.tag == RUN
     assert Observer(machine(counters=(), states=()), images).trigger is None
+
+
+# ---- a state is told once --------------------------------------------------------------------------------------------
+
+
+class Apart:
+    """Run, fault and total read one after the other, never at one time."""
+
+    def __init__(self) -> None:
+        self.images = new_images()
+        self.observer = Observer(machine(), self.images)
+        self.buckets: list[int] = []
+
+    def read(self, at_ns: int, **registers: int) -> int:
+        image = self.images[0]
+        for name, value in registers.items():
+            tag = SIGNALS.index(name)
+            image.i64[tag], image.t_ns[tag], image.quality[tag] = value, T0 + at_ns, Quality.GOOD
+        return self.observer.sample(T0 + at_ns).bucket
+
+
+def test_a_state_is_told_when_another_rule_holds_and_again_when_it_was_read_anew() -> None:
+    bench = Apart()
+    assert bench.read(0, run=1) == Bucket.RUN, "a fault bit nobody has read yet hides no run bit"
+    assert bench.read(S // 2, fault=0) == Bucket.UNKNOWN, (
+        "the run bit was not read again: it is believed from when it was"
+    )
+    assert bench.read(S, run=1) == Bucket.RUN
+    assert bench.read(2 * S, fault=1) == Bucket.BREAKDOWN
+    assert bench.read(3 * S, run=1) == Bucket.UNKNOWN, "the fault bit was not read again"
+    assert bench.read(4 * S, fault=0) == Bucket.RUN, "the run bit of 3 s still holds, and says something else now"
+    assert bench.read(5 * S, total=7) == Bucket.UNKNOWN
+
+
+def test_a_reading_is_believed_for_the_hold_time_once() -> None:
+    """A fault read once: told at 0 s, gone after 5 s; the run bit, read on, says that it stands."""
+    bench = Apart()
+    told = [bench.read(0, fault=1, run=0), *(bench.read(n * S, run=0) for n in range(1, 8))]
+    assert told == [Bucket.BREAKDOWN, *[Bucket.UNKNOWN] * 5, *[Bucket.UNASSIGNED] * 2]
+
+
+def test_signals_read_in_turn_are_told_every_round() -> None:
+    both = StateRule((condition(RUN, 1), condition(FAULT, 0)), Bucket.SETUP, "both")
+    bench = Apart()
+    bench.observer = Observer(machine(states=(both,)), bench.images)
+    told = [bench.read(n * S, **({"run": 1} if n % 2 else {"fault": 0})) for n in range(8)]
+    assert told[1:] == [Bucket.SETUP, *[Bucket.UNKNOWN, Bucket.SETUP] * 3]
+
+
+def test_a_clock_set_back_tells_the_state_it_reads() -> None:
+    bench = Apart()
+    assert bench.read(3600 * S, run=1, fault=0) == Bucket.RUN
+    assert [bench.read(n * S, run=1, fault=0) for n in range(3)] == [Bucket.RUN] * 3
+
+
+def test_a_run_bit_that_was_read_says_stopped_even_if_nobody_can_read_why() -> None:
+    assert observed(bad=(FAULT,), **{f"r{RUN}": 0}).bucket is Bucket.UNASSIGNED
+
+
+def test_a_machine_whose_only_state_signal_is_a_fault_bit_counts_otherwise() -> None:
+    """Not "stopped" whenever there is no fault."""
+    fault_only = machine(states=machine().states[:1], state_default=StateRule((), Bucket.RUN, "counting"))
+    assert observed(of=fault_only).bucket == NO_STATE
+    assert observed(of=fault_only, **{f"r{FAULT}": 1}).bucket is Bucket.BREAKDOWN
+    assert observed(of=fault_only, bad=(FAULT,)).bucket is Bucket.UNKNOWN
+
+
+def test_a_sample_of_nothing_is_empty() -> None:
+    images = new_images()
+    write(images[0], T0, GOOD, Quality.BAD)
+    assert Observer(machine(), images).sample(T0).is_empty
+    assert not observed(bad=(RUN, FAULT)).is_empty, "the counters were read"
+
+
+def test_the_memory_is_all_there_is() -> None:
+    """An observer that goes on from a memory says what the one before would have said, at every sample."""
+    dice = random.Random(7)
+    images = new_images()
+    whole = Observer(machine(), images)
+    for n in range(300):
+        quality = dice.choice([Quality.GOOD, Quality.GOOD, Quality.BAD])
+        for tag in dice.sample(range(len(SIGNALS)), 3):
+            images[0].i64[tag], images[0].t_ns[tag] = dice.randrange(3), T0 + n * S
+            images[0].quality[tag] = quality
+        again = Observer(machine(), images)
+        again.memory = whole.memory
+        assert again.sample(T0 + n * S) == whole.sample(T0 + n * S)
+        assert again.memory == whole.memory
