@@ -18,14 +18,27 @@ cpdef enum Code:
     BCD16 = 9
     BCD32 = 10
     SKIP = 11  # a string: its place in the image is left alone, Python decodes it
+    U8 = 12
+    I8 = 13
+    F16 = 14
+    BCD64 = 15
+    SM16 = 16  # sign and magnitude
+    SM32 = 17
+    UFIELD16 = 18  # a bit field within a value of so many bits
+    UFIELD32 = 19
+    UFIELD64 = 20
+    IFIELD16 = 21  # the same in two's complement
+    IFIELD32 = 22
+    IFIELD64 = 23
 
 
 cdef struct Op:
     uint8_t code
-    uint8_t order          # 0 ABCD, 1 CDAB, 2 BADC, 3 DCBA
-    uint8_t bit            # BIT only: 0 … 7 within the byte
+    uint8_t order          # 1: low word of 32 bits first, 2: low byte of a word first, 4: low half of 64 bits first
+    uint8_t bit            # BIT: 0 … 7 within the byte; bit fields: the lowest bit
+    uint8_t bits           # bit fields: how many
+    uint8_t offset         # byte in the payload, of which Modbus has 250 at most
     uint8_t n_sentinels
-    uint16_t offset        # byte in the payload
     uint16_t sentinel      # index of its first sentinel
     double numerator       # value = (raw * numerator + addend) / denominator
     double addend
@@ -36,7 +49,7 @@ cdef struct Op:
 
 cdef class DecodeTable:
     cdef Op *ops
-    cdef int64_t *sentinels
+    cdef int64_t *sentinels           # of floats: the bits of the double
     cdef readonly Py_ssize_t first    # image index of the first tag
     cdef readonly Py_ssize_t count    # tags
     cdef readonly Py_ssize_t size     # bytes a payload must have at least

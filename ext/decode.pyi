@@ -15,6 +15,18 @@ class Code(IntEnum):
     BCD16 = 9
     BCD32 = 10
     SKIP = 11
+    U8 = 12
+    I8 = 13
+    F16 = 14
+    BCD64 = 15
+    SM16 = 16
+    SM32 = 17
+    UFIELD16 = 18
+    UFIELD32 = 19
+    UFIELD64 = 20
+    IFIELD16 = 21
+    IFIELD32 = 22
+    IFIELD64 = 23
 
 class DecodeTable:
     first: int
@@ -29,6 +41,7 @@ class DecodeTable:
         orders: Sequence[int],
         offsets: Sequence[int],
         bits: Sequence[int],
+        widths: Sequence[int],
         numerators: Sequence[float],
         addends: Sequence[float],
         denominators: Sequence[float],

@@ -15,7 +15,9 @@ Rules.
   i64 is 0 and f64 NaN.
 * Every tag of the payload was read now: t_ns is written for bad values, too.
 * Word order governs the bytes inside a register, too: under BADC and DCBA 16-bit values and bits are taken from the
-  swapped register. 64-bit values reverse all four words under CDAB and DCBA.
+  swapped register. 64-bit values have a third swap, of their halves; words and halves swapped are all four words reversed.
+* A bit field is cut out of the value its registers make, and is signed if that is. Its sentinels are its own.
+* Sentinels of floats are compared as floats: they are stored as the bits of a double, rounded as the tag's type rounds.
 * Lengths are checked at the entries, once; the loop is unchecked. It does not let go of the GIL: a full reply takes
   less than a microsecond, a hand-over of the GIL costs more than that.
 """
@@ -25,7 +27,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport Py_SIZE
 from libc.math cimport NAN
-from libc.stdint cimport INT64_MAX, INT64_MIN, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 # The shuffles are C because shifting bits out is meant here, which a build with overflow checks would report.
@@ -44,19 +46,40 @@ cdef extern from * nogil:
     }
     static inline uint64_t seam_load64(const uint8_t *p, uint8_t order) {
         uint64_t first = seam_load32(p, order), second = seam_load32(p + 4, order);
-        return order & 1 ? second << 32 | first : first << 32 | second;
+        return order & 4 ? second << 32 | first : first << 32 | second;
     }
     static inline double seam_f32(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
     static inline double seam_f64(uint64_t bits) { double x; memcpy(&x, &bits, 8); return x; }
+    /* binary16: 5 bits of exponent, 10 of fraction (IEEE 754-2008 3.6). Every value of it is a double. */
+    static inline double seam_f16(uint16_t bits) {
+        int exponent = bits >> 10 & 31;
+        double fraction = bits & 1023, x;
+        if (exponent == 31) x = bits & 1023 ? NAN : INFINITY;
+        else x = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+        return bits & 0x8000 ? -x : x;
+    }
     /* Decimal value of packed BCD, -1 where a digit is above 9. */
-    static inline int64_t seam_bcd(uint32_t bits, int digits) {
+    static inline int64_t seam_bcd(uint64_t bits, int digits) {
         int64_t value = 0;
         for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) {
-            uint32_t digit = bits >> shift & 15;
+            int digit = (int)(bits >> shift & 15);
             if (digit > 9) return -1;
             value = 10 * value + digit;
         }
         return value;
+    }
+    /* Sign and magnitude of a value of so many bits. */
+    static inline int64_t seam_sm(uint32_t value, int width) {
+        int64_t magnitude = value & ((UINT32_C(1) << (width - 1)) - 1);
+        return value >> (width - 1) ? -magnitude : magnitude;
+    }
+    /* `bits` (1 to 63) bits of `value` from `bit` on; then the same in two's complement. */
+    static inline int64_t seam_ufield(uint64_t value, int bit, int bits) {
+        return (int64_t)(value >> bit & ((UINT64_C(1) << bits) - 1));
+    }
+    static inline int64_t seam_ifield(uint64_t value, int bit, int bits) {
+        int64_t field = seam_ufield(value, bit, bits), top = INT64_C(1) << (bits - 1);
+        return (field ^ top) - top;
     }
     """
     uint16_t seam_load16(const uint8_t *p, uint8_t order)
@@ -64,7 +87,11 @@ cdef extern from * nogil:
     uint64_t seam_load64(const uint8_t *p, uint8_t order)
     double seam_f32(uint32_t bits)
     double seam_f64(uint64_t bits)
-    int64_t seam_bcd(uint32_t bits, int digits)
+    double seam_f16(uint16_t bits)
+    int64_t seam_bcd(uint64_t bits, int digits)
+    int64_t seam_sm(uint32_t value, int width)
+    int64_t seam_ufield(uint64_t value, int bit, int bits)
+    int64_t seam_ifield(uint64_t value, int bit, int bits)
     int64_t llrint(double x)
 
 
@@ -73,15 +100,15 @@ cdef enum:
     BAD = 2
 
 cdef double TWO_63 = 9223372036854775808.0
-cdef uint8_t[12] WIDTH = [1, 2, 2, 4, 4, 8, 8, 4, 8, 2, 4, 0]
+cdef uint8_t[24] WIDTH = [1, 2, 2, 4, 4, 8, 8, 4, 8, 2, 4, 0, 1, 1, 2, 8, 2, 4, 2, 4, 8, 2, 4, 8]  # bytes, by Code
 
 
 cdef class DecodeTable:
     """The ops of one request. Columns run over its tags in image order; `sentinels` holds those of all tags."""
 
-    def __cinit__(self, Py_ssize_t first, *, codes, orders, offsets, bits, numerators, addends, denominators, minima,
-                  maxima, sentinel_counts, sentinels):
-        columns = (orders, offsets, bits, numerators, addends, denominators, minima, maxima, sentinel_counts)
+    def __cinit__(self, Py_ssize_t first, *, codes, orders, offsets, bits, widths, numerators, addends, denominators,
+                  minima, maxima, sentinel_counts, sentinels):
+        columns = (orders, offsets, bits, widths, numerators, addends, denominators, minima, maxima, sentinel_counts)
         cdef Py_ssize_t n = len(codes), i
         cdef Py_ssize_t n_sentinels = len(sentinels)
         cdef Py_ssize_t used = 0, end
@@ -95,18 +122,29 @@ cdef class DecodeTable:
         for i in range(n_sentinels):
             self.sentinels[i] = sentinels[i]
         for i in range(n):
-            if not (codes[i] <= SKIP and orders[i] <= 3 and bits[i] <= 7 and denominators[i] != 0.0):
-                raise ValueError(f"tag {i}: no such op: code {codes[i]}, order {orders[i]}, bit {bits[i]}")
-            self.ops[i] = Op(codes[i], orders[i], bits[i], sentinel_counts[i], offsets[i], <uint16_t> used,
+            if not (0 <= codes[i] <= IFIELD64 and 0 <= orders[i] <= 7 and denominators[i] != 0.0
+                    and _is_field(codes[i], bits[i], widths[i])):
+                what = f"code {codes[i]}, order {orders[i]}, {widths[i]} bits from bit {bits[i]}"
+                raise ValueError(f"tag {i}: no such op: {what}")
+            self.ops[i] = Op(codes[i], orders[i], bits[i], widths[i], offsets[i], sentinel_counts[i], <uint16_t> used,
                              numerators[i], addends[i], denominators[i], minima[i], maxima[i])
             used += self.ops[i].n_sentinels
             end = self.ops[i].offset + WIDTH[self.ops[i].code]
+            if self.ops[i].code == U8 or self.ops[i].code == I8:  # registers come whole
+                end += end & 1
             if self.ops[i].code != SKIP and end > self.size:
                 self.size = end
 
     def __dealloc__(self):
         PyMem_Free(self.ops)
         PyMem_Free(self.sentinels)
+
+
+cdef bint _is_field(code, bit, width):
+    """True where `width` bits from `bit` on lie within the value (other codes: a bit of a byte, and no width)."""
+    if code < UFIELD16:
+        return 0 <= bit <= 7 and width == 0
+    return bit >= 0 and 1 <= width <= 63 and bit + width <= 8 * WIDTH[code]
 
 
 def decode(DecodeTable table not None, bytes payload not None, int64_t time_ns, array.array i64 not None,
@@ -164,9 +202,38 @@ cdef Py_ssize_t run(const Op *ops, Py_ssize_t n, const int64_t *sentinels, const
             wide = seam_load64(p, op.order)
             bad = wide > <uint64_t> INT64_MAX
             raw = INT64_MAX if bad else <int64_t> wide
-        elif op.code == BCD16 or op.code == BCD32:
-            raw = seam_bcd(seam_load16(p, op.order), 4) if op.code == BCD16 else seam_bcd(seam_load32(p, op.order), 8)
+        elif op.code == BCD16:
+            raw = seam_bcd(seam_load16(p, op.order), 4)
             bad = raw < 0
+        elif op.code == BCD32:
+            raw = seam_bcd(seam_load32(p, op.order), 8)
+            bad = raw < 0
+        elif op.code == BCD64:
+            raw = seam_bcd(seam_load64(p, op.order), 16)
+            bad = raw < 0
+        elif op.code == U8:
+            raw = p[0]
+        elif op.code == I8:
+            raw = <int8_t> p[0]
+        elif op.code == F16:
+            x = seam_f16(seam_load16(p, op.order))
+            is_float = True
+        elif op.code == SM16:
+            raw = seam_sm(seam_load16(p, op.order), 16)
+        elif op.code == SM32:
+            raw = seam_sm(seam_load32(p, op.order), 32)
+        elif op.code == UFIELD16:
+            raw = seam_ufield(seam_load16(p, op.order), op.bit, op.bits)
+        elif op.code == UFIELD32:
+            raw = seam_ufield(seam_load32(p, op.order), op.bit, op.bits)
+        elif op.code == UFIELD64:
+            raw = seam_ufield(seam_load64(p, op.order), op.bit, op.bits)
+        elif op.code == IFIELD16:
+            raw = seam_ifield(seam_load16(p, op.order), op.bit, op.bits)
+        elif op.code == IFIELD32:
+            raw = seam_ifield(seam_load32(p, op.order), op.bit, op.bits)
+        elif op.code == IFIELD64:
+            raw = seam_ifield(seam_load64(p, op.order), op.bit, op.bits)
         else:
             continue
 
@@ -177,7 +244,7 @@ cdef Py_ssize_t run(const Op *ops, Py_ssize_t n, const int64_t *sentinels, const
                 bad = True
                 raw = INT64_MAX if x >= TWO_63 else INT64_MIN if x < 0 else 0
             for s in range(op.n_sentinels):
-                bad |= x == <double> sentinels[op.sentinel + s]
+                bad |= x == seam_f64(<uint64_t> sentinels[op.sentinel + s])
         else:
             x = <double> wide if op.code == U64 else <double> raw
             if bad and op.code != U64:

@@ -21,26 +21,13 @@ from edge.config.validate import Placed
 from edge.errors import Text
 from edge.plan import ModbusDevice, OpcuaDevice
 from protocols.modbus.address import TABLE_NAMES, AddressError, AddressMap, Area, Resolved
-from protocols.modbus.plan import PlanError, plan_requests
+from protocols.modbus.plan import PlanError, plan_requests, width
 from protocols.modbus.tags import DataType, Limits, ModbusEndpoint, ModbusTag, Table, WordOrder
 from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
 
 NS_PER_S = 1_000_000_000
 FAST_S = 1.0  # tags due this often or more are sampled at the device's own sampling interval
 _TABLES = {name: table for table, name in TABLE_NAMES.items()}
-_WIDTH = {
-    DataType.U16: 1,
-    DataType.I16: 1,
-    DataType.BCD16: 1,
-    DataType.U32: 2,
-    DataType.I32: 2,
-    DataType.F32: 2,
-    DataType.BCD32: 2,
-    DataType.U64: 4,
-    DataType.I64: 4,
-    DataType.F64: 4,
-    DataType.BOOL: 1,
-}
 
 
 @dataclass(slots=True)
@@ -61,10 +48,10 @@ class ModbusDraft:
         resolved = self._resolve(tag, base, problems)
         if resolved is None:
             return False
-        width = self._width(tag, resolved, problems)
-        if width is None:
+        shape = self._shape(tag, resolved, problems)
+        if shape is None:
             return False
-        data_type, registers = width
+        data_type, registers = shape
         spec = tag.spec
         self.sources[name] = tag
         self.tags[name] = ModbusTag(
@@ -141,7 +128,7 @@ class ModbusDraft:
             return resolved
         return replace(resolved, bit=bit)
 
-    def _width(self, tag: MergedTag, resolved: Resolved, problems: Problems) -> tuple[DataType, int] | None:
+    def _shape(self, tag: MergedTag, resolved: Resolved, problems: Problems) -> tuple[DataType, int] | None:
         """The data type and its width, checked against where the tag lies."""
         data_type = tag.spec.type or _natural_type(resolved)
         is_bit = resolved.table.is_bits or resolved.bit is not None
@@ -159,7 +146,7 @@ class ModbusDraft:
                 tag.add(problems, "type", Text(zh, en))
                 return None
             return data_type, tag.spec.length
-        return data_type, _WIDTH[data_type]
+        return data_type, width(data_type) or 1
 
 
 @dataclass(slots=True)

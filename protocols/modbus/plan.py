@@ -32,9 +32,11 @@ _REGISTERS = {
     DataType.I32: 2,
     DataType.F32: 2,
     DataType.BCD32: 2,
+    DataType.SM32: 2,
     DataType.U64: 4,
     DataType.I64: 4,
     DataType.F64: 4,
+    DataType.BCD64: 4,
 }
 REQUEST_BYTES = 12  # MBAP header 7, function code 1, address 2, quantity 2
 REPLY_BYTES = 9  # MBAP header 7, function code 1, byte count 1

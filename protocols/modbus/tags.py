@@ -25,29 +25,95 @@ class Table(IntEnum):
 
 
 class DataType(StrEnum):
-    """How a tag's bits are to be understood."""
+    """How a tag's bits are to be understood. An integer type may be narrowed to a bit field (`ModbusTag.bits`)."""
 
     BOOL = "bool"
+    U8H = "u8h"  # the high half of a register, which travels first
+    U8L = "u8l"
+    I8H = "i8h"
+    I8L = "i8l"
     U16 = "u16"
     I16 = "i16"
     U32 = "u32"
     I32 = "i32"
     U64 = "u64"
     I64 = "i64"
+    F16 = "f16"  # IEEE 754 binary16
     F32 = "f32"
     F64 = "f64"
     BCD16 = "bcd16"
     BCD32 = "bcd32"
+    BCD64 = "bcd64"
+    SM16 = "sm16"  # sign and magnitude: the top bit says "negative", the others how much
+    SM32 = "sm32"
     STRING = "string"
 
 
 class WordOrder(StrEnum):
-    """Order of the four bytes of a 32-bit value on the wire; A is the most significant byte."""
+    """Order of the bytes of a value on the wire; A is the most significant byte of 32 bits (or of 64: A … H).
+
+    The four orders of four letters cover 64-bit values as well: CDAB is GHEFCDAB, all words reversed. Those of eight
+    letters are for PLCs that swap the halves of a 64-bit value and its words apart from one another; what they say of
+    four bytes holds for 32-bit values: EFGHABCD is ABCD there, CDABGHEF is CDAB.
+    """
 
     ABCD = "ABCD"
     CDAB = "CDAB"
     BADC = "BADC"
     DCBA = "DCBA"
+    EFGHABCD = "EFGHABCD"
+    CDABGHEF = "CDABGHEF"
+    FEHGBADC = "FEHGBADC"
+    DCBAHGFE = "DCBAHGFE"
+
+    @property
+    def swaps_bytes(self) -> bool:
+        """True where the low byte of each register travels first: 16-bit values and bits are swapped as well."""
+        return self in (WordOrder.BADC, WordOrder.DCBA, WordOrder.FEHGBADC, WordOrder.DCBAHGFE)
+
+    @property
+    def swaps_words(self) -> bool:
+        """True where the low register of 32 bits comes first."""
+        return self in (WordOrder.CDAB, WordOrder.DCBA, WordOrder.CDABGHEF, WordOrder.DCBAHGFE)
+
+    @property
+    def swaps_halves(self) -> bool:
+        """True where the low half of 64 bits comes first."""
+        return self in (WordOrder.CDAB, WordOrder.DCBA, WordOrder.EFGHABCD, WordOrder.FEHGBADC)
+
+
+class Encoding(StrEnum):
+    """Which characters the bytes of a text are."""
+
+    AUTO = "auto"  # UTF-8 where the bytes are that, else GB 18030: what Chinese panels write
+    ASCII = "ascii"
+    GBK = "gbk"
+    GB18030 = "gb18030"
+    UTF_8 = "utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class RangeMap:
+    """A line through two points: raw `raw_low` … `raw_high` is `low` … `high` in engineering units, and so beyond."""
+
+    raw_low: float
+    raw_high: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What one value of a tag is called, in both languages."""
+
+    value: int
+    zh: str
+    en: str
+
+
+LATER = {
+    "later": True
+}  # metadata of fields that earlier builds lacked: at its default a site's version stays as it was
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +124,7 @@ class ModbusTag:
     table: Table
     address: int  # first register, or the bit address in a bit table
     type: DataType
-    bit: int | None = None  # bit 0..15 of a register, for BOOL tags in a register table
+    bit: int | None = None  # of a register (0 … 15) for BOOL; the lowest of a bit field, counted over the whole value
     registers: int = 1  # width in registers (in bits for the bit tables)
     word_order: WordOrder = WordOrder.ABCD
     string_low_byte_first: bool = False
@@ -66,8 +132,12 @@ class ModbusTag:
     offset: float = 0.0
     minimum: float | None = None  # outside [minimum, maximum] (engineering units) the quality is BAD
     maximum: float | None = None
-    sentinels: tuple[int, ...] = ()  # raw values that mean "no measurement": quality BAD
-    interval_ns: int = 1_000_000_000
+    sentinels: tuple[int | float, ...] = ()  # raw values that mean "no measurement": quality BAD
+    interval_ns: int = 1_000_000_000  # read at least this often
+    bits: int | None = field(default=None, metadata=LATER)  # width of a bit field of an integer type; None = all of it
+    encoding: Encoding = field(default=Encoding.AUTO, metadata=LATER)  # of a STRING
+    range_map: RangeMap | None = field(default=None, metadata=LATER)  # in place of scale and offset
+    words: tuple[Word, ...] = field(default=(), metadata=LATER)  # names of values, for people: the value stays a number
 
 
 @dataclass(frozen=True, slots=True)
