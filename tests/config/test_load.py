@@ -139,6 +139,38 @@ def test_a_browse_path_carries_namespaces() -> None:
     assert server.tags[0].node == "/0:Objects/2:Line/2:Filler/2:Status/2:StateCurrent"  # type: ignore[union-attr]
 
 
+def test_a_part_of_the_standards_namespace_keeps_it_in_a_browse_path_only() -> None:
+    """CurrentState and Number are OPC UA's own, BaseStateMachine is PackML's."""
+    device = (
+        '  - {id: ua, template: generic-opcua, url: "opc.tcp://h:1", '
+        'nodes: {pattern: "/0:Objects/{base}/{tag}", separator: /, prefix: "2:"}}\n'
+        '  - {id: s7, template: siemens-s7-opcua, url: "opc.tcp://h:2"}\n'
+    )
+    machines = (
+        "  - {id: a, template: packml-30050, device: ua, base: Filler}\n"
+        "  - {id: b, template: packml-30050, device: s7, base: Filler}\n"
+    )
+    by_path, by_id = (
+        {tag.name: tag.node for tag in device.tags}  # type: ignore[union-attr]
+        for device in plan_of(machines, device).devices
+    )
+    assert by_path["a.base_state"] == "/0:Objects/2:Filler/2:BaseStateMachine/0:CurrentState/0:Number"
+    assert by_id["b.base_state"] == 'ns=3;s="Filler"."BaseStateMachine"."CurrentState"."Number"'
+    assert by_path["a.server_start"] == by_id["b.server_start"] == "i=2257"
+
+
+def test_a_total_of_good_pieces_is_the_good_counter() -> None:
+    machines = (
+        "  - {id: a, template: packml, device: ua, base: F}\n"
+        "  - {id: b, template: packml, device: ua, base: F, total_includes_rejects: false}\n"
+    )
+    plan = plan_of(machines, '  - {id: ua, template: generic-opcua, url: "opc.tcp://h:1"}\n')
+    assert [[c.counter for c in machine.counters] for machine in plan.machines] == [
+        [Counter.TOTAL, Counter.REJECT],
+        [Counter.GOOD, Counter.REJECT],
+    ]
+
+
 def test_overrides_reach_every_part_of_a_machine() -> None:
     plan = plan_of(
         """\

@@ -46,6 +46,63 @@ def test_the_plan_is_printed_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None
         assert expected in said, expected
 
 
+TOLD = """\
+site: {id: s, enterprise: e, province: p, city: c}
+devices: [{id: d, template: generic-opcua, url: "opc.tcp://h:4840"}]
+machines:
+  - {id: m, template: packml-30050, device: d, base: F, flush: {pieces: 40, within_s: 60}, products: [a]}
+  - {id: n, template: machinery, device: d, base: G, tags: {order: {node: Job}}}
+products:
+  - {id: a, per_min: 100, code: 1}
+  - {id: a, since: 2026-10-01, per_min: 120, pieces_per_count: {total: 2}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        (
+            "en",
+            (
+                "for T2 it lacks: good and rejected pieces",
+                "assumed, for want of a signal: every piece is good",
+                "proof of a restart: acc_time decreases, server_start changes",
+                "the PLC's own state times: run ← execute_s + completing_s; breakdown ←",
+                "one fact, so of one sample: base_state, machine_state, execute_state",
+                "the state before goes on while state_changing ≠ 0",
+                "still counted for the old product after a change: 40 pieces within 60 s",
+                "since 2026-10-01 00:00",
+                "x2/–/–",
+                "state = 0, mode (last said) = 3",
+                "order registered or not",
+            ),
+        ),
+        (
+            "zh",
+            (
+                "升到 T2 还缺：合格与不良",
+                "无信号，故假定：每件都合格",
+                "证明 PLC 重启：acc_time 变小",
+                "PLC 自己的状态时间：run ←",
+                "须同一次采样：base_state",
+                "state_changing ≠ 0 时保持原状态",
+                "换产品后仍记在原产品的：40 件、60 s内",
+                "自 2026-10-01 00:00 起",
+                "mode（最后一次） = 3",
+            ),
+        ),
+    ],
+)
+def test_what_a_machine_can_tell_is_printed(
+    language: str, expected: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEAMLINE_LANG", language)
+    (tmp_path / "site.yaml").write_text(TOLD)
+    said = render(load(tmp_path / "site.yaml", {}), NOW_NS)
+    for words in expected:
+        assert words in said, words
+
+
 def test_an_overloaded_connection_is_pointed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEAMLINE_LANG", "en")
     site = tmp_path / "site.yaml"
