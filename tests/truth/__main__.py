@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         _publish(*result.read(RESULT))
         return 0
     chosen = [kind for kind in kinds.ALL if not options.only or kind.key in options.only]
-    began_s = time.monotonic()
+    began_s, version, kernel = time.monotonic(), _version(), _kernel()
     tasks = [(kind.key, number, options.seed, 24.0) for kind in chosen for number in range(_setups(kind, options.days))]
     with ProcessPoolExecutor(options.jobs) as pool:
         judged = list(pool.map(day_of, *zip(*tasks, strict=True), chunksize=4))
@@ -44,8 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     about = result.About(
         command=f"make truth DAYS={options.days} SEED={options.seed}",
         seed=options.seed,
-        version=_version(),
-        kernel=_kernel(),
+        version=version,
+        kernel=kernel,
         python=platform.python_version(),
         machine_days=sum(row.machine_days for row in rows),
         samples=sum(day.samples for day in judged),

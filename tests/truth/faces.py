@@ -18,6 +18,7 @@ from edge.simulate.conditions import Condition
 from edge.simulate.history import Scale
 from edge.simulate.plant import SimulatedMachine
 from edge.simulate.values import View, reading_of
+from ext.buckets import Bucket
 from protocols.reading import Quality, TagImage
 
 Face = tuple[tuple[tuple[str, int], ...], int]  # values by signal, Quality
@@ -55,6 +56,15 @@ class Faces:
                 values[name] = int(read(view)) if read is not None else 0
             known = self._known[condition, code] = self._number(values, Quality.GOOD)
         return known
+
+    @property
+    def tell_stops(self) -> bool:
+        """No stop seen so far looks like running."""
+        return all(
+            self.buckets[face] != Bucket.RUN
+            for (condition, _), face in self._known.items()
+            if condition is not Condition.RUN
+        )
 
     def changed(self, face: int, values: Mapping[str, int] | None = None, quality: Quality | None = None) -> int:
         """The same face with some signals otherwise; signals the machine does not have are left out."""

@@ -37,13 +37,12 @@ from ext.ledger import CELL_FIELDS, MachineLedger
 
 CALM_SAMPLES = 15  # after a fault; a reset may be taken back for ten samples
 CALM_NS = 10 * NS
-DOUBT = (
+DOUBT = (  # of pieces: STATE_CONFLICT doubts the state, ROLLOVER and QUALITY_ASSUMED state how it was counted
     Flag.RESET
     | Flag.AMBIGUOUS
     | Flag.RECOVERED
     | Flag.ESTIMATED
     | Flag.CLOCK_STEP
-    | Flag.STATE_CONFLICT
     | Flag.GLITCH
     | Flag.COUNTER_FAULT
     | Flag.ICT_SUSPECT
@@ -104,6 +103,7 @@ class Judged:
     hours_off: int  # hours whose pieces differ by more than what two polls at either end may move
     hours_silent: int  # of these, without a flag
     flags: int
+    told: bool  # every stop of the machine looks like one: else counts alone place the time
 
     @property
     def availability(self) -> tuple[float, float]:
@@ -333,6 +333,7 @@ def judged(day: Day, kind: str, seed: int, samples: Sequence[int], books: Books,
         hours_off=off,
         hours_silent=silent,
         flags=sums.flags,
+        told=day.readings.faces.tell_stops,
     )
 
 

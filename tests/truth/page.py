@@ -127,7 +127,7 @@ def _time(rows: Sequence[Row], *, zh: bool) -> str:
                 f"{row.run_error_ns / 1e9 / row.machine_days:,.0f}",
                 f"{row.run_error_most_ns / 1e9:,.0f}",
                 f"{row.resolution_ns / 1e9 / row.machine_days:,.0f}",
-                f"{row.contained}/{row.days}",
+                f"{row.contained}/{row.told}",
                 f"{row.oee_error / row.oee_days:.3f}" if row.oee_days else "",
                 f"{row.oee_error_most:.3f}" if row.oee_days else "",
                 f"{row.hours_off}/{row.hours}" if row.hours else "",

@@ -16,7 +16,6 @@ from ext.buckets import Correction, Flag
 
 EXAMPLES = 2
 _WORST = {Knows.EXACT: Verdict.EXACT, Knows.BOUNDED: Verdict.BOUNDED, Knows.DOUBTED: Verdict.FLAGGED}
-BATCH = "eo-steriliser"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,8 @@ class Row:
     run_error_most_ns: int
     unknown_ns: int
     resolution_ns: int
-    contained: int  # days whose availability interval holds the truth
+    told: int  # days on machines whose state signals tell every stop from running …
+    contained: int  # … and those of them whose availability interval holds the truth
     outside: tuple[str, ...]  # templates of the days where it does not
     oee_days: int
     oee_error: float  # Σ |computed − true|, in percentage points
@@ -109,8 +109,9 @@ def row_of(kind: Kind, days: Sequence[Judged]) -> Row:
         run_error_most_ns=max(run),
         unknown_ns=sum(day.unknown_ns for day in days),
         resolution_ns=sum(day.resolution_ns for day in days),
-        contained=sum(day.contained for day in days),
-        outside=tuple(sorted({day.template for day in days if not day.contained})),
+        told=sum(day.told for day in days),
+        contained=sum(day.contained for day in days if day.told),
+        outside=tuple(sorted({day.template for day in days if day.told and not day.contained})),
         oee_days=len(oee),
         oee_error=sum(oee),
         oee_error_most=max(oee, default=0.0),
@@ -153,9 +154,9 @@ def broken(rows: Iterable[Row]) -> list[str]:
             found.append(f"{row.key}: {worst.name.lower()} where {kind.knows} is promised")
         if row.closes != row.days:
             found.append(f"{row.key}: time does not close on {row.days - row.closes} days")
-        if kind.places_time and row.contained != row.days:
+        if kind.places_time and row.contained != row.told:
             where = ", ".join(row.outside)
-            found.append(f"{row.key}: availability misses the truth on {row.days - row.contained} days ({where})")
+            found.append(f"{row.key}: availability misses the truth on {row.told - row.contained} days ({where})")
     return found
 
 

@@ -27,7 +27,7 @@ def test_a_kind_keeps_its_promise(kind: Kind) -> None:
     day = day_of(kind.key, 0, SEED, HOURS)
     assert day.closes
     assert not [span for span in day.spans if span.verdict > WORST.get(kind.knows, Verdict.SILENT)]
-    if kind.places_time and day.template != result.BATCH:
+    if kind.places_time and day.told:
         assert day.contained
 
 
