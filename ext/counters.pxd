@@ -16,7 +16,8 @@
 # because then it was a blank buffer; where counting on from zero explains the value as well, the smaller credit is
 # taken: AMBIGUOUS. Over a time in which the counter could have wrapped entirely, a change is a lower bound: AMBIGUOUS;
 # no change is no change. A register that goes back by no more than cap and on from there (an encoder that swung, an
-# undo) counts again what it has counted: so much of what follows is not credited, and said as lost_max. Where the PLC says that it restarted, a smaller value is a RESET, never a ROLLOVER.
+# undo) counts again what it has counted: so much of what follows is not credited, and said as lost_max. Where the PLC
+# says that it restarted, a smaller value is a RESET, never a ROLLOVER.
 # A copy of a sample (same time, same value) confirms nothing. Of two values at one time the last stands, AMBIGUOUS; of
 # what the first was credited too much, later credits are short.
 #

@@ -78,7 +78,7 @@ WILD = st.one_of(ROUGH, st.sampled_from([-2 * S, -400 * S]))
 TIMES = (
     (),
     ((Bucket.RUN, 100, S), (Bucket.BREAKDOWN, 2**31 - 1, S), (Bucket.RUN, 2**31, S // 10, S // 5)),
-    ((Bucket.RUN, 2**31, S), (Bucket.INTERNAL_MINOR, 2**31, S), (Bucket.UNKNOWN, 500, S), (Bucket.PLANNED_STOP, 9, S)),
+    ((Bucket.RUN, 2**31, S), (Bucket.INTERNAL_MINOR, 2**31, S), (Bucket.UNKNOWN, 500, S), (Bucket.NO_ORDER, 9, S)),
 )
 FLUSHES = st.tuples(st.sampled_from([0, 0, 3, 40]), st.sampled_from([0, 0, 10 * S, 120 * S]))
 MULTIPLIERS = st.tuples(*[st.sampled_from([0, 0, 1, 7])] * 3)
