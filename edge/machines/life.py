@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from edge.calendar import production_day
 from edge.errors import Text
@@ -41,6 +41,7 @@ from edge.machines.observer import NO_STATE, UNSEEN, Observer
 from edge.machines.pace import Timeline
 from edge.machines.published import News
 from edge.machines.report import figures_of
+from edge.machines.revisions import HISTORY, LATE, came_too_late, opened_again, tell_revision
 from edge.machines.stops import SHOWN_NS, StopTeller
 from edge.machines.watermark import watermark_ns
 from edge.plan import Calendar, Machine, Name, Signal
@@ -95,7 +96,7 @@ class MachineLife:
         self._sampled_ns = 0
         self._era_ns: int | None = None  # monotonic less wall clock, of this process's facts; None: no fact yet
         self._set_back = False  # the clock was, while the agent was away
-        self._cause = "late-reading"
+        self._cause = LATE
         self._checkpoint = b""
         self._left = _Left()
         self.since_ns = 0  # first sample ever, as far as the store knows; 0 = none yet
@@ -151,7 +152,7 @@ class MachineLife:
         for t_ns, *reading in readings:
             by_time.setdefault(t_ns, []).extend(reading)
         refused = Lateness()
-        self._cause = "history"
+        self._cause = HISTORY
         for t_ns in sorted(by_time):
             fact = Fact(t_ns, True, tuple(by_time[t_ns]))
             if self.tape is not None:
@@ -284,21 +285,15 @@ class MachineLife:
         found: list[Revision] = []
         late, too_late = self._facts.late, self._facts.too_late
         if news.revised:
-            rows = [row for row, _ in news.revised]
-            pieces = sum(pieces for _, pieces in news.revised)
-            start_ns, end_ns = min(row.key.start_ns for row in rows), max(row.end_ns for row in rows)
-            found.append(_told(Revision(self._cause, late.readings, start_ns, end_ns, len(rows), pieces, "")))
+            found.append(opened_again(self._cause, late, news.revised))
             self.late += late.readings
-            self._facts.late, self._cause = Lateness(), "late-reading"
+            self._facts.late, self._cause = Lateness(), LATE
         if minute and too_late.readings:
-            about = too_late.readings, too_late.oldest_ns, too_late.newest_ns
-            found.append(_told(Revision("too-late", *about, 0, 0, "")))
+            found.append(came_too_late(too_late))
             self.too_late += too_late.readings
             self._facts.too_late = Lateness()
         for revision in found:
-            level = logging.WARNING if revision.cause == "too-late" else logging.INFO
-            about_it = {"readings": revision.readings, "windows": revision.windows, "pieces": revision.pieces}
-            log.log(level, revision.cause, extra=facts(machine=self.machine.id, detail=revision.detail, **about_it))
+            tell_revision(log, self.machine.id, revision)
         return found
 
     # ---- checkpoints ----
@@ -424,20 +419,3 @@ class MachineLife:
             image = self._images[value.device]
             good = image.quality[value.tag] <= Quality.UNCERTAIN
             yield value.name, value.label, image.f64[value.tag] if good else None, value.unit
-
-
-def _told(revision: Revision) -> Revision:
-    """With a sentence for people."""
-    readings, windows, pieces = revision.readings, revision.windows, revision.pieces
-    if revision.cause == "too-late":
-        text = Text(
-            f"{readings} 个读数来得太晚，已超出可重算的范围，未计入；请检查设备时钟与网络",
-            f"{readings} readings came too late for the windows they belong to and are not counted; check the device's "
-            "clock and the network",
-        )
-    else:
-        text = Text(
-            f"{readings} 个迟到的读数使 {windows} 个已结算的分钟重算，产量变化 {pieces:+d} 件",
-            f"{readings} late readings opened {windows} closed minutes again; output changed by {pieces:+d} pieces",
-        )
-    return replace(revision, detail=str(text))

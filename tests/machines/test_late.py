@@ -197,6 +197,20 @@ def test_a_late_reading_opens_its_window_and_says_so() -> None:
     assert bench.total.all_ns <= bench.now_ns - T0
 
 
+def test_a_minute_is_final_only_after_the_watermark_and_shown_at_once() -> None:
+    """Five seconds into the next minute something arrives of the last one: it is in its first row, revision 0."""
+    bench = running(45)
+    assert bench.rows == {}, "nothing is final yet"
+    assert bench.life.view(bench.now_ns).hour.total == 22, "but it is seen"
+    say_late(bench, 6 * S + S // 2, recipe=2, total=119)
+    bench.make(5)
+    bench.commit()
+    closed = [row for row in bench.rows.values() if row.final]
+    assert [(row.key.product, row.revision) for row in closed] == [("large", 0), ("small", 0)]
+    assert bench.revisions == []
+    assert bench.life.late == 0
+
+
 def test_a_copy_of_a_reading_changes_nothing_however_late() -> None:
     bench = running(200)
     before = dict(bench.rows)
