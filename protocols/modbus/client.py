@@ -12,7 +12,6 @@ Rules.
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import NoReturn
 
 from protocols.modbus.address import TABLE_NAMES
@@ -22,19 +21,18 @@ from protocols.modbus.errors import (
     connection_error,
 )
 from protocols.modbus.framing import WireCounters
-from protocols.modbus.mbap import MbapFramer
+from protocols.modbus.opening import open_connection
 from protocols.modbus.pdu import Query, read
 from protocols.modbus.plan import Request
-from protocols.modbus.tags import TcpEndpoint
+from protocols.modbus.tags import Endpoint
 
 
 class ModbusClient:
     """Reads blocks from one endpoint. Built without I/O; `connect` may be called again after every loss."""
 
-    def __init__(self, endpoint: TcpEndpoint) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.counters = WireCounters()  # over all connections of this client
-        self._deadline_s = endpoint.deadline_ns / 1e9
         self._connection: Connection | None = None
 
     @property
@@ -53,18 +51,9 @@ class ModbusClient:
         return 0 if self._connection is None else self._connection.in_flight
 
     async def connect(self) -> None:
-        """Connect anew. Raises ModbusConnectionError (refused, timeout, unreachable, name, closed)."""
+        """Connect anew. Raises ModbusConnectionError; its `reason` is a key of `errors.CONNECTION_WORDS`."""
         self.close()
-        loop = asyncio.get_running_loop()
-        connection = self._make_connection()
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                await loop.create_connection(lambda: connection, self.endpoint.host, self.endpoint.port)
-        except OSError as error:  # TimeoutError is one, too
-            raise self._connect_error(error) from error
-        if connection.error is not None:
-            raise connection.error
-        self._connection = connection
+        self._connection = await open_connection(self.endpoint, self.counters, self._where)
 
     def send(self, request: Request) -> asyncio.Future[bytes]:
         """Ask now, await later: the future of what `read` returns. Raises ModbusConnectionError where there is none."""
@@ -96,16 +85,6 @@ class ModbusClient:
             raise self._closed_error()
         return self._connection.ask(unit, query)
 
-    def _make_connection(self) -> Connection:
-        return Connection(
-            MbapFramer(self.counters),
-            self.counters,
-            self._where,
-            peer=self.endpoint.peer,
-            depth=self.endpoint.depth,
-            deadline_s=self._deadline_s,
-        )
-
     def _where(self, unit: int, query: Query) -> str:
         if query.table is None:
             return f"{self.endpoint.peer} unit {unit} identification"
@@ -114,13 +93,3 @@ class ModbusClient:
 
     def _closed_error(self) -> ModbusConnectionError:
         return connection_error(self.endpoint.peer, "closed")
-
-    def _connect_error(self, error: OSError) -> ModbusConnectionError:
-        peer = self.endpoint.peer
-        if isinstance(error, TimeoutError):
-            return connection_error(peer, "timeout", f"{self._deadline_s:g}")
-        if isinstance(error, ConnectionRefusedError):
-            return connection_error(peer, "refused")
-        if isinstance(error, socket.gaierror):
-            return connection_error(peer, "name")
-        return connection_error(peer, "unreachable", error.strerror or str(error))

@@ -1,22 +1,19 @@
 """One connection: who waits for which answer, until when, and what becomes of everything else that is heard.
 
 Theory. A transport (TCP, TLS, UDP, serial line) delivers bytes, a framer cuts them into frames, and here each frame
-finds its query. Every query in flight has a transaction id; on lines whose frames carry none, the framer tells whether
-a frame answers what was asked last, and only one query is in flight.
+finds its query, by the transaction id it carries. Lines whose frames carry none are the subject of `turns.py`.
 
-    waiting      asked, but `depth` queries are in flight already, or the line must stay quiet a little longer
+    waiting      asked, but `depth` queries are in flight already
     in flight    on the wire; ends with its answer, its deadline, or the connection
     dead         over by its deadline; its answer may still come and must not be taken for another's
 
-One timer serves all deadlines. Queries in flight stand in the order of their deadlines (each has the same one, or is
-alone), so it is set for the first only, and an answer in time does not touch it: while answers come, a connection costs
-one wake-up per deadline and not two operations on the loop's heap per query.
+One timer serves all deadlines. Queries in flight stand in the order of their deadlines (all have the same), so it is
+set for the first only, and an answer in time does not touch it: while answers come, a connection costs one wake-up per
+deadline and not two operations on the loop's heap per query.
 
 Rules.
 * A frame answers a query by transaction, unit and function code, all three.
 * A transaction id is not used again while its late answer may come. There are 65,536, and they are used in turn.
-* Without transaction ids a late answer looks like the next one. So after a missed deadline the same unit is not asked
-  again before its late answer has come or a further deadline has passed; other units are.
 * A lost connection fails everything that waits, at once.
 * A query that was given up by its caller stays in flight: the device is still working at it.
 """
@@ -26,6 +23,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from protocols.modbus.errors import (
     ModbusConnectionError,
@@ -33,15 +31,14 @@ from protocols.modbus.errors import (
     ModbusExceptionReply,
     ModbusProtocolError,
     ModbusTimeout,
-    collision,
     connection_error,
 )
-from protocols.modbus.framing import NOBODY, Adu, Framer, FramingError, WireCounters
-from protocols.modbus.pdu import EXCEPTION_BIT, Query, Refusal, ReplyError, payload
+from protocols.modbus.framing import Adu, Framer, FramingError, WireCounters
+from protocols.modbus.pdu import Query, Refusal, ReplyError, payload
 
 _IDS = 0x10000
 _REMEMBERED = 4096  # dead transactions; older ones are forgotten first
-_EARLY_S = 0.002  # a loop's timers are as fine as a millisecond
+EARLY_S = 0.002  # a loop's timers are as fine as a millisecond
 
 
 class Exchange:
@@ -57,19 +54,24 @@ class Exchange:
         self.other_unit: int | None = None  # a unit that answered in the stead of ours
 
 
-class Connection(asyncio.Protocol):
-    """Between a transport and those who ask. Made for one connection, not used again after its end.
+@dataclass(frozen=True, slots=True)
+class About:
+    """How a connection speaks of itself in errors."""
 
-    `where` names unit and query in errors.
-    """
+    peer: str
+    where: Callable[[int, Query], str]  # names unit and query
+    explain: Callable[[Exception | None], ModbusConnectionError]  # the end of a transport, from its exception
+
+
+class Connection(asyncio.Protocol):
+    """Between a transport and those who ask. Made for one connection, not used again after its end."""
 
     def __init__(
         self,
         framer: Framer,
         counters: WireCounters,
-        where: Callable[[int, Query], str],
+        about: About,
         *,
-        peer: str,
         depth: int,
         deadline_s: float,
     ) -> None:
@@ -77,8 +79,7 @@ class Connection(asyncio.Protocol):
         self.error: ModbusError | None = None  # why it was lost
         self._framer = framer
         self._counters = counters
-        self._where = where
-        self._peer = peer
+        self._about = about
         self._depth = depth
         self._deadline_s = deadline_s
         self._loop = asyncio.get_running_loop()
@@ -87,7 +88,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Exchange] = deque()
         self._dead: dict[int, int] = {}  # transaction -> unit
         self._next = 1
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # for the first deadline
 
     def ask(self, unit: int, query: Query) -> asyncio.Future[bytes]:
         """Send `query` as soon as depth and line allow. The result is the payload of the reply.
@@ -95,16 +96,12 @@ class Connection(asyncio.Protocol):
         The future ends in ModbusExceptionReply, ModbusTimeout, ModbusConnectionError or ModbusProtocolError otherwise.
         Raises ModbusConnectionError where the connection is lost already.
         """
-        transport = self._transport
-        if transport is None:
+        if self._transport is None:
             raise self._gone()
-        future: asyncio.Future[bytes] = self._loop.create_future()
-        exchange = Exchange(unit, query, future)
-        if len(self._in_flight) < self._depth and not self._waiting:
-            self._send(exchange, transport)
-        else:
-            self._waiting.append(exchange)
-        return future
+        exchange = Exchange(unit, query, self._loop.create_future())
+        self._waiting.append(exchange)
+        self._pump()
+        return exchange.future
 
     @property
     def in_flight(self) -> int:
@@ -114,7 +111,7 @@ class Connection(asyncio.Protocol):
     def _gone(self) -> ModbusConnectionError:
         if isinstance(self.error, ModbusConnectionError):
             return self.error.with_traceback(None)
-        return connection_error(self._peer, "closed")
+        return connection_error(self._about.peer, "closed")
 
     def end(self, error: ModbusError) -> None:
         """Hang up; everything that waits fails with `error`."""
@@ -127,7 +124,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         for exchange in (*self._in_flight.values(), *self._waiting):
-            _fail(exchange, error)
+            fail(exchange, error)
         self._in_flight.clear()
         self._waiting.clear()
         self.lost.set()
@@ -141,7 +138,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
         self._transport = None
-        self.end(loss(self._peer, exc))
+        self.end(self._about.explain(exc))
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a stream."""
@@ -151,7 +148,7 @@ class Connection(asyncio.Protocol):
                 self._heard(adu)
         except FramingError as error:
             self._counters.noise_bytes += len(data)
-            self.end(ModbusProtocolError(self._peer, error.zh, error.en))
+            self.end(ModbusProtocolError(self._about.peer, error.zh, error.en))
             return
         if self._waiting:
             self._pump()
@@ -195,62 +192,70 @@ class Connection(asyncio.Protocol):
         try:
             exchange.future.set_result(payload(exchange.query, adu.pdu))
         except Refusal as refusal:
-            exchange.future.set_exception(ModbusExceptionReply(refusal.code, self._where(adu.unit, exchange.query)))
+            exchange.future.set_exception(
+                ModbusExceptionReply(refusal.code, self._about.where(adu.unit, exchange.query))
+            )
         except ReplyError as error:
-            where = self._where(adu.unit, exchange.query)
+            where = self._about.where(adu.unit, exchange.query)
             exchange.future.set_exception(ModbusProtocolError(where, error.zh, error.en))
 
     def _drop(self, adu: Adu, exchange: Exchange | None) -> None:
         """Recognise and count a frame that answers nothing that is in flight."""
-        if adu.request:
-            self._overheard(adu)
-        elif exchange is not None:
+        if exchange is not None:
             self._counters.wrong_unit += 1
             exchange.other_unit = adu.unit
-        elif self._dead.get(adu.transaction) == adu.unit:
+        elif adu.transaction in self._dead:
             del self._dead[adu.transaction]
             self._counters.late += 1
-        elif adu.transaction != NOBODY and (self._next - 1 - adu.transaction) % _IDS < _REMEMBERED <= _IDS:
+        elif (self._next - 1 - adu.transaction) % _IDS < min(self._counters.sent, _REMEMBERED):
             self._counters.duplicates += 1
         else:
             self._counters.strangers += 1
-
-    def _overheard(self, adu: Adu) -> None:
-        """A request of another master: whose is the answer that comes next?"""
-        self._counters.foreign_requests += 1
-        function = adu.pdu[0] & ~EXCEPTION_BIT
-        for transaction, exchange in tuple(self._in_flight.items()):
-            if exchange.unit == adu.unit and exchange.query.function == function:
-                self._bury(transaction, exchange)
-                _fail(exchange, collision(self._where(exchange.unit, exchange.query)))
 
     # Deadlines.
 
     def _on_due(self) -> None:
         """The first deadline has come, or had come had its answer not been in time."""
         self._timer = None
-        now_s = self._loop.time() + _EARLY_S
+        now_s = self._loop.time() + EARLY_S
         for transaction, exchange in tuple(self._in_flight.items()):
             if exchange.due_s > now_s:
                 self._timer = self._loop.call_at(exchange.due_s, self._on_due)
                 break
+            del self._in_flight[transaction]
             self._bury(transaction, exchange)
-            where = self._where(exchange.unit, exchange.query)
-            _fail(exchange, ModbusTimeout(where, self._deadline_s, exchange.other_unit))
+            fail(exchange, self._overdue(exchange))
         self._pump()
 
     def _bury(self, transaction: int, exchange: Exchange) -> None:
-        del self._in_flight[transaction]
+        """A query is over without an answer: remember that one may come."""
         self._dead[transaction] = exchange.unit
         if len(self._dead) > _REMEMBERED:
             del self._dead[next(iter(self._dead))]
 
+    def _overdue(self, exchange: Exchange) -> ModbusError:
+        where = self._about.where(exchange.unit, exchange.query)
+        return ModbusTimeout(where, self._deadline_s, exchange.other_unit)
 
-def loss(peer: str, exc: Exception | None) -> ModbusConnectionError:
-    """Why a transport was lost, from the exception it was lost with."""
-    if isinstance(exc, TimeoutError):  # ETIMEDOUT: keep-alive or unacknowledged bytes
-        return connection_error(peer, "silent", exc.strerror or "timed out")
-    return connection_error(peer, "closed")
+
+class DatagramConnection(Connection, asyncio.DatagramProtocol):
+    """On UDP: a datagram is one frame. What is no frame is counted and harms nothing but itself."""
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        """One datagram; from the server only, the kernel sees to that."""
+        self._framer.feed(data)
+        try:
+            for adu in self._framer.frames():
+                self._heard(adu)
+        except FramingError:
+            self._counters.noise_bytes += len(data)
+        self._framer.silence()
+        self._pump()
+
+    def error_received(self, exc: Exception) -> None:
+        """The network sent a datagram back: nobody listens there, or no way leads there."""
+        reason = "refused" if isinstance(exc, ConnectionRefusedError) else "unreachable"
+        self.end(connection_error(self._about.peer, reason, str(exc)))
 
 
 def _hang_up(transport: asyncio.Transport) -> None:
@@ -261,6 +266,7 @@ def _hang_up(transport: asyncio.Transport) -> None:
         transport.close()
 
 
-def _fail(exchange: Exchange, error: ModbusError) -> None:
+def fail(exchange: Exchange, error: ModbusError) -> None:
+    """Tell whoever still waits."""
     if not exchange.future.done():
         exchange.future.set_exception(error)

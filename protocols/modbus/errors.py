@@ -145,6 +145,78 @@ CONNECTION_WORDS = {
     ),
     "name": Words("主机名无法解析；请改用 IP 地址", "unknown host name; use the IP address", Fault.CONFIG),
     "unreachable": Words("网络不可达（{0}）", "network unreachable ({0})", Fault.NETWORK),
+    "tls-expired": Words(
+        "TLS：对方证书已过期；更换设备证书，并核对本网关的时钟",
+        "TLS: the device's certificate has expired; renew it, and check this gateway's clock",
+        Fault.DEVICE,
+    ),
+    "tls-not-yet-valid": Words(
+        "TLS：对方证书尚未生效；核对本网关与签发机构的时钟",
+        "TLS: the device's certificate is not valid yet; check the clocks of this gateway and of its issuer",
+        Fault.CONFIG,
+    ),
+    "tls-name": Words(
+        "TLS：对方证书不是发给这个地址的（{0}）；把 host 或 tls 的 server_name 写成证书中的名称",
+        "TLS: the certificate is for another name ({0}); write a name of the certificate as host or tls server_name",
+        Fault.CONFIG,
+    ),
+    "tls-unknown-ca": Words(
+        "TLS：对方证书的签发机构不受信任（{0}）；把其 CA 证书写入 tls 的 ca",
+        "TLS: nobody trusted here vouches for the certificate ({0}); give its CA as tls ca",
+        Fault.CONFIG,
+    ),
+    "tls-client-certificate": Words(
+        "TLS：对方要求客户端证书；在 tls 下配置 certificate 和 key",
+        "TLS: the server demands a client certificate; set tls certificate and key",
+        Fault.CONFIG,
+    ),
+    "tls-refused": Words(
+        "TLS：对方不接受本网关的证书（{0}）；检查有效期，并让设备信任其签发机构",
+        "TLS: the server does not accept our certificate ({0}); check its dates, and make the device trust its issuer",
+        Fault.DEVICE,
+    ),
+    "tls-version": Words(
+        "TLS：对方只支持 TLS 1.2 以下的版本（{0}），Modbus/TCP Security 不允许；升级设备固件",
+        "TLS: the server offers nothing from TLS 1.2 on ({0}), as Modbus/TCP Security demands; update its firmware",
+        Fault.DEVICE,
+    ),
+    "tls-plain": Words(
+        "TLS：对方在此端口不使用 TLS（{0}）；Modbus/TCP Security 的端口通常是 802",
+        "TLS: there is no TLS on this port ({0}); Modbus/TCP Security is usually on 802",
+        Fault.CONFIG,
+    ),
+    "tls-files": Words("TLS：证书文件无法使用：{0}", "TLS: the certificate files cannot be used: {0}", Fault.CONFIG),
+    "tls": Words("TLS 握手失败（{0}）", "TLS: the handshake failed ({0})", Fault.DEVICE),
+    "port-missing": Words(
+        "没有这个串口；检查转换器是否插好、路径是否正确（可用 /dev/serial/by-id/…）",
+        "no such port; is the adapter plugged in, is the path right (better /dev/serial/by-id/…)?",
+        Fault.CONFIG,
+    ),
+    "port-denied": Words(
+        "无权使用串口；把运行账户加入 dialout 组",
+        "no permission to use the port; add the account of this service to the group dialout",
+        Fault.CONFIG,
+    ),
+    "port-busy": Words(
+        "串口被另一个程序占用；一条线路只能有一个主站",
+        "another program holds the port; a line has one master",
+        Fault.CONFIG,
+    ),
+    "port-settings": Words(
+        "串口不接受这些参数（{0}）；检查波特率、数据位、校验位与 rs485",
+        "the port does not take these settings ({0}); check baud rate, data bits, parity and rs485",
+        Fault.CONFIG,
+    ),
+    "port-lost": Words(
+        "串口消失或出错（{0}）；检查 USB 转换器和供电",
+        "the port is gone or failed ({0}); check the USB adapter and its supply",
+        Fault.NETWORK,
+    ),
+    "stuck": Words(
+        "串口发不出数据；拔插转换器，检查驱动与接线",
+        "the port does not send what it was given; re-plug the adapter, check driver and wiring",
+        Fault.NETWORK,
+    ),
     "silent": Words(
         "对方不再响应（{0}）；断电、断网，或防火墙切断了连接",
         "the other side no longer reacts ({0}); power, cable, or a firewall that cut the connection",

@@ -80,6 +80,15 @@ class WireCounters:
 class Framer(Protocol):
     """Wraps queries and cuts what is heard."""
 
+    damaged: bool  # what could have been the answer to the last query came with a wrong checksum, or not completely
+
+    @property
+    def numbered(self) -> bool:
+        """True where frames carry a transaction id. Where not, one query is asked at a time."""
+
+    def length(self, pdu_bytes: int) -> int:
+        """Characters of a frame around a PDU of so many bytes."""
+
     def wrap(self, transaction: int, unit: int, query: Query) -> bytes:
         """The bytes of a request. What is heard from now on is compared with it."""
 

@@ -22,15 +22,22 @@ _LENGTH_MAX = 1 + MAX_PDU
 class MbapFramer:
     """Cuts the bytes of one connection into frames."""
 
-    __slots__ = ("_buffer", "_counters")
+    __slots__ = ("_buffer", "_counters", "damaged")
+
+    numbered = True
 
     def __init__(self, counters: WireCounters) -> None:
+        self.damaged = False  # MBAP has no checksum of its own
         self._counters = counters
         self._buffer = b""
 
     def wrap(self, transaction: int, unit: int, query: Query) -> bytes:
         """The request behind its header."""
         return _HEADER.pack(transaction, 0, 1 + len(query.pdu), unit) + query.pdu
+
+    def length(self, pdu_bytes: int) -> int:
+        """Bytes of a frame around a PDU of so many bytes."""
+        return _HEADER.size + pdu_bytes
 
     def feed(self, data: bytes) -> None:
         """Bytes as they came from the socket."""

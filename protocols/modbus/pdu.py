@@ -156,6 +156,8 @@ def reply_size(pdu: bytes) -> int:
         return _identification_size(pdu)
     if pdu[0] == 24:  # FIFO queue: a count of two bytes (§6.18)
         return 3 + int.from_bytes(pdu[1:3], "big") if len(pdu) >= 3 else MORE
+    if pdu[0] in _READS and pdu[1:2] == b"\0":  # nobody may ask for nothing
+        return UNKNOWN
     return _size(pdu, _REPLY_FIXED, _REPLY_COUNTED)
 
 

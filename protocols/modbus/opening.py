@@ -1,0 +1,134 @@
+"""From an endpoint to a connection on an open transport, and from what went wrong on the way to an error that helps."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from functools import partial
+
+from protocols.modbus.ascii import AsciiFramer
+from protocols.modbus.connection import About, Connection, DatagramConnection
+from protocols.modbus.errors import ModbusConnectionError, connection_error
+from protocols.modbus.framing import Framer, WireCounters
+from protocols.modbus.mbap import MbapFramer
+from protocols.modbus.pdu import Query
+from protocols.modbus.rtu import RtuFramer
+from protocols.modbus.tags import Endpoint, Framing, SerialEndpoint, TcpEndpoint, UdpEndpoint
+from protocols.modbus.turns import Pace, TurnConnection
+
+_FRAMERS: dict[Framing, Callable[[WireCounters], Framer]] = {
+    Framing.MBAP: MbapFramer,
+    Framing.RTU: RtuFramer,
+    Framing.ASCII: AsciiFramer,
+}
+
+# A half-open connection (the device lost power, a firewall forgot us) is noticed in idle time by keep-alive probes and
+# under way by unacknowledged bytes, within about this time. Requests have their deadline besides.
+_IDLE_S, _PROBE_S, _PROBES = 10, 5, 3
+_UNACKNOWLEDGED_MS = 1000 * (_IDLE_S + _PROBE_S * _PROBES)
+
+
+async def open_connection(endpoint: Endpoint, counters: WireCounters, where: Callable[[int, Query], str]) -> Connection:
+    """A connection ready to ask. Raises ModbusConnectionError; nothing stays open then."""
+    connection = _make(endpoint, counters, where)
+    deadline_s = endpoint.deadline_ns / 1e9
+    try:
+        async with asyncio.timeout(deadline_s):
+            await _open(endpoint, connection)
+    except ModbusConnectionError as error:
+        connection.end(error)
+    except OSError as error:  # TimeoutError is one, too, and so are the errors of TLS
+        connection.end(explain(endpoint, error, connecting=True))
+    if connection.error is not None:
+        raise connection.error
+    return connection
+
+
+def _make(endpoint: Endpoint, counters: WireCounters, where: Callable[[int, Query], str]) -> Connection:
+    framer = _FRAMERS[endpoint.framing](counters)
+    deadline_s = endpoint.deadline_ns / 1e9
+    about = About(endpoint.peer, where, partial(explain, endpoint))
+    if not framer.numbered:
+        pace = Pace.of(endpoint) if isinstance(endpoint, SerialEndpoint) else Pace()
+        return TurnConnection(framer, counters, about, deadline_s=deadline_s, pace=pace)
+    kind = DatagramConnection if isinstance(endpoint, UdpEndpoint) else Connection
+    return kind(framer, counters, about, depth=max(1, endpoint.depth), deadline_s=deadline_s)
+
+
+async def _open(endpoint: Endpoint, connection: Connection) -> None:
+    loop = asyncio.get_running_loop()
+    if isinstance(endpoint, SerialEndpoint):
+        from protocols.modbus.serial_port import open_port
+
+        await open_port(endpoint, connection)
+    elif isinstance(connection, DatagramConnection):
+        await loop.create_datagram_endpoint(lambda: connection, remote_addr=(endpoint.host, endpoint.port))
+    elif isinstance(endpoint, TcpEndpoint):
+        await _open_stream(endpoint, connection)
+
+
+async def _open_stream(endpoint: TcpEndpoint, connection: Connection) -> None:
+    loop = asyncio.get_running_loop()
+    if endpoint.tls is None:
+        transport, _ = await loop.create_connection(lambda: connection, endpoint.host, endpoint.port)
+    else:
+        from protocols.modbus.tls import make_context
+
+        context = await asyncio.to_thread(make_context, endpoint)
+        transport, _ = await loop.create_connection(
+            lambda: connection,
+            endpoint.host,
+            endpoint.port,
+            ssl=context,
+            server_hostname=endpoint.tls.server_name or endpoint.host,
+            ssl_shutdown_timeout=endpoint.deadline_ns / 1e9,
+        )
+    _watch_over(transport.get_extra_info("socket"))
+
+
+def _watch_over(sock: socket.socket) -> None:
+    """Notice a peer that is gone, and send small requests at once."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", _IDLE_S),
+        ("TCP_KEEPINTVL", _PROBE_S),
+        ("TCP_KEEPCNT", _PROBES),
+        ("TCP_USER_TIMEOUT", _UNACKNOWLEDGED_MS),  # Linux only
+    ):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def explain(endpoint: Endpoint, error: Exception | None, *, connecting: bool = False) -> ModbusConnectionError:
+    """Why there is no connection, or no longer one, for people."""
+    peer = endpoint.peer
+    if isinstance(endpoint, TcpEndpoint) and endpoint.tls is not None:
+        import ssl
+
+        from protocols.modbus.tls import tls_error
+
+        if isinstance(error, ssl.SSLError):
+            return tls_error(endpoint, error)
+        if connecting and isinstance(error, ConnectionResetError | ConnectionAbortedError):
+            return connection_error(peer, "tls-plain", "reset")
+    if isinstance(endpoint, SerialEndpoint) and error is not None:
+        return connection_error(peer, "port-lost", str(error))
+    if connecting:
+        return _connect_error(endpoint, error)
+    if isinstance(error, TimeoutError):  # ETIMEDOUT: keep-alive, or bytes that nobody acknowledged
+        return connection_error(peer, "silent", error.strerror or "ETIMEDOUT")
+    return connection_error(peer, "closed")
+
+
+def _connect_error(endpoint: Endpoint, error: Exception | None) -> ModbusConnectionError:
+    if isinstance(error, TimeoutError):
+        return connection_error(endpoint.peer, "timeout", f"{endpoint.deadline_ns / 1e9:g}")
+    if isinstance(error, ConnectionRefusedError):
+        return connection_error(endpoint.peer, "refused")
+    if isinstance(error, socket.gaierror):
+        return connection_error(endpoint.peer, "name")
+    if isinstance(error, ConnectionResetError | ConnectionAbortedError):
+        return connection_error(endpoint.peer, "closed")
+    return connection_error(endpoint.peer, "unreachable", (isinstance(error, OSError) and error.strerror) or str(error))
