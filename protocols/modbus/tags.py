@@ -151,6 +151,16 @@ class Limits:
     forbidden: tuple[tuple[Table, int, int], ...] = ()  # inclusive ranges that must never be read
     pause_ns: int = 10_000_000  # between the end of a reply and the next request
     requests_per_s: float = 50.0
+    turnaround_ns: int = 10_000_000  # expected, from request to reply: what the planner weighs holes against
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a device turned out to accept, found while it was read. It only ever narrows the limits."""
+
+    max_registers: int | None = None
+    max_bits: int | None = None
+    bad: tuple[tuple[Table, int, int], ...] = ()  # inclusive ranges it refuses
 
 
 class Framing(StrEnum):
@@ -203,14 +213,18 @@ class TcpEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class UdpEndpoint:
-    """One datagram socket to one server; a datagram is a frame."""
+    """One datagram socket to one server; a datagram is one MBAP frame."""
 
     host: str
     port: int = 502
-    framing: Framing = Framing.MBAP
     depth: int = 1
     deadline_ns: int = 1_000_000_000
     connect_pause_ns: int = 0
+
+    @property
+    def framing(self) -> Framing:
+        """Datagrams are lost and doubled: without transaction ids nobody could tell."""
+        return Framing.MBAP
 
     @property
     def peer(self) -> str:
