@@ -25,7 +25,8 @@ from edge.plan import (
 from edge.recording.lines import folder_of
 from ext.buckets import Schedule
 from protocols.modbus.address import TABLE_NAMES
-from protocols.modbus.plan import Request, bus_time_ns, payload_bytes
+from protocols.modbus.bus import Bus, bus_of, payload_bytes
+from protocols.modbus.plan import Request, bus_time_ns
 from protocols.modbus.tags import ModbusTag
 
 DAY_NS = 86_400 * NS_PER_S
@@ -61,6 +62,7 @@ def _site(plan: SitePlan) -> list[str]:
 
 def _modbus(device: ModbusDevice) -> list[str]:
     endpoint, limits = device.endpoint, device.limits
+    bus = bus_of(endpoint, limits.turnaround_ns)
     address = f"{endpoint.host}:{endpoint.port}  " + say("站号", "unit") + f" {endpoint.unit}"
     return [
         say("设备", "device") + f" {device.id}  {device.brand}  Modbus TCP {address}",
@@ -74,14 +76,14 @@ def _modbus(device: ModbusDevice) -> list[str]:
             "  请求（功能码、地址、协议地址、长度、周期、预计总线时间）：",
             "  requests (function code, address, protocol address, length, interval, expected bus time):",
         ),
-        *columns(_request_row(device, request) for request in device.requests),
-        _load(device),
+        *columns(_request_row(device, request, bus) for request in device.requests),
+        _load(device, bus),
         say("  点：", "  tags:"),
         *columns(_tag_row(device, tag) for tag in device.tags),
     ]
 
 
-def _request_row(device: ModbusDevice, request: Request) -> list[str]:
+def _request_row(device: ModbusDevice, request: Request, bus: Bus) -> list[str]:
     last = request.address + request.quantity - 1
     name = device.addresses.render
     what = say("位", "bits") if request.table.is_bits else say("寄存器", "registers")
@@ -93,15 +95,15 @@ def _request_row(device: ModbusDevice, request: Request) -> list[str]:
         f"{request.quantity} {what}",
         f"{payload_bytes(request.table, request.quantity)} " + say("字节", "bytes"),
         lasting(request.interval_ns),
-        f"≈{lasting(bus_time_ns(request))}",
+        f"≈{lasting(bus_time_ns(request, bus))}",
         f"{request.count} " + say("点", "tags"),
     ]
 
 
-def _load(device: ModbusDevice) -> str:
+def _load(device: ModbusDevice, bus: Bus) -> str:
     """Requests per second and the share of time in which the connection is busy, pauses included."""
     rate = sum(NS_PER_S / request.interval_ns for request in device.requests)
-    busy = sum((bus_time_ns(r) + device.limits.pause_ns) / r.interval_ns for r in device.requests)
+    busy = sum((bus_time_ns(r, bus) + device.limits.pause_ns) / r.interval_ns for r in device.requests)
     line = say(
         f"  合计：每秒 {rate:.2f} 次请求，占用 {busy:.1%}", f"  sum: {rate:.2f} requests/s, occupancy {busy:.1%}"
     )

@@ -21,6 +21,7 @@ from edge.config.validate import Placed
 from edge.errors import Text
 from edge.plan import ModbusDevice, OpcuaDevice
 from protocols.modbus.address import TABLE_NAMES, AddressError, AddressMap, Area, Resolved
+from protocols.modbus.bus import bus_of
 from protocols.modbus.plan import PlanError, plan_requests, width
 from protocols.modbus.tags import DataType, Limits, ModbusEndpoint, ModbusTag, Table, WordOrder
 from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
@@ -83,7 +84,8 @@ class ModbusDraft:
     def finish(self, index: int, problems: Problems) -> ModbusDevice | None:
         """Plan the requests; None where a tag cannot be read within the limits."""
         try:
-            planned = plan_requests(tuple(self.tags.values()), self.limits, self.endpoint.unit)
+            bus = bus_of(self.endpoint, self.limits.turnaround_ns)
+            planned = plan_requests(tuple(self.tags.values()), self.limits, self.endpoint.unit, bus)
         except PlanError as error:
             tag = self.sources[error.tag.name]
             tag.add(problems, "address" if tag.spec.address else "base", Text(error.zh, error.en))
@@ -303,6 +305,7 @@ def _limits(placed: Placed[DeviceModel], template: PlcTemplate, addresses: Addre
         forbidden=tuple(forbidden),
         pause_ns=_ns(pause_ms / 1000),
         requests_per_s=own.requests_per_s or default.requests_per_s,
+        turnaround_ns=_ns((own.turnaround_ms or default.turnaround_ms) / 1000),
     )
 
 

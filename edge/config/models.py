@@ -58,6 +58,9 @@ class LimitsModel(Strict):
     max_gap: int | None = Field(None, ge=0, le=124, description="registers read for nothing to save a request")
     pause_ms: float | None = Field(None, ge=0, le=10_000, description="pause between a reply and the next request")
     requests_per_s: float | None = Field(None, gt=0, le=1000)
+    turnaround_ms: float | None = Field(
+        None, gt=0, le=10_000, description="expected from request to reply; the planner weighs holes against it"
+    )
     forbidden: tuple[Word, ...] | None = Field(None, description="addresses never to be read, e.g. [D500, D600-D699]")
 
 
@@ -352,6 +355,7 @@ class LimitsTemplate(Strict):
     max_gap: int = Field(8, ge=0, le=124)
     pause_ms: float = Field(10.0, ge=0, le=10_000)
     requests_per_s: float = Field(50.0, gt=0, le=1000)
+    turnaround_ms: float = Field(10.0, gt=0, le=10_000)
 
 
 class PlcTemplate(Strict):

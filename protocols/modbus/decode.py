@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from math import gcd, lcm
 
 from ext.decode import Code, DecodeTable, decode
-from protocols.modbus.plan import Request, payload_bytes
+from protocols.modbus.bus import payload_bytes
+from protocols.modbus.plan import Request
 from protocols.modbus.tags import DataType, Encoding, ModbusTag, RangeMap, WordOrder
 from protocols.reading import Quality, TagImage
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from twins.decode import decode_block
 
 from ext.decode import Code, DecodeTable
+from protocols.modbus.bus import payload_bytes
 from protocols.modbus.decode import compile_request
-from protocols.modbus.plan import Request, payload_bytes, width
+from protocols.modbus.plan import Request, width
 from protocols.modbus.tags import DataType, Encoding, ModbusTag, RangeMap, Table, WordOrder
 from protocols.reading import Quality, TagImage
 
