@@ -18,11 +18,13 @@ from protocols.modbus.address import TABLE_NAMES
 from protocols.modbus.connection import Connection
 from protocols.modbus.errors import (
     ModbusConnectionError,
+    ModbusProtocolError,
     connection_error,
 )
 from protocols.modbus.framing import WireCounters
+from protocols.modbus.identification import BASIC, REGULAR, Identity, goes_on, identity, parse_part
 from protocols.modbus.opening import open_connection
-from protocols.modbus.pdu import Query, read
+from protocols.modbus.pdu import Query, ReplyError, identify, read
 from protocols.modbus.plan import Request
 from protocols.modbus.tags import Endpoint
 
@@ -65,6 +67,27 @@ class ModbusClient:
         Raises ModbusExceptionReply, ModbusTimeout, ModbusConnectionError, ModbusProtocolError.
         """
         return await self.send(request)
+
+    async def identify(self, unit: int) -> Identity:
+        """Who the device says it is (43/14). A device that does not tell answers exception 1: ModbusExceptionReply."""
+        objects: dict[int, bytes] = {}
+        if await self._stream(unit, BASIC, objects) >= REGULAR:
+            await self._stream(unit, REGULAR, objects)
+        return identity(objects)
+
+    async def _stream(self, unit: int, access: int, objects: dict[int, bytes]) -> int:
+        """All objects of one access code into `objects`. Returns the conformity level."""
+        number: int | None = 0
+        while number is not None:
+            query = identify(access, number)
+            reply = await self._ask(unit, query)
+            try:
+                part = parse_part(reply)
+                number = goes_on(part, number)
+            except ReplyError as error:
+                raise ModbusProtocolError(self._where(unit, query), error.zh, error.en) from error
+            objects.update(part.objects)
+        return part.conformity
 
     async def watch(self) -> NoReturn:
         """Wait until the connection is lost (not at all where there is none), then raise what it was lost with."""

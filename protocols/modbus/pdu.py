@@ -100,6 +100,13 @@ def read(table: Table, address: int, quantity: int) -> Query:
     return Query(_READ.pack(table, address, quantity))
 
 
+def identify(access: int, object_id: int = 0) -> Query:
+    """A request for device identification: access code 1 to 4, from `object_id` on (§6.21)."""
+    if not 0 <= object_id <= 0xFF:
+        raise ValueError(f"object {object_id}: one byte")
+    return Query(_IDENTIFY.pack(ENCAPSULATED, IDENTIFICATION, access, object_id))
+
+
 def payload(query: Query, pdu: bytes) -> bytes:
     """The data bytes of a reply.
 
