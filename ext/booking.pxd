@@ -79,23 +79,30 @@ cdef inline void flush_cell(Ledger* m) noexcept nogil:
         if row != NULL:
             memcpy(row, &m.s.cell[0], N_CELL * sizeof(int64_t))
         m.s.has_cell = 0
+    m.open.until_ns = m.open.from_ns
 
 
 cdef inline void enter_cell(Ledger* m, int64_t t_ns, int64_t product) noexcept nogil:
     """Make the open cell the one of `product` that holds t_ns. The one before leaves."""
+    if not (m.open.from_ns <= t_ns < m.open.until_ns and m.s.cell[K_PRODUCT] == product):
+        change_cell(m, t_ns, product)
+
+
+cdef inline void change_cell(Ledger* m, int64_t t_ns, int64_t product) noexcept nogil:
     cdef int64_t* cell = &m.s.cell[0]
-    cdef int64_t shift
-    seek(&m.calendar, t_ns)
-    shift = m.calendar.shift[m.calendar.at]
-    if m.s.has_cell:
-        if 0 <= t_ns - cell[K_MINUTE] < MINUTE and cell[K_SHIFT] == shift and cell[K_PRODUCT] == product:
-            return
+    cdef Calendar* c = &m.calendar
+    cdef int64_t minute = t_ns - t_ns % MINUTE
+    seek(c, t_ns)
+    if not m.s.has_cell or cell[K_MINUTE] != minute or cell[K_SHIFT] != c.shift[c.at] or cell[K_PRODUCT] != product:
         flush_cell(m)
-    memset(cell, 0, N_CELL * sizeof(int64_t))
-    cell[K_MINUTE] = t_ns - t_ns % MINUTE
-    cell[K_SHIFT] = shift
-    cell[K_PRODUCT] = product
-    m.s.has_cell = 1
+        memset(cell, 0, N_CELL * sizeof(int64_t))
+        cell[K_MINUTE] = minute
+        cell[K_SHIFT] = c.shift[c.at]
+        cell[K_PRODUCT] = product
+        m.s.has_cell = 1
+    m.open.from_ns = c.start[c.at] if c.start[c.at] > minute else minute
+    m.open.until_ns = min64(minute + MINUTE, c.end[c.at])
+    m.open.kind = c.kind[c.at]
 
 
 cdef inline int64_t made_by(Ledger* m, int64_t t_ns) noexcept nogil:
@@ -126,7 +133,7 @@ cdef inline void put_time(Ledger* m, int64_t ns, int64_t bucket, int64_t effecti
     calendar.
     """
     cdef int64_t* cell = &m.s.cell[0]
-    cdef int64_t kind = m.calendar.kind[m.calendar.at]
+    cdef int64_t kind = m.open.kind
     cell[K_BUCKET + effective] += ns
     if kind == S_SCHEDULED or (kind == S_BREAK and effective != B_PLANNED_STOP):
         cell[K_PPT] += ns
@@ -149,7 +156,7 @@ cdef inline void book(Ledger* m, int64_t until_ns, int64_t bucket, bint proven) 
     cdef int64_t edge, effective
     while m.s.booked_ns < until_ns:
         enter_cell(m, m.s.booked_ns, m.s.product)
-        edge = min64(min64(m.s.cell[K_MINUTE] + MINUTE, m.calendar.end[m.calendar.at]), until_ns)
-        effective = scheduled_bucket(m.calendar.kind[m.calendar.at], bucket, proven)
+        edge = min64(m.open.until_ns, until_ns)
+        effective = scheduled_bucket(m.open.kind, bucket, proven)
         live_through(m, effective, m.s.booked_ns)
         put_time(m, edge - m.s.booked_ns, bucket, effective)

@@ -74,7 +74,7 @@ cdef struct CounterState:
     int32_t started         # 0 until the first good sample
     int32_t held            # samples on hold
     int32_t memory_left     # samples for which `before_*` is kept
-    int32_t padding
+    int32_t steady          # none of the above is in use: the next sample may be a plain increment
 
 cdef struct Step:
     int64_t credit          # counts credited by this sample
@@ -283,9 +283,21 @@ cdef inline bint restate(CounterState* c, const CounterRule* r, int64_t t_ns, in
     return True
 
 
-cdef inline void counter_step(CounterState* c, const CounterRule* r, int64_t t_ns, int64_t value, bint epoch,
+cdef inline bint counts_on(const CounterState* c, const CounterRule* r, int64_t t_ns, int64_t value) noexcept nogil:
+    """The ordinary sample: later than the last one, not less, no more than can have been made, and nothing is in doubt.
+    `counter_step` would credit the difference and say nothing; nine samples in ten need not ask it.
+    """
+    return (
+        c.steady
+        and c.value <= value < r.modulus
+        and c.at_ns < t_ns
+        and within(r, value - c.value, t_ns - c.at_ns)
+        and not may_have_wrapped(r, t_ns - c.at_ns)
+    )
+
+
+cdef inline void judge(CounterState* c, const CounterRule* r, int64_t t_ns, int64_t value, bint epoch,
                               Step* out) noexcept nogil:
-    """One good sample. `t_ns` must not run backwards; `epoch`: the PLC restarted since the last sample."""
     cdef int64_t delta
     out.credit = 0
     out.old = c.value
@@ -325,3 +337,10 @@ cdef inline void counter_step(CounterState* c, const CounterRule* r, int64_t t_n
     if c.memory_left > 0 and out.correction != C_RESET and out.correction != C_REBASE:
         c.memory_left -= 1
         c.credited_since += out.credit
+
+
+cdef inline void counter_step(CounterState* c, const CounterRule* r, int64_t t_ns, int64_t value, bint epoch,
+                              Step* out) noexcept nogil:
+    """One good sample. `t_ns` must not run backwards; `epoch`: the PLC restarted since the last sample."""
+    judge(c, r, t_ns, value, epoch, out)
+    c.steady = c.started and c.held == 0 and c.memory_left == 0 and c.owed == 0

@@ -2,7 +2,7 @@
 #
 # Inline functions of the ledger kernel (theory in ledger.pyx), compiled into it. All decisions about states live here.
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from ext.booking cimport book, enter_cell, made_by, min64
 from ext.ledger cimport *
@@ -211,7 +211,7 @@ cdef inline void step(Ledger* m, const int64_t* sample) noexcept nogil:
         t_ns = m.s.t_ns        # the wall clock went back: that time is booked already; pieces still count
     of = maker(m, t_ns)
     decode_counters(m, sample, of, &credits)
-    if wall - elapsed > STEP_LIMIT or elapsed - wall > STEP_LIMIT:
+    if not -STEP_LIMIT <= wall - elapsed <= STEP_LIMIT:
         credits.flags |= F_CLOCK_STEP
     if t_ns - m.s.t_ns > m.rule.hold_ns:
         pass_silence(m, t_ns, of, readable, &credits)
@@ -237,13 +237,14 @@ cdef inline void step(Ledger* m, const int64_t* sample) noexcept nogil:
         m.s.read_ns = t_ns
 
 
-cdef inline bint is_possible(Rule* rule, const int64_t* sample) noexcept nogil:
+cdef inline bint is_possible(const Rule* rule, const int64_t* sample) noexcept nogil:
+    """Every comparison made and the answers joined: a branch for each would cost more."""
     return (
-        B_NONE <= sample[I_BUCKET] < B_NOT_SCHEDULED
-        and 0 <= sample[I_PRODUCT] < rule.n_products
-        and 0 <= sample[I_MASK] < 2 * EPOCH
-        and sample[I_T] > 0
-        and sample[I_ELAPSED] <= ELAPSED_LIMIT
+        (<uint64_t> (sample[I_BUCKET] - B_NONE) < <uint64_t> (B_NOT_SCHEDULED - B_NONE))
+        & (<uint64_t> sample[I_PRODUCT] < <uint64_t> rule.n_products)
+        & (<uint64_t> sample[I_MASK] < <uint64_t> (2 * EPOCH))
+        & (sample[I_T] > 0)
+        & (sample[I_ELAPSED] <= ELAPSED_LIMIT)
     )
 
 

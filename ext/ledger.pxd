@@ -168,6 +168,11 @@ cdef struct Rows:               # growing output of int64 rows
     Py_ssize_t width
     int failed
 
+cdef struct Open:               # what holds for all of the open cell: asked for with every sample, found out with every cell
+    int64_t from_ns
+    int64_t until_ns            # end of its minute or of its calendar slice; from_ns = nothing is known
+    int64_t kind
+
 cdef struct Calendar:           # contiguous slices of the plan's calendar
     const int64_t* start
     const int64_t* end
@@ -198,6 +203,7 @@ cdef struct Share:
 cdef struct Ledger:
     Rule rule
     State s
+    Open open                   # of the open cell; never in a checkpoint
     Times* times                # NULL: the machine has no accumulators
     Calendar calendar
     Rows cells

@@ -199,6 +199,7 @@ cdef class MachineLedger:
         self.m.calendar.start, self.m.calendar.end = &start[0], &end[0]
         self.m.calendar.kind, self.m.calendar.shift = &kind[0], &shift[0]
         self.m.calendar.count, self.m.calendar.at = n, 0
+        self.m.open.until_ns = self.m.open.from_ns
 
     cdef _refuse(self, const int64_t* sample):
         """Say what is impossible about a sample that is."""
@@ -270,6 +271,7 @@ cdef class MachineLedger:
         """
         cdef Py_ssize_t i, k = 0, n = samples.shape[0], n_notes = 0
         cdef int64_t last_ns
+        cdef const int64_t* row
         if samples.shape[1] != N_SAMPLE:
             raise ValueError(f"rows of {N_SAMPLE} numbers, got {samples.shape[1]}")
         if notes is not None:
@@ -277,20 +279,20 @@ cdef class MachineLedger:
             n_notes = notes.shape[0]
         if n == 0:
             return
-        last_ns = self.m.s.t_ns if self.m.s.started else samples[0, I_T]
+        row = &samples[0, 0]
+        last_ns = self.m.s.t_ns if self.m.s.started else row[I_T]
         for i in range(n):
-            if not is_possible(&self.m.rule, &samples[i, 0]):
-                self._refuse(&samples[i, 0])
-            last_ns = max(last_ns, samples[i, I_T])
-        self._cover(self.m.s.booked_ns if self.m.s.started else samples[0, I_T], last_ns)
+            if not is_possible(&self.m.rule, row + i * N_SAMPLE):
+                self._refuse(row + i * N_SAMPLE)
+            last_ns = max(last_ns, row[i * N_SAMPLE + I_T])
+        self._cover(self.m.s.booked_ns if self.m.s.started else row[I_T], last_ns)
         with nogil:
             for i in range(n):
-                while k < n_notes and notes[k, 0] <= samples[i, I_T]:
+                while k < n_notes and notes[k, 0] <= row[I_T]:
                     note(&self.m, &notes[k, 0])
                     k += 1
-                step(&self.m, &samples[i, 0])
-                if broken(&self.m):
-                    break
+                step(&self.m, row)      # where memory runs out, it goes on without writing rows, and says so at the end
+                row += N_SAMPLE
             while k < n_notes:
                 note(&self.m, &notes[k, 0])
                 k += 1

@@ -7,8 +7,11 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from ext.booking cimport book, enter_cell, made_by, min64, put_correction, seek
-from ext.counters cimport C_GLITCH, C_REBASE, C_RESET, F_ROLLOVER, CounterRule, CounterState, Step, counter_step
+from ext.counters cimport C_GLITCH, C_REBASE, C_RESET, F_ROLLOVER, CounterRule, CounterState, Step, counter_step, counts_on
 from ext.ledger cimport *
+
+cdef extern from *:
+    bint likely(bint condition) noexcept nogil
 
 
 # ---- from registers to pieces ----------------------------------------------------------------------------------------
@@ -40,17 +43,13 @@ cdef inline void derive(Ledger* m, int64_t* d) noexcept nogil:
         d[T] = d[G]
 
 
-cdef inline void decode_counter(Ledger* m, const int64_t* sample, int c, int64_t of, Credits* out) noexcept nogil:
-    cdef CounterState* counter = &m.s.counters[c]
-    cdef const CounterRule* rule = &m.rule.products[of].counters[c]
-    cdef int64_t unread_ns = m.s.virtual_ns - counter.at_ns
+cdef inline void decode_doubtful(Ledger* m, const int64_t* sample, int c, const CounterRule* rule,
+                                 Credits* out) noexcept nogil:
+    """What is no plain increment: corrections go out as rows."""
     cdef Step step
-    counter_step(counter, rule, m.s.virtual_ns, sample[I_COUNTER + c], (m.s.restarted & (1 << c)) != 0, &step)
+    cdef bint restarted = (m.s.restarted & (1 << c)) != 0
+    counter_step(&m.s.counters[c], rule, m.s.virtual_ns, sample[I_COUNTER + c], restarted, &step)
     out.pieces[c] = step.credit * rule.multiplier
-    if m.rule.output == (1 << c):
-        out.evidence = out.pieces[c]
-        if out.evidence > 0 and unread_ns > m.rule.hold_ns:
-            out.doubts = F_RECOVERED
     if step.correction:
         put_correction(m, sample[I_T], c, rule.multiplier, &step)
         out.resets += step.correction == C_RESET or step.correction == C_REBASE
@@ -60,20 +59,42 @@ cdef inline void decode_counter(Ledger* m, const int64_t* sample, int c, int64_t
     out.flags |= step.flags
 
 
+cdef inline int64_t decode_counter(Ledger* m, const int64_t* sample, int c, const CounterRule* rule,
+                                   Credits* out) noexcept nogil:
+    """Pieces that counter `c` was credited by this sample."""
+    cdef CounterState* counter = &m.s.counters[c]
+    cdef int64_t counts = sample[I_COUNTER + c] - counter.value
+    if likely(m.s.restarted == 0 and counts_on(counter, rule, m.s.virtual_ns, sample[I_COUNTER + c])):
+        counter.value += counts
+        counter.at_ns = m.s.virtual_ns
+        counter.fresh = counts
+        out.pieces[c] = counts * rule.multiplier
+    else:
+        decode_doubtful(m, sample, c, rule, out)
+    return out.pieces[c]
+
+
 cdef inline void decode_counters(Ledger* m, const int64_t* sample, int64_t of, Credits* out) noexcept nogil:
-    """Credits of this sample in pieces of product `of`; corrections go out as rows."""
+    """Credits of this sample in pieces of product `of`."""
     cdef int64_t read = m.rule.counters & sample[I_MASK]
+    cdef const CounterRule* rules = &m.rule.products[of].counters[0]
+    cdef int proof = G if m.rule.output == HAS_G else T
+    cdef int64_t unread_ns = m.s.virtual_ns - m.s.counters[proof].at_ns
     memset(out, 0, sizeof(Credits))
     if sample[I_MASK] & EPOCH:
         m.s.restarted = m.rule.counters
     if read & HAS_T:
-        decode_counter(m, sample, T, of, out)
+        decode_counter(m, sample, T, &rules[T], out)
     if read & HAS_G:
-        decode_counter(m, sample, G, of, out)
+        decode_counter(m, sample, G, &rules[G], out)
     if read & HAS_R:
-        decode_counter(m, sample, R, of, out)
-    if read:
+        decode_counter(m, sample, R, &rules[R], out)
+    out.evidence = out.pieces[proof]
+    if unread_ns > m.rule.hold_ns and out.evidence > 0:
+        out.doubts = F_RECOVERED
+    if m.s.restarted:
         m.s.restarted &= ~read
+    if m.rule.counters != (HAS_T | HAS_G | HAS_R) and read:
         derive(m, &out.pieces[0])
 
 
@@ -172,7 +193,7 @@ cdef inline void put_pieces(Ledger* m, int64_t at_ns, int64_t product, const int
     cdef int64_t* cell = &m.s.cell[0]
     cdef int64_t ideal = m.rule.products[product].ideal_ns
     enter_cell(m, at_ns, product)
-    if m.calendar.kind[m.calendar.at] == S_NOT_SCHEDULED:
+    if m.open.kind == S_NOT_SCHEDULED:
         cell[K_UTC] += pieces[T]
         cell[K_UGC] += pieces[G]
         cell[K_USC] += pieces[R]

@@ -141,7 +141,7 @@ cdef inline void place_run(Share* shares, Py_ssize_t n, int64_t run_ns) noexcept
 
 cdef inline void lay(Ledger* m, int64_t ns, int64_t bucket, bint proven, bint alone, int64_t flags) noexcept nogil:
     """`ns` of one bucket from `booked_ns` on, inside the open cell. alone: the whole silence was this bucket."""
-    cdef int64_t effective = scheduled_bucket(m.calendar.kind[m.calendar.at], bucket, proven)
+    cdef int64_t effective = scheduled_bucket(m.open.kind, bucket, proven)
     if alone:
         live_through(m, effective, m.s.booked_ns)
     put_time(m, ns, bucket, effective)

@@ -2,17 +2,19 @@
  *
  * The reference of the benchmark `ledger_batch`. Same work on the same samples: three counters bounded by the rate that
  * is physically possible (wrap, hold and confirm, glitch, reset), the gaps between counts by three thresholds, time and
- * pieces into minute cells under a calendar, stop events. It has one product, no silence and no restart; the kernel
- * has. Both must give the same cells and stops, or nothing is measured.
+ * pieces into minute cells under a calendar, silence, steps of the clock, stop events; impossible samples are refused
+ * before anything is booked. It has one product, and no repair, restart or recovered pieces; the kernel has. Both must
+ * give the same cells and stops, or nothing is measured.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MINUTE 60000000000LL
-enum { RUN = 0, PLANNED_STOP = 8, MAINTENANCE = 9, MANUAL = 10, UNASSIGNED = 11, NOT_SCHEDULED = 13, BUCKETS = 14 };
+#define STEP_LIMIT 500000000LL
+enum { RUN = 0, PLANNED_STOP = 8, MAINTENANCE = 9, MANUAL = 10, UNASSIGNED = 11, UNKNOWN = 12, NOT_SCHEDULED = 13, BUCKETS = 14 };
 enum { SCHEDULED = 0, BREAK = 1 };
-enum { FLAG_RESET = 0x4, FLAG_ROLLOVER = 0x8, FLAG_AMBIGUOUS = 0x10, FLAG_CONFLICT = 0x100, FLAG_GLITCH = 0x800 };
+enum { FLAG_RESET = 0x4, FLAG_ROLLOVER = 0x8, FLAG_AMBIGUOUS = 0x10, FLAG_STEP = 0x80, FLAG_CONFLICT = 0x100, FLAG_GLITCH = 0x800 };
 
 typedef struct {
     int64_t minute_ns, shift_id, product, bucket[BUCKETS];
@@ -24,7 +26,7 @@ typedef struct {
 typedef struct { int64_t start_ns, end_ns, bucket, fault_code; } stop_t;
 typedef struct { int64_t t_ns, elapsed_ns, bucket, fault, product, mask, count[3]; } sample_t;
 typedef struct { int64_t start_ns, end_ns, kind, shift; } slice_t;
-typedef struct { int64_t modulus; double rate_per_s; int64_t ideal_ns, t1_ns, t2_ns, t3_ns; } rule_t;
+typedef struct { int64_t modulus; double rate_per_s; int64_t ideal_ns, t1_ns, t2_ns, t3_ns, hold_ns; } rule_t;
 typedef struct { int64_t value, at_ns, held_value, held_at_ns, held_cap; int held; } counter_t;
 
 typedef struct {
@@ -51,6 +53,7 @@ static int64_t ahead(int64_t from, int64_t to, int64_t modulus) { return to >= f
 static int64_t counted(ledger_t *m, counter_t *c, int64_t value) {
     const rule_t *rule = &m->rule;
     int64_t t = m->clock_ns, credit = ahead(c->value, value, rule->modulus);
+    if (value < 0 || value >= rule->modulus || t <= c->at_ns) return 0;
     if (!c->held) {
         if (credit > cap(rule, t - c->at_ns)) {
             c->held = 1, c->held_value = value, c->held_at_ns = t, c->held_cap = cap(rule, t - c->at_ns);
@@ -173,11 +176,20 @@ static void anchor(ledger_t *m, int64_t t_ns, int by_count) {
 }
 
 static void step(ledger_t *m, const sample_t *s) {
-    int64_t t_ns = s->t_ns;
-    m->clock_ns += s->elapsed_ns;
-    int64_t total = counted(m, &m->counter[0], s->count[0]), good = counted(m, &m->counter[1], s->count[1]);
-    int64_t reject = counted(m, &m->counter[2], s->count[2]);
-    if (total | good | reject) {
+    int64_t t_ns = s->t_ns, wall_ns = t_ns - m->t_ns, total = 0, good = 0, reject = 0;
+    int64_t elapsed_ns = s->elapsed_ns >= 0 ? s->elapsed_ns : wall_ns > 0 ? wall_ns : 0;
+    m->clock_ns += elapsed_ns;
+    if (wall_ns < 0) t_ns = m->t_ns;
+    if (s->mask & 1) total = counted(m, &m->counter[0], s->count[0]);
+    if (s->mask & 2) good = counted(m, &m->counter[1], s->count[1]);
+    if (s->mask & 4) reject = counted(m, &m->counter[2], s->count[2]);
+    if (wall_ns - elapsed_ns > STEP_LIMIT || elapsed_ns - wall_ns > STEP_LIMIT) m->cell->flags |= FLAG_STEP;
+    if (t_ns - m->t_ns > m->rule.hold_ns) {
+        settle(m, m->t_ns + m->rule.hold_ns);
+        book(m, t_ns, UNKNOWN, 0);
+        put_pieces(m, total, good, reject);
+        anchor(m, t_ns, 0);
+    } else if (total | good | reject) {
         if (total <= 0) settle(m, t_ns);
         else if (m->bucket == RUN) count_while_running(m, t_ns, total);
         else count_while_stopped(m, t_ns, total, s->bucket);
@@ -195,7 +207,11 @@ static void step(ledger_t *m, const sample_t *s) {
     m->bucket = s->bucket, m->t_ns = t_ns;
 }
 
-/* Fills `cells` (the last one is open) and `stops`; returns the number of cells. */
+static int possible(const sample_t *s) {
+    return s->bucket >= RUN && s->bucket < NOT_SCHEDULED && s->product == 0 && s->mask >= 0 && s->mask < 16 && s->t_ns > 0;
+}
+
+/* Fills `cells` (the last one is open) and `stops`; returns the number of cells, 0 where a sample is impossible. */
 int64_t ledger_by_hand(const sample_t *samples, int64_t n, const slice_t *calendar, const rule_t *rule, cell_t *cells,
                        stop_t *stops, int64_t *n_stops) {
     ledger_t m = {.rule = *rule, .slice = calendar, .open_bucket = -1, .cell = cells - 1, .cells = cells, .stops = stops};
@@ -203,6 +219,8 @@ int64_t ledger_by_hand(const sample_t *samples, int64_t n, const slice_t *calend
     m.bucket = samples[0].bucket, m.fault = samples[0].fault;
     for (int c = 0; c < 3; c++) m.counter[c].value = samples[0].count[c];
     enter_cell(&m, m.t_ns);
+    for (int64_t i = 0; i < n; i++)
+        if (!possible(&samples[i])) return 0;
     for (int64_t i = 1; i < n; i++) step(&m, &samples[i]);
     *n_stops = m.n_stops;
     return m.cell - cells + 1;

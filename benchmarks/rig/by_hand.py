@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from benchmarks.rig.shift import CALENDAR, MODULUS, PRODUCTS, RATE_PER_S
+from benchmarks.rig.shift import CALENDAR, HOLD_NS, MODULUS, PRODUCTS, RATE_PER_S
 from ext.buckets import N_BUCKETS
 from ext.ledger import SAMPLE_FIELDS
 
@@ -40,6 +40,7 @@ class _Rule(ctypes.Structure):
         ("t1_ns", _I64),
         ("t2_ns", _I64),
         ("t3_ns", _I64),
+        ("hold_ns", _I64),
     )
 
 
@@ -56,7 +57,7 @@ class ByHand:
         self._stops = ((_I64 * 4) * self._n)()
         self._n_cells, self._n_stops = 0, _I64()
         self._calendar = (_I64 * 4)(*(column[0] for column in CALENDAR))
-        self._rule = _Rule(MODULUS, RATE_PER_S, *PRODUCTS[0])
+        self._rule = _Rule(MODULUS, RATE_PER_S, *PRODUCTS[0], HOLD_NS)
         self._loop = _compiled()
 
     def run(self) -> None:
