@@ -36,7 +36,8 @@ from edge.notify import Notifier
 from edge.outbox.facts import OpenReport, StoreSettings
 from edge.outbox.store import Outbox
 from edge.plan import SitePlan
-from edge.poll.factory import make_poller
+from edge.poll.factory import make_sources
+from edge.poll.learned import Notebook
 from edge.recorder import CHECKPOINT, JOURNAL, META_ALIVE, Recorder
 from edge.recording.recording import record
 from edge.sinks.factory import make_sink
@@ -71,10 +72,10 @@ class Runtime:
         ]
         values = ProcessValues(plan.machines, images)
         self._hub = Hub(plan.devices, self._lives, values, clock)
-        self._pollers = [
-            make_poller(device, image, self._hub, clock, pki=Path(plan.agent.store_path).parent / "pki")
-            for device, image in zip(plan.devices, images, strict=True)
-        ]
+        self._notebook = Notebook()
+        pki = Path(plan.agent.store_path).parent / "pki"
+        self._sources = make_sources(plan.devices, images, self._hub, clock, pki=pki, notebook=self._notebook)
+        pollers = self._sources.pollers
         self._outbox = Outbox(_store_settings(plan), clock, Encoder(plan.site).eviction)
         self._sinks = [make_sink(sink) for sink in plan.sinks]
         self._deliveries = [
@@ -83,10 +84,10 @@ class Runtime:
         ]
         self._recording = record(plan, self._lives, clock)
         self._recorder = Recorder(
-            plan, self._lives, self._hub, values, self._pollers, self._outbox, clock, self._recording
+            plan, self._lives, self._hub, values, pollers, self._outbox, clock, self._recording, self._notebook
         )
         self._viewer = Viewer(
-            plan, self._lives, self._hub, self._pollers, self._deliveries, clock, started_ns, self._recording
+            plan, self._lives, self._hub, self._sources, self._deliveries, clock, started_ns, self._recording
         )
         self._metrics: Metrics | None = None
         agent = plan.agent
@@ -105,8 +106,8 @@ class Runtime:
             await self._outbox.close()
             raise
         self._recorder.event(event, report.detail)
-        for device, poller in zip(self.plan.devices, self._pollers, strict=True):
-            self._reading.append(_task(f"poll {device.id}", poller.run))
+        for connection in self._sources.connections:
+            self._reading.append(_task(f"poll {connection.name}", connection.run))
         self._serving = [
             _task("recorder", self._recorder.run),
             _task("store figures", self._refresh_store),
@@ -130,6 +131,7 @@ class Runtime:
     async def _remember(self) -> None:
         now_ns = self._clock.now_ns()
         checkpoints, meta = await self._outbox.load_checkpoints(), await self._outbox.load_meta()
+        self._notebook.fill(meta)
         for life in self._lives:
             await remember(life, self._outbox, checkpoints, now_ns)
         if self._recording is not None:

@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 
 from edge import __version__, supervise
 from edge.clock import Clock
-from edge.snapshot import DeviceView, Figures, MachineView, RecordingView, SinkView, Snapshot, StoreView
+from edge.snapshot import ConnectionView, DeviceView, Figures, MachineView, RecordingView, SinkView, Snapshot, StoreView
 from ext.buckets import Bucket
 
 CACHE_NS = 1_000_000_000  # two scrapers, or one that is too eager, cost one rendering a second
@@ -151,6 +151,11 @@ _DEVICE: tuple[_Gauge[DeviceView] | _Counter[DeviceView], ...] = (
     _Gauge("seamline_device_since_seconds", "When it came up or went down, unix time.", lambda d: d.since_ns / 1e9),
     _Gauge("seamline_device_latency_seconds", "Mean time from request to reply.", lambda d: _seconds(d.latency_ms)),
     _Gauge(
+        "seamline_device_lateness_p50_seconds",
+        "How late half of the requests left at most, against the plan.",
+        lambda d: _seconds(d.lateness_p50_ms),
+    ),
+    _Gauge(
         "seamline_device_lateness_p99_seconds",
         "How late the slowest hundredth of the requests left, against the plan.",
         lambda d: _seconds(d.lateness_p99_ms),
@@ -159,6 +164,30 @@ _DEVICE: tuple[_Gauge[DeviceView] | _Counter[DeviceView], ...] = (
     _Counter("seamline_device_exceptions_total", "Requests the device refused.", lambda d: d.exceptions),
     _Counter("seamline_device_timeouts_total", "Requests without a reply in time.", lambda d: d.timeouts),
     _Counter("seamline_device_reconnects_total", "Connections made.", lambda d: d.reconnects),
+    _Counter(
+        "seamline_device_busy_seconds_total",
+        "Time in which its answers were waited for: the rate is its occupancy.",
+        lambda d: d.busy_s,
+    ),
+    _Gauge(
+        "seamline_device_refused_tags",
+        "Tags the device refuses to have read; the site file and the PLC program differ there.",
+        lambda d: len(d.refused),
+    ),
+    _Gauge(
+        "seamline_device_learned_max_registers",
+        "Registers per request it turned out to take; absent where it takes what is configured.",
+        lambda d: d.max_registers,
+    ),
+)
+_CONNECTION: tuple[_Gauge[ConnectionView] | _Counter[ConnectionView], ...] = (
+    _Gauge("seamline_connection_up", "1 while somebody on this connection answers.", lambda c: c.up),
+    _Counter("seamline_connection_made_total", "Connections made.", lambda c: c.made),
+    _Counter(
+        "seamline_connection_busy_seconds_total",
+        "Time in which a request was under way: the rate is the load of the bus.",
+        lambda c: c.busy_s,
+    ),
 )
 _STORE: tuple[_Gauge[StoreView] | _Counter[StoreView], ...] = (
     _Gauge("seamline_store_up", "1 while the store takes what it is given.", lambda s: not s.error),
@@ -258,6 +287,9 @@ class SnapshotCollector(Collector):
         yield from _families(_MACHINE, ("line", "machine"), machines)
         yield _device_info(snapshot.devices)
         yield from _families(_DEVICE, ("device",), [((device.id,), device) for device in snapshot.devices])
+        yield from _families(_CONNECTION, ("connection",), [((one.peer,), one) for one in snapshot.connections])
+        yield from _wire(snapshot.connections)
+        yield _refused(snapshot.devices)
         yield from _families(_STORE, (), [((), snapshot.store)])
         yield from _families(_SINK, ("sink",), [((sink.id,), sink) for sink in snapshot.sinks])
         recordings = [((recording.machine,), recording) for recording in snapshot.recordings]
@@ -290,6 +322,37 @@ def _build(snapshot: Snapshot) -> Metric:
             "config_version": snapshot.config_version,
         },
     )
+
+
+def _wire(connections: Sequence[ConnectionView]) -> Iterator[Metric]:
+    """What was heard on each connection besides the answers; bytes of noise are no frames and have their own."""
+    frames = CounterMetricFamily(
+        "seamline_connection_frames_total",
+        "Frames by what they were: answered, or why they were not taken for an answer.",
+        labels=("connection", "kind"),
+    )
+    noise = CounterMetricFamily(
+        "seamline_connection_noise_bytes_total", "Bytes that belonged to no frame.", labels=("connection",)
+    )
+    for connection in connections:
+        for kind, count in connection.heard:
+            if kind == "noise_bytes":
+                noise.add_metric((connection.peer,), count)
+            elif kind != "sent":
+                frames.add_metric((connection.peer, kind), count)
+    yield frames
+    yield noise
+
+
+def _refused(devices: Sequence[DeviceView]) -> Metric:
+    """By name, so that somebody can look them up; names come from the site file, the first twenty of a device."""
+    family = GaugeMetricFamily(
+        "seamline_device_tag_refused", "1 for each tag the device refuses to have read.", labels=("device", "tag")
+    )
+    for device in devices:
+        for tag in device.refused[:20]:
+            family.add_metric((device.id, tag), 1)
+    return family
 
 
 def _device_info(devices: Sequence[DeviceView]) -> Metric:

@@ -19,9 +19,9 @@ from edge import logs
 from edge.arguments import EXIT_USAGE
 from edge.clock import SystemClock
 from edge.config import load
-from edge.errors import DeviceError, Text
+from edge.errors import Text
 from edge.plan import Device, ModbusDevice, SitePlan
-from edge.poll.factory import make_poller
+from edge.poll.factory import make_sources
 from protocols.modbus.tags import DataType, ModbusTag
 from protocols.opcua.tags import OpcuaTag
 from protocols.reading import DeviceFact, Frame, Quality, TagImage
@@ -64,16 +64,16 @@ def run(config: Path, *, device: str | None, as_json: bool) -> int:
 
 
 async def _read(devices: Sequence[Device]) -> list[Answer]:
-    return list(await asyncio.gather(*map(_read_one, devices)))
-
-
-async def _read_one(device: Device) -> Answer:
-    image = TagImage(len(device.tags))
-    try:
-        await make_poller(device, image, _Silence(), SystemClock()).read_once()
-    except DeviceError as error:
-        return Answer(device, image, str(error))
-    return Answer(device, image, "")
+    """All connections at once; devices that share one, after one another."""
+    images = [TagImage(len(device.tags)) for device in devices]
+    connections = make_sources(devices, images, _Silence(), SystemClock()).connections
+    errors = [""] * len(devices)
+    for connection, answers in zip(
+        connections, await asyncio.gather(*(connection.read_once() for connection in connections)), strict=True
+    ):
+        for place, error in zip(connection.devices, answers, strict=True):
+            errors[place] = "" if error is None else str(error)
+    return [Answer(device, image, error) for device, image, error in zip(devices, images, errors, strict=True)]
 
 
 def _tags(device: Device) -> Sequence[ModbusTag | OpcuaTag]:
@@ -127,7 +127,7 @@ def _device_table(answer: Answer) -> str:
 
 def _heading(device: Device) -> str:
     if isinstance(device, ModbusDevice):
-        where = f"{device.endpoint.host}:{device.endpoint.port}"
+        where = f"{device.endpoint.peer}  unit {device.unit}"
     else:
         where = device.endpoint.url
     return f"{device.id}  {device.brand}  {where}"

@@ -14,7 +14,7 @@ from typing import Self
 from ext.buckets import Bucket, Counter, Schedule
 from protocols.modbus.address import AddressMap
 from protocols.modbus.plan import Request
-from protocols.modbus.tags import Limits, ModbusEndpoint, ModbusTag
+from protocols.modbus.tags import Endpoint, Limits, ModbusTag
 from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
 
 
@@ -123,17 +123,22 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True)
 class ModbusDevice:
-    """One PLC behind Modbus TCP: its tags in image order and the requests that cover them exactly once."""
+    """One PLC that speaks Modbus: its tags in image order and the requests that cover them exactly once.
+
+    Devices with equal endpoints are units on one connection.
+    """
 
     index: int
     id: str
     brand: str  # PLC template, e.g. "inovance-h5u"
-    endpoint: ModbusEndpoint
+    endpoint: Endpoint
     limits: Limits
     tags: tuple[ModbusTag, ...]  # image order: tags of one request are adjacent
     requests: tuple[Request, ...]
     protocol: str = "modbus"
     addresses: AddressMap = field(default_factory=AddressMap)  # the vendor's names of addresses, for people
+    unit: int = 1
+    depth: int = 1  # requests it takes at a time
 
 
 @dataclass(frozen=True, slots=True)

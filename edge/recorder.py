@@ -31,6 +31,7 @@ from edge.outbox.store import Outbox
 from edge.plan import SitePlan
 from edge.points import RecordClass
 from edge.poll.factory import Poller
+from edge.poll.learned import Notebook
 from edge.recording.recording import Recording
 from ext.buckets import Bucket
 
@@ -71,6 +72,7 @@ class Recorder:
         outbox: Outbox,
         clock: Clock,
         recording: Recording | None = None,
+        notebook: Notebook | None = None,
     ) -> None:
         self._plan = plan
         self._lives = lives
@@ -79,6 +81,7 @@ class Recorder:
         self._pollers = pollers
         self._clock = clock
         self._recording = recording
+        self._notebook = notebook or Notebook()  # what was learned of devices
         self._committer = Committer(outbox, clock, plan.agent.commit_ns, self._tell_shed)
         self._encoder = Encoder(plan.site)
         self._queue = deque(lives)  # whose turn it is
@@ -177,7 +180,7 @@ class Recorder:
             self._minute_due_ns = now_ns - (now_ns - AFTER_MINUTE_NS) % MINUTE_NS + MINUTE_NS
         self._add_facts(lines)
         self._add_values(lines)
-        meta = [(META_ALIVE, str(now_ns))]
+        meta = [(META_ALIVE, str(now_ns)), *self._notebook.take()]
         if minute or closing:
             meta += [(META_SINCE + life.machine.id, str(life.since_ns)) for life in self._lives if life.since_ns]
         return Batch(now_ns, lines.records(), tuple(rows), tuple(checkpoints), tuple(meta))

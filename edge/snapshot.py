@@ -96,6 +96,22 @@ class DeviceView:
     reconnects: int
     lateness_p99_ms: float | None
     detail: str
+    lateness_p50_ms: float | None = None
+    busy_s: float = 0.0  # time in which answers were waited for, over all requests
+    refused: tuple[str, ...] = ()  # names of tags it refuses
+    max_registers: int | None = None  # per request, where it turned out to take fewer than configured
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionView:
+    """One Modbus connection or line, whoever is on it."""
+
+    peer: str
+    devices: tuple[str, ...]  # ids
+    up: bool
+    made: int  # connections made since the agent began
+    busy_s: float  # time in which a request was under way
+    heard: tuple[tuple[str, int], ...]  # frames by what they were: answered, late, strangers, …
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +168,4 @@ class Snapshot:
     store: StoreView
     sinks: tuple[SinkView, ...]
     recordings: tuple[RecordingView, ...] = ()
+    connections: tuple[ConnectionView, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from edge.clock import Clock
 from edge.delivery import Delivery
@@ -10,9 +11,12 @@ from edge.hub import Hub
 from edge.machines.life import MachineLife
 from edge.outbox.facts import StoreStats
 from edge.plan import Device, ModbusDevice, SitePlan
-from edge.poll.factory import Poller
+from edge.poll.factory import Running, Sources
 from edge.recording.recording import Recording
-from edge.snapshot import DeviceView, Snapshot, StoreView
+from edge.snapshot import ConnectionView, DeviceView, Snapshot, StoreView
+
+if TYPE_CHECKING:
+    from edge.poll.link import Link
 
 NO_STATS = StoreStats(0, 0, 0, 0, None, None, "")
 
@@ -28,7 +32,7 @@ class Viewer:
         plan: SitePlan,
         lives: Sequence[MachineLife],
         hub: Hub,
-        pollers: Sequence[Poller],
+        sources: Sources,
         deliveries: Sequence[Delivery],
         clock: Clock,
         started_ns: int,
@@ -37,7 +41,7 @@ class Viewer:
         self._plan = plan
         self._lives = lives
         self._hub = hub
-        self._pollers = pollers
+        self._sources = sources
         self._deliveries = deliveries
         self._clock = clock
         self._started_ns = started_ns
@@ -60,11 +64,16 @@ class Viewer:
             devices=tuple(self._device(index, device) for index, device in enumerate(self._plan.devices)),
             store=self._store(now_ns),
             sinks=tuple(delivery.view(self.store) for delivery in self._deliveries),
+            connections=tuple(
+                self._connection(running, running.link)
+                for running in self._sources.connections
+                if running.link is not None
+            ),
             recordings=self._recording.views() if self._recording is not None else (),
         )
 
     def _device(self, index: int, device: Device) -> DeviceView:
-        state, stats = self._hub.states[index], self._pollers[index].stats
+        state, stats = self._hub.states[index], self._sources.pollers[index].stats
         return DeviceView(
             id=device.id,
             brand=device.brand,
@@ -79,6 +88,20 @@ class Viewer:
             reconnects=stats.reconnects,
             lateness_p99_ms=stats.lateness_p99_ms,
             detail=state.detail,
+            lateness_p50_ms=stats.lateness_p50_ms,
+            busy_s=stats.busy_ns / 1e9,
+            refused=tuple(self._plan.devices[index].tags[tag].name for tag in stats.refused),
+            max_registers=stats.max_registers,
+        )
+
+    def _connection(self, running: Running, link: Link) -> ConnectionView:
+        return ConnectionView(
+            peer=link.endpoint.peer,
+            devices=tuple(self._plan.devices[place].id for place in running.devices),
+            up=link.stats.up,
+            made=link.stats.connections,
+            busy_s=link.stats.busy_ns / 1e9,
+            heard=tuple(link.wire.by_reason().items()),
         )
 
     def _store(self, now_ns: int) -> StoreView:
@@ -98,5 +121,5 @@ class Viewer:
 def address_of(device: Device) -> str:
     """Where a device is on the network."""
     if isinstance(device, ModbusDevice):
-        return f"{device.endpoint.host}:{device.endpoint.port}"
+        return device.endpoint.peer
     return device.endpoint.url

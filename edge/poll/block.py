@@ -7,19 +7,27 @@ because a hole between them does not exist or the block is too long. The reads a
 
 An atom is the smallest part a request can be cut into: a tag, or several that share registers.
 
+A round reads a block once: `begin`, then `next` until there is nothing more to ask, telling `answered` or `refused`
+for each; several may be under way at a time. Halves of a refused read are asked in the same round, so good tags lose no
+cycle.
+
 Rules.
 * A bad register costs its own tags and nothing else.
 * Nothing learned is for ever: PLC programs are changed. A refused atom is probed again, one atom per round at most, a
   split is forgotten after the same time. A block that is refused altogether is probed as a whole and sooner.
+* Two halves that are fine where the whole was refused with no hole between them, or for its length (exception 3), mean
+  a cap: `too_long` says so, and whoever plans the requests makes them shorter.
 * One accepted probe makes the others due at once: what was refused together often comes back together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from protocols.modbus.decode import BlockDecoder, compile_request
+from protocols.modbus.errors import ILLEGAL_DATA_VALUE, ILLEGAL_FUNCTION
 from protocols.modbus.plan import Request
 from protocols.modbus.tags import ModbusTag
 
@@ -37,14 +45,31 @@ class _Atom:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+class _Halving:
+    """Two halves of a refused read, while they are asked."""
+
+    __slots__ = ("code", "good", "middle", "whole")
+
+    def __init__(self, whole: Read, middle: int, code: int) -> None:
+        self.whole = whole
+        self.middle = middle
+        self.code = code
+        self.good = 0
+
+
 class Read:
     """One request that is really sent, for the atoms `begin` … `end - 1` of its block, and the decoder of its reply."""
 
-    begin: int
-    end: int
-    request: Request
-    decoder: BlockDecoder
+    __slots__ = ("begin", "decoder", "end", "half_of", "probes", "request", "tags")
+
+    def __init__(self, begin: int, end: int, request: Request, decoder: BlockDecoder) -> None:
+        self.begin = begin
+        self.end = end
+        self.request = request
+        self.decoder = decoder
+        self.tags = range(request.first, request.first + request.count)  # image indices
+        self.half_of: _Halving | None = None
+        self.probes = False  # asks for what was refused
 
 
 class Block:
@@ -54,12 +79,67 @@ class Block:
         self.request = request
         self.exception = 0  # code of a passing exception (busy, failure) the block is answered with now; 0 = none
         self.refusal = 0  # code of the last refusal (1, 2, 3)
+        self.changed = False  # what is refused is not what it was; whoever tells of it clears this
+        self.too_long = 0  # the device takes this many registers or bits at most, as a halving showed; 0 = not known
+        self.due_ns = 0
+        self.phase_ns = 0
+        self.todo: list[Read] = []  # of this round, the next one last
+        self.flying = 0  # reads under way
         self._tags = tags
         self._atoms = _atoms(request, tags)
         self._refused: dict[int, int] = {}  # atom -> when it is probed again
+        self._refused_tags: tuple[int, ...] = ()
         self._probe_all_ns = 0  # when a block that is refused altogether is probed as a whole
         self._splits: dict[int, int] = {}  # atom that begins a new read -> when that is forgotten
         self._reads: tuple[Read, ...] | None = None
+
+    # A round.
+
+    def begin(self, now_ns: int) -> None:
+        """Ask for what is accepted, then for one part of what was refused if that is due."""
+        probe = self.maybe_probe(now_ns) if self._refused or self._splits else None
+        self.todo[:] = self.reads[::-1]
+        if probe is not None:
+            probe.probes = True
+            self.todo.insert(0, probe)
+
+    def answered(self, read: Read, now_ns: int) -> None:
+        """It was read."""
+        if read.probes:
+            self.accept(read.begin, read.end)
+            return
+        halving = read.half_of
+        if halving is not None:
+            halving.good += 1
+            if halving.good == 2:
+                self._both_are_fine(halving, now_ns)
+
+    def refused(self, read: Read, code: int, now_ns: int) -> None:
+        """The device refuses to have it read (exceptions 1, 2, 3). Halves are asked next."""
+        if read.probes:
+            self.refuse_again(read, now_ns)
+            return
+        self.refusal = code
+        if read.end - read.begin == 1 or code == ILLEGAL_FUNCTION:
+            self.refuse(read.begin, read.end, now_ns)
+            return
+        middle = (read.begin + read.end) // 2
+        halving = _Halving(read, middle, code)
+        for begin, end in ((middle, read.end), (read.begin, middle)):
+            half = self.part(begin, end)
+            half.half_of = halving
+            self.todo.append(half)
+
+    def _both_are_fine(self, halving: _Halving, now_ns: int) -> None:
+        atoms, whole = self._atoms, halving.whole
+        left = max(atom.end for atom in atoms[whole.begin : halving.middle])
+        right = atoms[halving.middle].start
+        if halving.code == ILLEGAL_DATA_VALUE or left >= right:
+            longest = max(left - whole.request.address, whole.request.address + whole.request.quantity - right)
+            self.too_long = min(self.too_long or longest, longest)
+        self.split(halving.middle, now_ns)
+
+    # What is known.
 
     @property
     def reads(self) -> tuple[Read, ...]:
@@ -71,8 +151,20 @@ class Block:
     @property
     def refused_tags(self) -> tuple[int, ...]:
         """Image indices of the tags the device refuses, ascending."""
-        atoms = (self._atoms[i] for i in sorted(self._refused))
-        return tuple(index for atom in atoms for index in range(atom.first, atom.first + atom.count))
+        return self._refused_tags
+
+    @property
+    def splits(self) -> tuple[int, ...]:
+        """Addresses at which a new read has to begin."""
+        return tuple(self._atoms[atom].start for atom in sorted(self._splits))
+
+    def recall(self, tags: AbstractSet[int], splits: AbstractSet[int], now_ns: int) -> None:
+        """What was learned earlier: image indices of refused tags, addresses of splits."""
+        for number, atom in enumerate(self._atoms):
+            if tags.issuperset(range(atom.first, atom.first + atom.count)):
+                self.refuse(number, number + 1, now_ns)
+            if number and atom.start in splits:
+                self.split(number, now_ns)
 
     def part(self, begin: int, end: int) -> Read:
         """The request for the atoms `begin` … `end - 1`."""
@@ -86,7 +178,7 @@ class Block:
         """The device refuses these atoms, each by itself."""
         self._refused |= dict.fromkeys(range(begin, end), now_ns + PROBE_NS)
         self._probe_all_ns = now_ns + PROBE_BLOCK_NS
-        self._reads = None
+        self._news()
 
     def refuse_again(self, probe: Read, now_ns: int) -> None:
         """A probe was refused, too."""
@@ -102,9 +194,15 @@ class Block:
     def accept(self, begin: int, end: int) -> None:
         """The device answered a probe of these atoms."""
         for atom in range(begin, end):
-            del self._refused[atom]
+            self._refused.pop(atom, None)
         self._refused = dict.fromkeys(self._refused, 0)
+        self._news()
+
+    def _news(self) -> None:
+        atoms = (self._atoms[i] for i in sorted(self._refused))
+        self._refused_tags = tuple(index for atom in atoms for index in range(atom.first, atom.first + atom.count))
         self._reads = None
+        self.changed = True
 
     def maybe_probe(self, now_ns: int) -> Read | None:
         """A read of refused atoms that is due: all of them where all are refused, else one. Forgets old splits."""

@@ -1,38 +1,107 @@
-"""One poller per device, whatever it speaks. The heavy OPC UA side is imported only where a device needs it."""
+"""One poller per device and one task per connection, whatever they speak.
+
+Modbus devices with equal endpoints are units on one connection: one task asks them all. An OPC UA server has its
+session to itself, and that side, which is heavy, is imported only where a device needs it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edge.clock import Clock
-from edge.plan import Device, ModbusDevice
+from edge.errors import DeviceError
+from edge.plan import Device, ModbusDevice, OpcuaDevice
+from edge.poll.learned import Notebook
 from edge.poll.stats import PollStats
 from protocols.reading import Receiver, TagImage
 
+if TYPE_CHECKING:
+    from edge.poll.link import Link
+    from edge.poll.unit import Unit
+    from protocols.modbus.tags import Endpoint
+
 
 class Poller(Protocol):
-    """Keeps one device's image fresh. Built without I/O; owns its connection and every retry."""
+    """What keeps one device's image fresh."""
 
     @property
     def stats(self) -> PollStats:
         """Counters, live."""
 
-    async def run(self) -> None:
-        """Read until cancelled; a dead device is a fact and a pause, never an exception."""
 
-    async def read_once(self) -> None:
-        """Read every tag once and close. Raises edge.errors.DeviceError where the device cannot be reached."""
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One connection and what to do with it. Built without I/O; owns every retry."""
+
+    name: str  # of its devices
+    devices: tuple[int, ...]  # places in what was given
+    run: Callable[[], Awaitable[None]]  # until cancelled; a dead device is a fact and a pause, never an exception
+    read_once: Callable[[], Awaitable[Sequence[DeviceError | None]]]  # for each device why it was not read, or None
+    link: Link | None = None  # of Modbus devices
 
 
-def make_poller(
-    device: Device, image: TagImage, receiver: Receiver, clock: Clock, *, pki: Path | None = None
-) -> Poller:
-    """The poller of `device`; `image` has one place per tag of it. `pki`: folder of this gateway's own certificate."""
-    if isinstance(device, ModbusDevice):
-        from edge.poll.modbus import ModbusPoller
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Everything that reads."""
 
-        return ModbusPoller(device, image, receiver, clock)
+    pollers: tuple[Poller, ...]  # one per device, in their order
+    connections: tuple[Running, ...]
+
+
+def make_sources(
+    devices: Sequence[Device],
+    images: Sequence[TagImage],
+    receiver: Receiver,
+    clock: Clock,
+    *,
+    pki: Path | None = None,
+    notebook: Notebook | None = None,
+) -> Sources:
+    """Pollers and connections of `devices`; an image has one place per tag.
+
+    `pki`: folder of this gateway's own certificate; `notebook`: what was learned of the devices, and will be.
+    """
+    pollers: dict[int, Poller] = {}
+    connections: list[Running] = []
+    units: dict[Endpoint, list[tuple[int, Unit]]] = {}
+    notebook = notebook or Notebook()
+    for place, (device, image) in enumerate(zip(devices, images, strict=True)):
+        if isinstance(device, ModbusDevice):
+            from edge.poll.unit import Unit
+
+            unit = Unit(device, image, receiver, clock, notebook)
+            units.setdefault(device.endpoint, []).append((place, unit))
+            pollers[place] = unit
+        else:
+            poller, connection = _session(place, device, image, receiver, clock, pki)
+            pollers[place] = poller
+            connections.append(connection)
+    for endpoint, members in units.items():
+        from edge.poll.link import Link
+
+        link = Link(endpoint, [unit for _, unit in members], clock)
+        connections.append(Running(link.name, tuple(place for place, _ in members), link.run, link.read_once, link))
+    return Sources(
+        tuple(pollers[place] for place in range(len(devices))),
+        tuple(sorted(connections, key=lambda connection: connection.devices)),
+    )
+
+
+def _session(
+    place: int, device: OpcuaDevice, image: TagImage, receiver: Receiver, clock: Clock, pki: Path | None
+) -> tuple[Poller, Running]:
     from edge.poll.opcua import OpcuaPoller
 
-    return OpcuaPoller(device, image, receiver, clock, pki=pki)
+    poller = OpcuaPoller(device, image, receiver, clock, pki=pki)
+
+    async def read_once() -> Sequence[DeviceError | None]:
+        try:
+            await poller.read_once()
+        except DeviceError as error:
+            return [error]
+        return [None]
+
+    return poller, Running(device.id, (place,), poller.run, read_once)

@@ -15,9 +15,7 @@ Rules.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
-from heapq import heapify, heapreplace
+from heapq import heappop, heappush
 
 _GOLDEN = 618_033_989  # of a billion
 
@@ -28,51 +26,45 @@ def phase_ns(device: int, interval_ns: int, utc_minus_monotonic_ns: int) -> int:
     return (share_ns - utc_minus_monotonic_ns) % interval_ns
 
 
-class Schedule:
-    """Due times of the requests of one device, earliest first; at equal times in plan order."""
-
-    __slots__ = ("_grid", "_heap")
-
-    def __init__(self, intervals_ns: Sequence[int], phases_ns: Sequence[int], now_ns: int) -> None:
-        if not intervals_ns or min(intervals_ns) <= 0:
-            raise ValueError("a schedule needs requests with intervals above 0")
-        self._grid = tuple(zip(intervals_ns, phases_ns, strict=True))
-        self._heap = [(now_ns, index) for index in range(len(intervals_ns))]
-        heapify(self._heap)
-
-    def first(self) -> tuple[int, int]:
-        """(due time, index) of the request to send next."""
-        return self._heap[0]
-
-    def done(self, now_ns: int) -> int:
-        """The first request is over at `now_ns` and due again later. Returns how many due times it missed."""
-        due_ns, index = self._heap[0]
-        interval_ns, phase = self._grid[index]
-        slot = (max(now_ns, due_ns) - phase) // interval_ns
-        heapreplace(self._heap, (phase + (slot + 1) * interval_ns, index))
-        return slot - (due_ns - phase) // interval_ns
+def next_due(due_ns: int, now_ns: int, interval_ns: int, phase: int) -> tuple[int, int]:
+    """What was due at `due_ns` is over at `now_ns`: (when it is due again, how many due times it missed)."""
+    slot = (max(now_ns, due_ns) - phase) // interval_ns
+    return phase + (slot + 1) * interval_ns, slot - (due_ns - phase) // interval_ns
 
 
-@dataclass(slots=True)
 class Budget:
-    """What a device can stand: a pause after each reply, and so many requests per second."""
+    """What a device can stand: a pause after each reply, so many requests per second, a share of its time.
 
-    pause_ns: int
-    spacing_ns: int  # between the starts of two requests
-    _earliest_ns: int = 0
+    A device that takes several requests at once has as many lanes; each rests after its reply, all of them together
+    keep the spacing of starts.
+    """
 
-    @classmethod
-    def of(cls, pause_ns: int, requests_per_s: float) -> Budget:
-        """From the limits of the device."""
-        return cls(pause_ns, int(1e9 / requests_per_s) if requests_per_s > 0 else 0)
+    __slots__ = ("_idle", "_next_start_ns", "_pause_ns", "_rest", "_spacing_ns", "depth")
 
-    def wait_ns(self, now_ns: int) -> int:
-        """How long the next request must still wait."""
-        return max(0, self._earliest_ns - now_ns)
+    def __init__(self, pause_ns: int, requests_per_s: float, depth: int = 1, occupancy: float = 1.0) -> None:
+        self.depth = depth
+        self._pause_ns = pause_ns
+        self._spacing_ns = int(1e9 / requests_per_s) if requests_per_s > 0 else 0
+        self._rest = 1 / occupancy - 1  # of the time a request took
+        self._next_start_ns = 0
+        self._idle = [0] * depth  # heap: when each lane that carries nothing is free
 
-    def spent(self, start_ns: int, end_ns: int) -> None:
-        """A request went out at `start_ns` and was over (reply, refusal, deadline) at `end_ns`."""
-        self._earliest_ns = max(start_ns + self.spacing_ns, end_ns + self.pause_ns)
+    def free_ns(self) -> int | None:
+        """When the next request may start; None while all lanes carry one: an answer will tell."""
+        return max(self._idle[0], self._next_start_ns) if self._idle else None
+
+    def start(self, now_ns: int) -> None:
+        """A request goes out."""
+        heappop(self._idle)
+        self._next_start_ns = now_ns + self._spacing_ns
+
+    def end(self, start_ns: int, now_ns: int) -> None:
+        """It is over: reply, refusal, deadline or the end of the connection."""
+        heappush(self._idle, now_ns + max(self._pause_ns, int((now_ns - start_ns) * self._rest)))
+
+    def hold(self, until_ns: int) -> None:
+        """The device asked for time."""
+        self._next_start_ns = max(self._next_start_ns, until_ns)
 
 
 class Backoff:
@@ -86,13 +78,14 @@ class Backoff:
     CAP_S = 30.0
     REFUSED_CAP_S = 2.0
 
-    def __init__(self, rng: random.Random | None = None) -> None:
+    def __init__(self, rng: random.Random | None = None, first_s: float = FIRST_S, cap_s: float = CAP_S) -> None:
         self._rng = rng or random.Random()  # noqa: S311 - spreads attempts, guards nothing
+        self._first_s, self._cap_s = first_s, cap_s
         self._failures = 0
 
-    def next_s(self, refused: bool) -> float:
+    def next_s(self, refused: bool = False) -> float:
         """Another attempt failed: seconds until the next one."""
-        pause_s = min(self.FIRST_S * 2.0**self._failures, self.REFUSED_CAP_S if refused else self.CAP_S)
+        pause_s = min(self._first_s * 2.0**self._failures, self.REFUSED_CAP_S if refused else self._cap_s)
         self._failures = min(self._failures + 1, 10)
         return pause_s * self._rng.uniform(0.75, 1.0)
 

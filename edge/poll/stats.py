@@ -51,8 +51,10 @@ class PollStats:
     timeouts: int = 0  # deadlines missed
     reconnects: int = 0  # connections made, the first included
     failed_connects: int = 0
-    dropped_frames: int = 0  # late answers and answers of another unit, recognised and ignored
     skipped: int = 0  # due times that passed while the device was still busy
+    refused: tuple[int, ...] = ()  # image indices of tags the device refuses
+    max_registers: int | None = None  # per request, where it turned out to take fewer than asked for
+    busy_ns: int = 0  # time in which answers were waited for, over all requests
     latency_sum_ns: int = 0  # over `replies`
     latency_last_ns: int = 0
     lateness: Histogram = field(default_factory=Histogram)
@@ -79,3 +81,12 @@ class PollStats:
         """99 of 100 requests started at most this long after they were due, ms."""
         quantile_ns = self.lateness.quantile_ns(0.99)
         return None if quantile_ns is None else quantile_ns / 1e6
+
+
+@dataclass(slots=True)
+class LinkStats:
+    """Counters of one connection, whoever is on it."""
+
+    up: bool = False  # somebody answers
+    connections: int = 0  # made so far
+    busy_ns: int = 0  # time in which at least one request was under way

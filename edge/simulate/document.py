@@ -101,7 +101,7 @@ def tables(plan: SitePlan, images: dict[str, DeviceImage]) -> Iterator[str]:
 
 def _address(device: Device) -> str:
     if isinstance(device, ModbusDevice):
-        return f"modbus-tcp://{device.endpoint.host}:{device.endpoint.port}  unit {device.endpoint.unit}"
+        return f"modbus://{device.endpoint.peer}  unit {device.unit}"
     return device.endpoint.url
 
 

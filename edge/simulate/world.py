@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge.clock import Clock
+from edge.errors import SeamlineError, Text
 from edge.plan import Device, ModbusDevice, OpcuaDevice, SitePlan
 from edge.simulate.binding import DeviceImage
 from edge.simulate.faults import Faults
@@ -30,6 +31,7 @@ from edge.simulate.journal import Entry, Journal
 from edge.simulate.memory import Memory
 from edge.simulate.modbus_server import ModbusServer, Unit
 from edge.simulate.plant import Plant
+from protocols.modbus.tags import Framing, TcpEndpoint
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 0.2  # the port of a server that comes back may still be in somebody's hands
@@ -195,12 +197,25 @@ def _posts(plan: SitePlan, images: Mapping[str, DeviceImage], clock: Clock) -> I
 
             yield _Post(device, faults, SimulatedOpcuaServer(device, image, faults, clock.now_ns))
             continue
-        address = (device.endpoint.host, device.endpoint.port)
+        address = _listens(device)
         shared = units.setdefault(address, {})
         server = servers.setdefault(address, ModbusServer(*address, shared))
         memory = Memory(device.tags, device.requests, image.value)
-        shared[device.endpoint.unit] = Unit(memory, image, faults, ("Seamline", device.brand, "simulated"))
+        shared[device.unit] = Unit(memory, image, faults, ("Seamline", device.brand, "simulated"))
         yield _Post(device, faults, server)
+
+
+def _listens(device: ModbusDevice) -> tuple[str, int]:
+    """Host and port of its simulated server, which speaks Modbus TCP."""
+    endpoint = device.endpoint
+    if isinstance(endpoint, TcpEndpoint) and endpoint.framing is Framing.MBAP and endpoint.tls is None:
+        return endpoint.host, endpoint.port
+    text = Text(
+        f"{device.id}：仿真只提供 Modbus TCP，不提供 {endpoint.peer} 这样的连接；仿真时请为它写 host 和 port",
+        f"{device.id}: the simulation serves Modbus TCP only, no connection like {endpoint.peer}; give the device "
+        "host and port to simulate it",
+    )
+    raise SeamlineError(text)
 
 
 def _unknown(target: str, known: Mapping[str, object]) -> str:

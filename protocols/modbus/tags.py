@@ -152,6 +152,7 @@ class Limits:
     pause_ns: int = 10_000_000  # between the end of a reply and the next request
     requests_per_s: float = 50.0
     turnaround_ns: int = 10_000_000  # expected, from request to reply: what the planner weighs holes against
+    occupancy: float = 1.0  # share of the time that requests to it may take; after each it rests for the remainder
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,7 +217,7 @@ async def test_busy_device_is_not_restamped(plc, line, words):
         plc.exception = 0
         await one.heard.until(lambda: (True, "recovered") in one.heard.changes())
     assert one.heard.changes() == [(True, "connected"), (True, "exception-6"), (True, "recovered")]
-    assert one.poller.stats.exceptions >= 3
+    assert one.poller.stats.exceptions >= 2  # asked more slowly while it is busy
 
 
 async def test_unit_behind_a_gateway_is_gone(plc, line, words):
@@ -258,7 +258,7 @@ async def test_late_answers_are_not_taken_for_new_ones(plc, line, words):
     async with one.running():
         await one.heard.until(lambda: one.heard.frames)
         assert one.image.i64[0] == 2
-    assert one.poller.stats.dropped_frames == 1
+    assert one.poller.link.wire.late == 1
 
 
 async def test_the_dead_delay_nobody(plc, line, words):

@@ -1,0 +1,366 @@
+"""One Modbus device on a link: what its answers mean, whether it is up, what it has taught us. No I/O, no waiting.
+
+What an answer means:
+
+    reply                   tags GOOD or BAD as decoded, frame upward; the device is up
+    exception 2, 3          some address (or the length) is refused: halve down to the bad tags, which become BAD
+    exception 1             this table does not exist in the device: all tags of the block BAD
+    exception 5, 6          busy: nothing was read, nothing is re-stamped, and it is asked more slowly for a while
+    exception 10, 11        the unit behind the gateway is gone: the device is down
+    other exceptions        a bad moment of the device: as busy
+    nonsense, no answer     once: nothing was read; twice in a row: the device is down
+    connection lost         the device is down
+
+Down means: a fact (on change only), all tags COMM_LOST, values and times as they were. Up is said at the first answer,
+not at the connection: PLCs are known that accept connections and never speak.
+
+Learning. What is refused is left out (module `block`). Where the planner, told of it, finds a way with fewer requests,
+the device is planned anew: tags keep their places in the image, refused ones lie in blocks of their own that ask
+nothing but a rare probe.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+
+from edge.clock import Clock
+from edge.errors import Text
+from edge.plan import ModbusDevice
+from edge.poll.block import PROBE_NS, Block, Read
+from edge.poll.learned import Notebook, Notes
+from edge.poll.schedule import Backoff, Budget, phase_ns
+from edge.poll.stats import PollStats
+from protocols.errors import Fault
+from protocols.modbus.bus import bus_of
+from protocols.modbus.errors import (
+    GATEWAY_PATH_UNAVAILABLE,
+    GATEWAY_TARGET_FAILED,
+    ILLEGAL_DATA_ADDRESS,
+    ILLEGAL_DATA_VALUE,
+    ILLEGAL_FUNCTION,
+    ModbusError,
+    ModbusExceptionReply,
+)
+from protocols.modbus.plan import Request, plan_requests
+from protocols.modbus.tags import Learned, Table
+from protocols.reading import DeviceFact, Frame, Quality, Receiver, TagImage
+
+SILENT_TO_DOWN = 2
+CAP_PROBE_NS = 3_600_000_000_000  # a learned cap is doubted after an hour
+_BUSY_FIRST_S, _BUSY_CAP_S = 0.1, 5.0
+_REFUSALS = (ILLEGAL_FUNCTION, ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE)
+_GATEWAY = (GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_FAILED)
+
+_WHOSE = {
+    Fault.DEVICE: Text("设备侧", "the device"),
+    Fault.NETWORK: Text("网络侧", "the network"),
+    Fault.CONFIG: Text("配置侧", "the configuration"),
+}
+
+
+class Unit:
+    """One device: its blocks, its budget, its state. The link asks, and tells what came of it."""
+
+    def __init__(
+        self, device: ModbusDevice, image: TagImage, receiver: Receiver, clock: Clock, notebook: Notebook
+    ) -> None:
+        limits = device.limits
+        self.device = device
+        self.stats = PollStats()
+        self.budget = Budget(limits.pause_ns, limits.requests_per_s, device.depth, limits.occupancy)
+        self.backoff = Backoff()  # of attempts to reach it while others on its link answer
+        self.blocks: list[Block] = []
+        self.ready: deque[Block] = deque()  # due, oldest first
+        self.flying = 0
+        self.up: bool | None = None  # None: never tried
+        self.demoted = False  # down while the link is up: asked now and then only
+        self.heard_ns = 0  # monotonic, of its last answer on this connection; 0 = none
+        self.last_error: ModbusError | None = None  # what it went down with, while the link stayed
+        self.epoch = 0  # what was asked in another one is nobody's concern
+        self._image = image
+        self._receiver = receiver
+        self._clock = clock
+        self._notebook = notebook
+        self._silent = 0  # requests without a usable answer, in a row
+        self._silent_ns = 0  # when the last of them was over
+        self._busy = Backoff(first_s=_BUSY_FIRST_S, cap_s=_BUSY_CAP_S)
+        self._is_busy = False
+        self._capped_ns = 0  # when the cap in force was learned
+        self._learned = Learned()
+
+    @property
+    def refused(self) -> tuple[int, ...]:
+        """Image indices of the tags the device refuses, ascending."""
+        return tuple(sorted(tag for block in self.blocks for tag in block.refused_tags))
+
+    # ── the way of a request
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def connect(self) -> None:
+        """A new connection: everybody is asked at once."""
+        if not self.blocks:
+            self._recall()
+        self._silent = 0
+        self.heard_ns = 0
+        self.last_error = None
+        self._drop_round()
+
+    def lay_grid(self, offset_ns: int) -> None:
+        """Lay all due times on this device's share of the grid; `offset_ns`: UTC minus monotonic."""
+        for block in self.blocks:
+            block.phase_ns = phase_ns(self.device.index, block.request.interval_ns, offset_ns)
+
+    def probe_place(self) -> int:
+        """Number of the block to ask for when one wants to know whether the device is there."""
+        return next((place for place, block in enumerate(self.blocks) if block.reads), 0)
+
+    def begin(self, block: Block, now_ns: int) -> None:
+        """Its time has come."""
+        block.begin(now_ns)
+        if block.todo:
+            self.ready.append(block)
+
+    def next_read(self, now_ns: int) -> tuple[Block, Read]:
+        """What is asked now. Counts it."""
+        block = self.ready[0]
+        read = block.todo.pop()
+        block.flying += 1
+        if not block.todo:
+            self.ready.popleft()
+        self.flying += 1
+        self.budget.start(now_ns)
+        self.stats.requests += 1
+        return block, read
+
+    def landed(self, block: Block, start_ns: int, now_ns: int, epoch: int) -> bool:
+        """A request is over, however. False where it belonged to a round that was given up."""
+        self.flying -= 1
+        self.budget.end(start_ns, now_ns)
+        self.stats.busy_ns += now_ns - start_ns
+        if epoch != self.epoch:
+            return False
+        block.flying -= 1
+        return True
+
+    def round_over(self, block: Block) -> bool:
+        """Nothing is left to ask; refused parts are asked again in halves. Queues the block where something is."""
+        if block.todo and block not in self.ready:
+            self.ready.appendleft(block)
+        return not block.todo and not block.flying
+
+    # ── what came of it
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def read(self, block: Block, read: Read, payload: bytes, start_ns: int, now_ns: int) -> None:
+        """A reply: into the image and upward."""
+        t_ns = self._clock.now_ns()
+        self._answered(start_ns, now_ns)
+        read.decoder.decode(payload, t_ns, self._image)
+        self._receiver.on_frame(Frame(self.device.index, t_ns, read.tags, now_ns - start_ns))
+        block.answered(read, now_ns)
+        if block.exception:
+            block.exception = 0
+            self.say_up("recovered", Text("设备恢复正常应答", "the device answers normally again"))
+        if self._is_busy:
+            self._is_busy = False
+            self._busy.reset()
+
+    def except_(self, block: Block, read: Read, reply: ModbusExceptionReply, start_ns: int, now_ns: int) -> None:
+        """An exception reply. A gateway's (10, 11) is no answer of the device: see `is_gateway`."""
+        self.stats.exceptions += 1
+        if is_gateway(reply):
+            self.stats.replied(now_ns - start_ns)
+            return
+        self._answered(start_ns, now_ns)
+        if reply.code in _REFUSALS:
+            block.refused(read, reply.code, now_ns)
+            return
+        self._slow_down(now_ns)
+        if block.exception != reply.code:
+            block.exception = reply.code
+            tags = range(block.request.first, block.request.first + block.request.count)
+            self.say_up(reply.reason, Text(reply.zh, reply.en), tags)
+
+    def unanswered(self, start_ns: int, now_ns: int, patience: int) -> bool:
+        """No usable answer. True where the device is down now; what was under way together is one silence."""
+        if start_ns >= self._silent_ns or not self._silent:
+            self._silent += 1
+            self._silent_ns = now_ns
+        return self._silent >= patience
+
+    def lose(self, error: ModbusError) -> None:
+        """The device is down: one fact, all tags COMM_LOST, values and times untouched."""
+        self._drop_round()
+        if self.up is False:
+            return
+        self.up = False
+        for index in range(self._image.size):
+            self._image.quality[index] = Quality.COMM_LOST
+        tags = range(self._image.size)
+        self._receiver.on_fact(
+            DeviceFact(self.device.index, self._clock.now_ns(), False, error.reason, self.explain(error), tags)
+        )
+
+    def finish(self, block: Block, now_ns: int) -> bool:
+        """A round of a block is over. True where the device is planned anew: its blocks are others now."""
+        refused = block.refused_tags
+        for index in refused:
+            self._image.quality[index] = Quality.BAD
+        if block.changed:
+            block.changed = False
+            self.stats.refused = self.refused
+            self._tell_refused(block)
+            return self._learn(now_ns)
+        if block.too_long:
+            return self._learn(now_ns)
+        if self._capped_ns and now_ns - self._capped_ns > CAP_PROBE_NS:
+            self._capped_ns = 0
+            self._plan(Learned(None, None, self._learned.bad), now_ns)
+            return True
+        return False
+
+    def say_up(self, reason: str, detail: Text, tags: Sequence[int] = ()) -> None:
+        """A fact about a device that is up."""
+        text = f"{self.device.id}: {detail}"
+        self._receiver.on_fact(DeviceFact(self.device.index, self._clock.now_ns(), True, reason, text, tags))
+
+    def explain(self, error: ModbusError) -> str:
+        """For people: which device, what, whose fault."""
+        whose = _WHOSE[error.fault]
+        return f"{self.device.id}: {Text(f'{error.zh}（{whose.zh}）', f'{error.en} ({whose.en})')}"
+
+    def _answered(self, start_ns: int, now_ns: int) -> None:
+        self.stats.replied(now_ns - start_ns)
+        self._silent = 0
+        self.heard_ns = now_ns
+        if not self.up:
+            self.up = True
+            self.backoff.reset()
+            self.say_up("connected", Text("设备在线", "the device answers"))
+
+    def _slow_down(self, now_ns: int) -> None:
+        self._is_busy = True
+        self.budget.hold(now_ns + int(self._busy.next_s() * 1e9))
+
+    def _drop_round(self) -> None:
+        self.epoch += 1
+        self.ready.clear()
+        for block in self.blocks:
+            block.todo.clear()
+            block.flying = 0
+
+    # ── learning
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _tell_refused(self, block: Block) -> None:
+        """A fact where the set of refused tags has changed."""
+        refused = block.refused_tags
+        if not refused:
+            self.say_up("recovered", Text("此前被拒绝的地址已恢复", "addresses refused before are readable again"))
+            return
+        names = ", ".join(self.device.tags[index].name for index in refused)
+        detail = Text(
+            f"设备拒绝读取 {names}；其余变量不受影响。检查地址与设备程序（配置侧）",
+            f"the device refuses {names}; all other tags are fine. Check address and PLC program (configuration)",
+        )
+        self.say_up(f"exception-{block.refusal}", detail, refused)
+
+    def _learn(self, now_ns: int) -> bool:
+        """Write down what is known; plan anew where that saves requests or a cap was found."""
+        registers, bits = self._learned.max_registers, self._learned.max_bits
+        found = False
+        for block in self.blocks:
+            if block.too_long:
+                found = True
+                if block.request.table.is_bits:
+                    bits = min(bits or block.too_long, block.too_long)
+                else:
+                    registers = min(registers or block.too_long, block.too_long)
+                block.too_long = 0
+        if found:
+            self._capped_ns = now_ns
+        learned = Learned(registers, bits, self._bad_ranges())
+        replanned = self._plan(learned, now_ns, only_if_better=not found)
+        self._write()
+        return replanned
+
+    def _bad_ranges(self) -> tuple[tuple[Table, int, int], ...]:
+        tags = self.device.tags
+        return tuple((tags[i].table, tags[i].address, tags[i].address + tags[i].registers - 1) for i in self.refused)
+
+    def _plan(self, learned: Learned, now_ns: int, *, only_if_better: bool = False) -> bool:
+        """Blocks by what is known. False where the present ones ask no more often."""
+        device = self.device
+        bus = bus_of(device.endpoint, device.limits.turnaround_ns)
+        planned = plan_requests(device.tags, device.limits, device.unit, bus, learned)
+        if planned.tags != device.tags:  # it would move tags in the image
+            return False
+        if only_if_better and len(planned.requests) >= sum(len(block.reads) for block in self.blocks):
+            return False
+        notes, refused = self._notes(), set(self.refused)
+        aside = [replace(r, interval_ns=PROBE_NS) for r in _apart(planned.left_out, device)]
+        self._learned = learned
+        self.stats.max_registers = learned.max_registers
+        self._make_blocks([*planned.requests, *aside], refused, notes, now_ns)
+        return True
+
+    def _make_blocks(self, requests: Sequence[Request], refused: set[int], notes: Notes, now_ns: int) -> None:
+        self._drop_round()
+        self.blocks = [Block(request, self.device.tags) for request in requests]
+        for block in self.blocks:
+            splits = {address for table, address in notes.splits if table == block.request.table}
+            block.recall(refused, splits, now_ns)
+            block.changed = False
+        self.stats.refused = self.refused
+
+    def _notes(self) -> Notes:
+        return Notes(
+            tuple(self.device.tags[index].name for index in self.refused),
+            tuple((int(b.request.table), address) for b in self.blocks for address in b.splits),
+            self._learned.max_registers,
+            self._learned.max_bits,
+        )
+
+    def _write(self) -> None:
+        self._notebook.write(self.device, self._notes())
+
+    def _recall(self) -> None:
+        """The plan's blocks, and what was learned of them before the agent was last stopped."""
+        notes, now_ns = self._notebook.recall(self.device), self._clock.monotonic_ns()
+        names = set(notes.refused)
+        refused = {index for index, tag in enumerate(self.device.tags) if tag.name in names}
+        self._make_blocks(self.device.requests, refused, notes, now_ns)
+        if notes == Notes():
+            return
+        capped = notes.max_registers is not None or notes.max_bits is not None
+        if capped:
+            self._capped_ns = now_ns
+        learned = Learned(notes.max_registers, notes.max_bits, self._bad_ranges())
+        self._plan(learned, now_ns, only_if_better=not capped)
+
+
+def is_gateway(reply: ModbusExceptionReply) -> bool:
+    """A gateway speaks in the stead of the unit: that one does not answer."""
+    return reply.code in _GATEWAY
+
+
+def _apart(left_out: Sequence[int], device: ModbusDevice) -> list[Request]:
+    """A request for each run of refused tags that share registers: never sent but as a probe."""
+    runs: list[Request] = []
+    for index in left_out:
+        tag = device.tags[index]
+        end = tag.address + tag.registers
+        last = runs[-1] if runs else None
+        if (
+            last is not None
+            and last.table is tag.table
+            and index == last.first + last.count
+            and tag.address < last.address + last.quantity
+        ):
+            wide = max(end, last.address + last.quantity) - last.address
+            runs[-1] = replace(last, quantity=wide, count=last.count + 1)
+        else:
+            runs.append(Request(tag.table, device.unit, tag.address, tag.registers, tag.interval_ns, index, 1))
+    return runs
