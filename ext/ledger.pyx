@@ -47,6 +47,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from ext.booking cimport covers, flush_cell
@@ -99,7 +100,8 @@ cdef class MachineLedger:
     """
 
     cdef Ledger m
-    cdef object calendar_arrays
+    cdef Py_buffer[4] kept      # the columns of the calendar: a memoryview object each would be twice the ledger
+    cdef int n_kept
 
     def __cinit__(self, int64_t hold_ns, counters, products, *, flush=(), multipliers=(), times=()):
         memset(&self.m, 0, sizeof(Ledger))
@@ -117,6 +119,7 @@ cdef class MachineLedger:
             self._set_times(times)
 
     def __dealloc__(self):
+        self._let_go()
         free(self.m.rule.products)
         free(self.m.times)
         free(self.m.cells.data)
@@ -184,22 +187,32 @@ cdef class MachineLedger:
             rule = &self.m.times.rule[<int> index]
             rule.bucket, rule.modulus, rule.unit_ns, rule.slack_ns = bucket, modulus, unit_ns, slack_ns
 
-    def set_calendar(self, const int64_t[::1] start, const int64_t[::1] end, const int64_t[::1] kind,
-                     const int64_t[::1] shift):
+    def set_calendar(self, start, end, kind, shift):
         """Contiguous slices (start, end, Schedule number, shift id) that cover `booked_ns` and every sample to come,
-        as far as known.
+        as far as known: four buffers of int64, which are kept and not copied, since many machines share a calendar.
         """
-        cdef Py_ssize_t i, n = start.shape[0]
-        if n == 0 or end.shape[0] != n or kind.shape[0] != n or shift.shape[0] != n:
+        cdef const int64_t[::1] starts = start, ends = end, kinds = kind, shifts = shift
+        cdef Py_ssize_t i, n = starts.shape[0]
+        if n == 0 or ends.shape[0] != n or kinds.shape[0] != n or shifts.shape[0] != n:
             raise ValueError("a calendar is four arrays of one length, at least 1")
         for i in range(n):
-            if end[i] <= start[i] or (i > 0 and start[i] != end[i - 1]) or not 0 <= kind[i] <= 2:
+            if ends[i] <= starts[i] or (i > 0 and starts[i] != ends[i - 1]) or not 0 <= kinds[i] <= 2:
                 raise ValueError(f"calendar slice {i} is empty, not contiguous or of no known kind")
-        self.calendar_arrays = (start, end, kind, shift)
-        self.m.calendar.start, self.m.calendar.end = &start[0], &end[0]
-        self.m.calendar.kind, self.m.calendar.shift = &kind[0], &shift[0]
+        self._let_go()
+        for column in (start, end, kind, shift):
+            PyObject_GetBuffer(column, &self.kept[self.n_kept], PyBUF_SIMPLE)
+            self.n_kept += 1
+        self.m.calendar.start, self.m.calendar.end = &starts[0], &ends[0]
+        self.m.calendar.kind, self.m.calendar.shift = &kinds[0], &shifts[0]
         self.m.calendar.count, self.m.calendar.at = n, 0
         self.m.open.until_ns = self.m.open.from_ns
+
+    cdef _let_go(self):
+        """The columns of the calendar may change again; the kernel has none."""
+        self.m.calendar.count = 0
+        while self.n_kept:
+            self.n_kept -= 1
+            PyBuffer_Release(&self.kept[self.n_kept])
 
     cdef _refuse(self, const int64_t* sample):
         """Say what is impossible about a sample that is."""
