@@ -113,7 +113,7 @@ def _address(device: Device, tag: ModbusTag | OpcuaTag) -> str:
         place = "" if tag.index is None else f"[{tag.index}]"
         return f"{tag.node}{place}" + (f".{tag.field}" if tag.field else "")
     assert isinstance(device, ModbusDevice)
-    return device.addresses.render(tag.table, tag.address, tag.bit)
+    return device.addresses.render(tag.table, tag.address, tag.bit if tag.bits is None else None)
 
 
 # ---- for people ----

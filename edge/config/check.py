@@ -79,7 +79,7 @@ def _modbus(device: ModbusDevice) -> list[str]:
         *columns(_request_row(device, request, bus) for request in device.requests),
         _load(device, bus),
         say("  点：", "  tags:"),
-        *columns(_tag_row(device, tag) for tag in device.tags),
+        *columns(_tag_row(device, tag, read_ns) for tag, read_ns in zip(device.tags, _intervals(device), strict=True)),
     ]
 
 
@@ -112,11 +112,16 @@ def _load(device: ModbusDevice, bus: Bus) -> str:
     return line
 
 
-def _tag_row(device: ModbusDevice, tag: ModbusTag) -> list[str]:
+def _intervals(device: ModbusDevice) -> list[int]:
+    """How often each tag is read: its own interval, or that of a faster request that carries it along."""
+    return [request.interval_ns for request in device.requests for _ in range(request.count)]
+
+
+def _tag_row(device: ModbusDevice, tag: ModbusTag, read_ns: int) -> list[str]:
     bit = tag.bit if tag.bits is None else None
     vendor = device.addresses.render(tag.table, tag.address, bit)
     protocol = f"{TABLE_NAMES[tag.table]}:{tag.address}" + ("" if bit is None else f".{bit}")
-    return [tag.name, vendor, protocol, _type(tag), lasting(tag.interval_ns), _range(tag)]
+    return [tag.name, vendor, protocol, _type(tag), lasting(read_ns), _range(tag)]
 
 
 def _type(tag: ModbusTag) -> str:

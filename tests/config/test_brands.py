@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import compile_site
+from edge.config.check import render
 from edge.errors import ConfigError
 from edge.plan import ModbusDevice, SitePlan
 from protocols.modbus.tags import DataType, ModbusTag, Table, WordOrder
@@ -283,3 +284,37 @@ def test_what_a_tag_cannot_be(tag: str, says: str) -> None:
     assert any(
         says in f"{problem.what.en} {problem.hint.en if problem.hint else ''}" for problem in caught.value.problems
     )
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("en", ("u16[4…6]  ", "1=auto", "0…27648 → 0…10", "string 16 gbk, low byte first", "u64 EFGHABCD", "X17…X17")),
+        ("zh", ("1=自动", "string 16 gbk，低字节在前", "寄存器", "D1000…D1022")),
+    ],
+)
+def test_check_prints_it_in_the_brands_words(
+    language: str, expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests and tags under the vendor's addresses, with everything that decides what a value is."""
+    monkeypatch.setenv("SEAMLINE_LANG", language)
+    said = render(
+        site(
+            "inovance-h5u",
+            tags="step: {address: D2000.4, bits: 3, words: {1: {zh: 自动, en: auto}}},"
+            " level: {address: D2003, range: {raw: [0, 27648], value: [0, 10]}},"
+            " lot: {address: D2004, type: string, length: 8, encoding: GBK},"
+            " meter: {address: D2016, type: u64, word_order: EFGHABCD},"
+            " door: {address: X17}",
+        ),
+        0,
+    )
+    for words in expected:
+        assert words in said, words
+
+
+def test_check_says_how_often_a_tag_is_really_read() -> None:
+    """A slow tag beside fast ones rides along: its line says the interval it is read at."""
+    said = render(site("inovance-h5u", tags="slow: {address: D1023, interval_s: 60}"), 0)
+    (line,) = [line for line in said.splitlines() if line.startswith("    m.slow ")]
+    assert line.split()[-2:] == ["1", "s"]
