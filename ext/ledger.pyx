@@ -9,25 +9,28 @@ began). What ends it decides:
     a count, within t3         it was RUN by the state; the excess is a small stop
     a count, after t3          as many ideal cycles as pieces were RUN, the rest an UNASSIGNED stop, whatever the run
                                bit says
-    no count, t3 passes        the same, from now on booked as it passes: the first ideal cycle after a count was RUN
+    no count, t3 passes        the same, booked as it passes, but for a last cycle that may still become a piece; the
+                               first cycle, after a count or after RUN began, was RUN
     a count while "stopped"    counts beat states: within t2 it was all RUN, beyond it the ideal cycles of the pieces
                                (state conflict, unless the state turned to RUN meanwhile); not so while people make
                                pieces by hand
-    another state              it was what the state said
+    another state              it was what the state said; of RUN beyond t2, all but the first cycle a small stop
+    the schedule's edge        where the gap is beyond t2: it ends where a break begins, another begins with the work
     silence longer than hold   the state is believed for `hold`, then nobody knows: UNKNOWN
 
 Where several pieces come in one sample, all but the first were made between the last two samples; only the rest of
-the gap may hide a stop. A state that cannot be read is the last one for `hold`; then counts alone decide; without
-them nobody knows. A counter that cannot be read proves nothing: the state alone decides, and what it shows later is
-RECOVERED.
+the gap may hide a stop. A state that cannot be read is the last one for `hold`; then counts alone decide, of a machine
+that ran, or once they come; without them nobody knows. A counter that cannot be read proves nothing: the state alone
+decides, and what it shows later is RECOVERED.
 
 Booking walks from edge to edge (minute, calendar slice) and fills one cell per minute x shift x product; a cell
 leaves when the walk goes on beyond it. Breaks and unscheduled time leave planned production time unless counts prove
 production there, so that t3 moves time between RUN and UNASSIGNED and nothing else: PPT and FPT do not depend on it.
 Pieces belong to the interval that their reading ends: seen exactly on an edge, they were made before it, and so they
 go, with what is said of them, into the cell of the nanosecond before the reading. Pieces counted across silence are
-spread over its scheduled part (over its breaks where it has none, over all of it where it has neither) by largest
-remainder. Where the PLC adds up its own state times, they tell what a silence was (repair.pxd).
+spread over all of it that is scheduled, from the last sample on (over its breaks where nothing is, over all of it
+where it has neither) by largest remainder. Where the PLC adds up its own state times, they tell what a silence was
+(repair.pxd).
 
 Where the product changes, what was counted by then was made of the old one, and so are the pieces of its `flush`: the
 work in process that comes out after the change. Time is the new product's at once.
