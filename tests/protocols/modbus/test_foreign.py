@@ -20,8 +20,8 @@ def foreign(request, tmp_path_factory):
 
 @pytest.fixture
 async def client(foreign):
-    """Connected to the foreign server. Four requests in flight, but one with pymodbus: of those that reach it together it
-    keeps the last only and never answers the others.
+    """Connected to the foreign server. Four requests in flight, but one with pymodbus: of those that reach it together
+    it keeps the last only and never answers the others.
     """
     depth = 1 if foreign[0] == "pymodbus" else 4
     client = ModbusClient(TcpEndpoint("127.0.0.1", foreign[1], depth=depth, deadline_ns=2 * 10**9))
