@@ -50,11 +50,11 @@ lint: $(VENV)/.ready
 	$(VENV)/bin/lint-imports
 
 # Foreign peers of the tests that come from npm.
-peers: tests/peers/opcua/node_modules/.ready
+peers: tests/peers/opcua/node_modules/.ready tests/peers/modbus_node/node_modules/.ready
 
-tests/peers/opcua/node_modules/.ready: tests/peers/opcua/package-lock.json
+tests/peers/%/node_modules/.ready: tests/peers/%/package-lock.json
 	@.ci/need node
-	cd tests/peers/opcua && npm ci --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error
+	cd tests/peers/$* && npm ci --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
 $(TEST_VENV)/.ready: pyproject.toml

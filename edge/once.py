@@ -22,7 +22,7 @@ from edge.config import load
 from edge.errors import Text
 from edge.plan import Device, ModbusDevice, SitePlan
 from edge.poll.factory import make_sources
-from protocols.modbus.tags import DataType, ModbusTag
+from protocols.modbus.tags import DataType, ModbusTag, Word
 from protocols.opcua.tags import OpcuaTag
 from protocols.reading import DeviceFact, Frame, Quality, TagImage
 
@@ -94,13 +94,26 @@ def _value(image: TagImage, index: int, tag: ModbusTag | OpcuaTag) -> str | int 
     return image.i64[index] if number == image.i64[index] else number
 
 
+def _word(image: TagImage, index: int, tag: ModbusTag | OpcuaTag) -> Word | None:
+    """What the tag's value is called, where it has a name."""
+    if not isinstance(tag, ModbusTag) or image.quality[index] >= Quality.STALE:
+        return None
+    return next((word for word in tag.words if word.value == image.i64[index]), None)
+
+
+def _named(image: TagImage, index: int, tag: ModbusTag | OpcuaTag) -> dict[str, dict[str, str]]:
+    """The name of a value, for a JSON document, where it has one."""
+    word = _word(image, index, tag)
+    return {} if word is None else {"word": {"zh": word.zh, "en": word.en}}
+
+
 def _address(device: Device, tag: ModbusTag | OpcuaTag) -> str:
     """As the device's vendor writes it."""
     if isinstance(tag, OpcuaTag):
         place = "" if tag.index is None else f"[{tag.index}]"
         return f"{tag.node}{place}" + (f".{tag.field}" if tag.field else "")
     assert isinstance(device, ModbusDevice)
-    return device.addresses.render(tag.table, tag.address, tag.bit)
+    return device.addresses.render(tag.table, tag.address, tag.bit if tag.bits is None else None)
 
 
 # ---- for people ----
@@ -116,7 +129,9 @@ def _device_table(answer: Answer) -> str:
     if answer.error:
         return f"{_heading(device)}\n  ✗ {answer.error}"
     tags = _tags(device)
-    shown = [_shown(_value(answer.image, index, tag)) for index, tag in enumerate(tags)]
+    shown = [
+        _shown(_value(answer.image, index, tag), _word(answer.image, index, tag)) for index, tag in enumerate(tags)
+    ]
     names, values = max((len(tag.name) for tag in tags), default=0), max(map(len, shown), default=0)
     lines = [
         f"  {tag.name:<{names}}  {value:>{values}}  {_quality(answer.image, index):<10}  {_address(device, tag)}"
@@ -133,9 +148,11 @@ def _heading(device: Device) -> str:
     return f"{device.id}  {device.brand}  {where}"
 
 
-def _shown(value: str | float | bool | None) -> str:
+def _shown(value: str | float | bool | None, word: Word | None) -> str:
     if value is None:
         return "–"
+    if word is not None:
+        return f"{_shown(value, None)} {Text(word.zh, word.en)}"
     if isinstance(value, bool):
         return str(int(value))
     return f"{value:.10g}" if isinstance(value, float) else str(value)
@@ -161,6 +178,7 @@ def _as_json(answers: Sequence[Answer]) -> str:
                         "name": tag.name,
                         "address": _address(a.device, tag),
                         "value": _value(a.image, index, tag),
+                        **_named(a.image, index, tag),
                         "quality": _quality(a.image, index),
                         "time_ns": a.image.t_ns[index] or None,
                     }

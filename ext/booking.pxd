@@ -17,7 +17,7 @@ cdef inline int64_t* new_row(Rows* rows) noexcept nogil:
     cdef Py_ssize_t room
     cdef int64_t* data
     if rows.count == rows.room:
-        room = 4 if rows.room == 0 else 2 * rows.room
+        room = 1 if rows.room == 0 else 2 * rows.room
         data = <int64_t*> realloc(rows.data, <size_t> (room * rows.width) * sizeof(int64_t))
         if data == NULL:
             rows.failed = 1

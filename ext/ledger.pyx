@@ -9,25 +9,28 @@ began). What ends it decides:
     a count, within t3         it was RUN by the state; the excess is a small stop
     a count, after t3          as many ideal cycles as pieces were RUN, the rest an UNASSIGNED stop, whatever the run
                                bit says
-    no count, t3 passes        the same, from now on booked as it passes: the first ideal cycle after a count was RUN
+    no count, t3 passes        the same, booked as it passes, but for a last cycle that may still become a piece; the
+                               first cycle, after a count or after RUN began, was RUN
     a count while "stopped"    counts beat states: within t2 it was all RUN, beyond it the ideal cycles of the pieces
                                (state conflict, unless the state turned to RUN meanwhile); not so while people make
                                pieces by hand
-    another state              it was what the state said
+    another state              it was what the state said; of RUN beyond t2, all but the first cycle a small stop
+    the schedule's edge        where the gap is beyond t2: it ends where a break begins, another begins with the work
     silence longer than hold   the state is believed for `hold`, then nobody knows: UNKNOWN
 
 Where several pieces come in one sample, all but the first were made between the last two samples; only the rest of
-the gap may hide a stop. A state that cannot be read is the last one for `hold`; then counts alone decide; without
-them nobody knows. A counter that cannot be read proves nothing: the state alone decides, and what it shows later is
-RECOVERED.
+the gap may hide a stop. A state that cannot be read is the last one for `hold`; then counts alone decide, of a machine
+that ran, or once they come; without them nobody knows. A counter that cannot be read proves nothing: the state alone
+decides, and what it shows later is RECOVERED.
 
 Booking walks from edge to edge (minute, calendar slice) and fills one cell per minute x shift x product; a cell
 leaves when the walk goes on beyond it. Breaks and unscheduled time leave planned production time unless counts prove
 production there, so that t3 moves time between RUN and UNASSIGNED and nothing else: PPT and FPT do not depend on it.
 Pieces belong to the interval that their reading ends: seen exactly on an edge, they were made before it, and so they
 go, with what is said of them, into the cell of the nanosecond before the reading. Pieces counted across silence are
-spread over its scheduled part (over its breaks where it has none, over all of it where it has neither) by largest
-remainder. Where the PLC adds up its own state times, they tell what a silence was (repair.pxd).
+spread over all of it that is scheduled, from the last sample on (over its breaks where nothing is, over all of it
+where it has neither) by largest remainder. Where the PLC adds up its own state times, they tell what a silence was
+(repair.pxd).
 
 Where the product changes, what was counted by then was made of the old one, and so are the pieces of its `flush`: the
 work in process that comes out after the change. Time is the new product's at once.
@@ -47,6 +50,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from ext.booking cimport covers, flush_cell
@@ -99,7 +103,8 @@ cdef class MachineLedger:
     """
 
     cdef Ledger m
-    cdef object calendar_arrays
+    cdef Py_buffer[4] kept      # the columns of the calendar: a memoryview object each would be twice the ledger
+    cdef int n_kept
 
     def __cinit__(self, int64_t hold_ns, counters, products, *, flush=(), multipliers=(), times=()):
         memset(&self.m, 0, sizeof(Ledger))
@@ -117,6 +122,7 @@ cdef class MachineLedger:
             self._set_times(times)
 
     def __dealloc__(self):
+        self._let_go()
         free(self.m.rule.products)
         free(self.m.times)
         free(self.m.cells.data)
@@ -184,22 +190,32 @@ cdef class MachineLedger:
             rule = &self.m.times.rule[<int> index]
             rule.bucket, rule.modulus, rule.unit_ns, rule.slack_ns = bucket, modulus, unit_ns, slack_ns
 
-    def set_calendar(self, const int64_t[::1] start, const int64_t[::1] end, const int64_t[::1] kind,
-                     const int64_t[::1] shift):
+    def set_calendar(self, start, end, kind, shift):
         """Contiguous slices (start, end, Schedule number, shift id) that cover `booked_ns` and every sample to come,
-        as far as known.
+        as far as known: four buffers of int64, which are kept and not copied, since many machines share a calendar.
         """
-        cdef Py_ssize_t i, n = start.shape[0]
-        if n == 0 or end.shape[0] != n or kind.shape[0] != n or shift.shape[0] != n:
+        cdef const int64_t[::1] starts = start, ends = end, kinds = kind, shifts = shift
+        cdef Py_ssize_t i, n = starts.shape[0]
+        if n == 0 or ends.shape[0] != n or kinds.shape[0] != n or shifts.shape[0] != n:
             raise ValueError("a calendar is four arrays of one length, at least 1")
         for i in range(n):
-            if end[i] <= start[i] or (i > 0 and start[i] != end[i - 1]) or not 0 <= kind[i] <= 2:
+            if ends[i] <= starts[i] or (i > 0 and starts[i] != ends[i - 1]) or not 0 <= kinds[i] <= 2:
                 raise ValueError(f"calendar slice {i} is empty, not contiguous or of no known kind")
-        self.calendar_arrays = (start, end, kind, shift)
-        self.m.calendar.start, self.m.calendar.end = &start[0], &end[0]
-        self.m.calendar.kind, self.m.calendar.shift = &kind[0], &shift[0]
+        self._let_go()
+        for column in (start, end, kind, shift):
+            PyObject_GetBuffer(column, &self.kept[self.n_kept], PyBUF_SIMPLE)
+            self.n_kept += 1
+        self.m.calendar.start, self.m.calendar.end = &starts[0], &ends[0]
+        self.m.calendar.kind, self.m.calendar.shift = &kinds[0], &shifts[0]
         self.m.calendar.count, self.m.calendar.at = n, 0
         self.m.open.until_ns = self.m.open.from_ns
+
+    cdef _let_go(self):
+        """The columns of the calendar may change again; the kernel has none."""
+        self.m.calendar.count = 0
+        while self.n_kept:
+            self.n_kept -= 1
+            PyBuffer_Release(&self.kept[self.n_kept])
 
     cdef _refuse(self, const int64_t* sample):
         """Say what is impossible about a sample that is."""

@@ -1,12 +1,11 @@
-# Pieces: from counter readings to credits, and credits into cells. What was counted across silence is spread over it.
+# Pieces: from counter readings to credits, and credits into cells; how what was counted across silence is shared out.
 #
 # Inline functions of the ledger kernel (theory in ledger.pyx, the counter decoder's in counters.pxd), compiled into it.
 
 from libc.stdint cimport int32_t, int64_t
-from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from ext.booking cimport book, enter_cell, made_by, min64, put_correction, seek
+from ext.booking cimport enter_cell, made_by, min64, put_correction, seek
 from ext.counters cimport C_GLITCH, C_REBASE, C_RESET, F_ROLLOVER, CounterRule, CounterState, Step, counter_step, counts_on
 from ext.ledger cimport *
 
@@ -300,19 +299,3 @@ cdef inline void credit_share(Ledger* m, Share* share, Py_ssize_t n, int64_t of)
     """The pieces of the stretch that begins at `booked_ns`, one of `n`."""
     if share.part[T] or share.part[G] or share.part[R]:
         credit(m, m.s.booked_ns, of, &share.part[0], F_RECOVERED | F_ESTIMATED if n > 1 else F_RECOVERED)
-
-
-cdef inline void spread(Ledger* m, int64_t t_ns, int64_t of, Credits* credits) noexcept nogil:
-    """Book [booked, t) as UNKNOWN and spread the pieces that were counted meanwhile over it."""
-    cdef Py_ssize_t i, n = walk_shares(m, t_ns, NULL)
-    cdef bint proven
-    cdef Share* shares = <Share*> calloc(<size_t> n, sizeof(Share))
-    if shares == NULL:
-        m.cells.failed = 1
-        return
-    walk_shares(m, t_ns, shares)
-    proven = share_credits(m, shares, n, credits)
-    for i in range(n):
-        credit_share(m, &shares[i], n, of)
-        book(m, shares[i].end_ns, B_UNKNOWN, proven)
-    free(shares)

@@ -119,30 +119,89 @@ static void book(ledger_t *m, int64_t until_ns, int64_t bucket, int proven) {
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static int64_t first_cycle(const ledger_t *m) { return m->anchor_ns + (m->anchored_by_count ? m->rule.ideal_ns : 0); }
+static void anchor(ledger_t *m, int64_t t_ns, int by_count) {
+    m->anchor_ns = t_ns, m->anchor_rt_ns = m->rt_ns, m->anchored_by_count = by_count;
+}
+
+/* In this machine a gap while RUN always begins with a cycle: of the piece before it, or of the start. */
+static void book_gap(ledger_t *m, int64_t until_ns, int stood) {
+    book(m, least(m->anchor_ns + m->rule.ideal_ns, until_ns), RUN, 0);
+    book(m, until_ns, stood ? UNASSIGNED : RUN, 0);
+}
+
+static void close_gap(ledger_t *m, int64_t until_ns) {
+    int64_t gap_ns = until_ns - m->anchor_ns, lost_ns;
+    book_gap(m, until_ns, gap_ns > m->rule.t3_ns);
+    lost_ns = m->rt_ns - m->anchor_rt_ns - m->rule.ideal_ns;
+    if (lost_ns > 0 && gap_ns > m->rule.t2_ns) m->cell->small_ns += lost_ns;
+    anchor(m, until_ns, 0);
+}
+
+/* Where working time ends or begins again after `t_ns`, up to `until_ns`. */
+static int64_t schedule_edge(const ledger_t *m, int64_t t_ns, int64_t until_ns) {
+    const slice_t *slice = m->slice;
+    while (t_ns >= slice->end_ns) slice++;
+    for (int on = slice->kind == SCHEDULED; (slice->kind == SCHEDULED) == on; slice++)
+        if (slice->end_ns >= until_ns) return until_ns;
+    return slice->start_ns;
+}
+
+static void cut(ledger_t *m, int64_t until_ns) {
+    if (until_ns - m->anchor_ns <= m->rule.t2_ns) return;
+    for (int64_t edge_ns; (edge_ns = schedule_edge(m, m->anchor_ns, until_ns)) < until_ns;) close_gap(m, edge_ns);
+}
 
 static void settle(ledger_t *m, int64_t until_ns) {
     if (m->bucket != RUN) {
         book(m, until_ns, m->bucket, 0);
         return;
     }
-    book(m, least(first_cycle(m), until_ns), RUN, 1);
-    book(m, until_ns, until_ns - m->anchor_ns <= m->rule.t3_ns ? RUN : UNASSIGNED, 0);
+    cut(m, until_ns);
+    book_gap(m, until_ns, until_ns - m->anchor_ns > m->rule.t3_ns);
+}
+
+static void end_gap(ledger_t *m, int64_t t_ns) {
+    if (m->bucket == RUN) {
+        cut(m, t_ns);
+        close_gap(m, t_ns);
+    } else {
+        book(m, t_ns, m->bucket, 0);
+        anchor(m, t_ns, 0);
+    }
+}
+
+static void wait_on(ledger_t *m, int64_t t_ns) {
+    if (m->bucket == MAINTENANCE || m->bucket == MANUAL) {
+        book(m, t_ns, m->bucket, 0);
+    } else if (m->bucket != RUN) {
+        if (t_ns - m->anchor_ns > m->rule.t2_ns) book(m, t_ns - m->rule.ideal_ns, m->bucket, 0);
+    } else {
+        cut(m, t_ns);
+        if (t_ns - m->anchor_ns > m->rule.t3_ns) book_gap(m, t_ns - m->rule.ideal_ns, 1);
+    }
+}
+
+static int64_t idle(const ledger_t *m, int64_t t_ns, int64_t pieces) {
+    return t_ns - m->anchor_ns - least((pieces - 1) * m->rule.ideal_ns, t_ns - m->t_ns);
 }
 
 static void count_while_running(ledger_t *m, int64_t t_ns, int64_t pieces) {
     const rule_t *rule = &m->rule;
-    int64_t since_ns = t_ns - m->t_ns, gap_ns = t_ns - m->anchor_ns;
-    int64_t idle_ns = gap_ns - least((pieces - 1) * rule->ideal_ns, since_ns), lost_ns;
+    int64_t idle_ns = idle(m, t_ns, pieces), lost_ns;
     if (idle_ns > rule->t2_ns) {
-        int64_t tail_ns = t_ns - least((pieces - m->anchored_by_count) * rule->ideal_ns, since_ns);
-        book(m, least(first_cycle(m), tail_ns), RUN, 1);
-        book(m, tail_ns, idle_ns <= rule->t3_ns ? RUN : UNASSIGNED, 0);
+        cut(m, t_ns);
+        idle_ns = idle(m, t_ns, pieces);
+    }
+    if (idle_ns > rule->t2_ns) {
+        const slice_t *slice = m->slice;
+        while (m->anchor_ns >= slice->end_ns) slice++;
+        int64_t cycles_ns = (slice->kind == SCHEDULED ? pieces - 1 : pieces) * rule->ideal_ns;
+        book_gap(m, t_ns - least(cycles_ns, t_ns - m->t_ns + rule->ideal_ns), idle_ns > rule->t3_ns);
     }
     book(m, t_ns, RUN, 1);
     lost_ns = m->rt_ns - m->anchor_rt_ns - pieces * rule->ideal_ns;
     if (lost_ns > 0 && idle_ns > rule->t2_ns) m->cell->small_ns += lost_ns;
-    else if (lost_ns > 0 && gap_ns > pieces * rule->t1_ns) m->cell->slow_ns += lost_ns;
+    else if (lost_ns > 0 && t_ns - m->anchor_ns > pieces * rule->t1_ns) m->cell->slow_ns += lost_ns;
 }
 
 static void count_while_stopped(ledger_t *m, int64_t t_ns, int64_t pieces, int64_t now) {
@@ -152,8 +211,7 @@ static void count_while_stopped(ledger_t *m, int64_t t_ns, int64_t pieces, int64
         book(m, t_ns, m->bucket, 0);
         return;
     }
-    if (now == RUN || t_ns - m->anchor_ns - least(cycles_ns - rule->ideal_ns, t_ns - m->t_ns) > rule->t2_ns)
-        run_ns = least(cycles_ns, run_ns);
+    if (now == RUN || idle(m, t_ns, pieces) > rule->t2_ns) run_ns = least(cycles_ns, run_ns);
     book(m, t_ns - run_ns, m->bucket, 0);
     book(m, t_ns, RUN, 1);
     if (now != RUN && run_ns) m->cell->conflict_ns += run_ns, m->cell->flags |= FLAG_CONFLICT;
@@ -171,10 +229,6 @@ static void put_pieces(ledger_t *m, int64_t total, int64_t good, int64_t reject)
     }
 }
 
-static void anchor(ledger_t *m, int64_t t_ns, int by_count) {
-    m->anchor_ns = t_ns, m->anchor_rt_ns = m->rt_ns, m->anchored_by_count = by_count;
-}
-
 static void step(ledger_t *m, const sample_t *s) {
     int64_t t_ns = s->t_ns, wall_ns = t_ns - m->t_ns, total = 0, good = 0, reject = 0;
     int64_t elapsed_ns = s->elapsed_ns >= 0 ? s->elapsed_ns : wall_ns > 0 ? wall_ns : 0;
@@ -190,17 +244,16 @@ static void step(ledger_t *m, const sample_t *s) {
         put_pieces(m, total, good, reject);
         anchor(m, t_ns, 0);
     } else if (total | good | reject) {
-        if (total <= 0) settle(m, t_ns);
+        if (total <= 0 && s->bucket == m->bucket) settle(m, t_ns);
+        else if (total <= 0) end_gap(m, t_ns);
         else if (m->bucket == RUN) count_while_running(m, t_ns, total);
         else count_while_stopped(m, t_ns, total, s->bucket);
         put_pieces(m, total, good, reject);
         if (total > 0 || s->bucket != m->bucket) anchor(m, t_ns, total > 0);
     } else if (s->bucket != m->bucket) {
-        settle(m, t_ns);
-        anchor(m, t_ns, 0);
-    } else if (m->bucket == MAINTENANCE || m->bucket == MANUAL
-               || t_ns - m->anchor_ns > (m->bucket == RUN ? m->rule.t3_ns : m->rule.t2_ns)) {
-        settle(m, t_ns);
+        end_gap(m, t_ns);
+    } else {
+        wait_on(m, t_ns);
     }
     if (s->bucket != m->bucket || !m->fault) m->fault = s->fault;
     if (!m->open_fault && m->open_bucket == s->bucket) m->open_fault = m->fault;

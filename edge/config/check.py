@@ -27,7 +27,7 @@ from ext.buckets import Schedule
 from protocols.modbus.address import TABLE_NAMES
 from protocols.modbus.bus import Bus, bus_of, payload_bytes
 from protocols.modbus.plan import Request, bus_time_ns
-from protocols.modbus.tags import ModbusTag
+from protocols.modbus.tags import DataType, ModbusTag
 
 DAY_NS = 86_400 * NS_PER_S
 _SCHEDULE = {
@@ -79,7 +79,7 @@ def _modbus(device: ModbusDevice) -> list[str]:
         *columns(_request_row(device, request, bus) for request in device.requests),
         _load(device, bus),
         say("  点：", "  tags:"),
-        *columns(_tag_row(device, tag) for tag in device.tags),
+        *columns(_tag_row(device, tag, read_ns) for tag, read_ns in zip(device.tags, _intervals(device), strict=True)),
     ]
 
 
@@ -112,23 +112,42 @@ def _load(device: ModbusDevice, bus: Bus) -> str:
     return line
 
 
-def _tag_row(device: ModbusDevice, tag: ModbusTag) -> list[str]:
-    vendor = device.addresses.render(tag.table, tag.address, tag.bit)
-    protocol = f"{TABLE_NAMES[tag.table]}:{tag.address}" + ("" if tag.bit is None else f".{tag.bit}")
-    wide = f"{tag.type}" + (f" {tag.word_order}" if tag.registers in (2, 4) else "")
-    return [tag.name, vendor, protocol, wide, lasting(tag.interval_ns), _range(tag)]
+def _intervals(device: ModbusDevice) -> list[int]:
+    """How often each tag is read: its own interval, or that of a faster request that carries it along."""
+    return [request.interval_ns for request in device.requests for _ in range(request.count)]
+
+
+def _tag_row(device: ModbusDevice, tag: ModbusTag, read_ns: int) -> list[str]:
+    bit = tag.bit if tag.bits is None else None
+    vendor = device.addresses.render(tag.table, tag.address, bit)
+    protocol = f"{TABLE_NAMES[tag.table]}:{tag.address}" + ("" if bit is None else f".{bit}")
+    return [tag.name, vendor, protocol, _type(tag), lasting(read_ns), _range(tag)]
+
+
+def _type(tag: ModbusTag) -> str:
+    """The data type, and what it needs beside."""
+    if tag.type is DataType.STRING:
+        swapped = say("，低字节在前", ", low byte first") if tag.string_low_byte_first else ""
+        return f"{tag.type} {2 * tag.registers} {tag.encoding}{swapped}"
+    field = "" if tag.bits is None else f"[{tag.bit or 0}…{(tag.bit or 0) + tag.bits - 1}]"
+    ordered = tag.registers > 1 or tag.word_order.swaps_bytes
+    return f"{tag.type}{field}" + (f" {tag.word_order}" if ordered and not tag.table.is_bits else "")
 
 
 def _range(tag: ModbusTag) -> str:
     parts = []
     if (tag.scale, tag.offset) != (1.0, 0.0):
         parts.append(f"x{tag.scale:g}" + (f"{tag.offset:+g}" if tag.offset else ""))
+    if tag.range_map is not None:
+        line = tag.range_map
+        parts.append(f"{line.raw_low:g}…{line.raw_high:g} → {line.low:g}…{line.high:g}")
     if tag.minimum is not None or tag.maximum is not None:
         low = "" if tag.minimum is None else f"{tag.minimum:g}"
         high = "" if tag.maximum is None else f"{tag.maximum:g}"
         parts.append(f"{low}…{high}")
     if tag.sentinels:
         parts.append(say("无效值 ", "invalid ") + ",".join(map(str, tag.sentinels)))
+    parts.extend(f"{word.value}={Text(word.zh, word.en)}" for word in tag.words)
     return " ".join(parts)
 
 

@@ -37,8 +37,11 @@ MODULUS = {
     DataType.I32: 1 << 31,
     DataType.U64: INT64_MAX,
     DataType.I64: INT64_MAX,
+    DataType.U8H: 1 << 8,
+    DataType.U8L: 1 << 8,
     DataType.BCD16: 10**4,
     DataType.BCD32: 10**8,
+    DataType.BCD64: 10**16,
     DataType.F64: 1 << 53,  # whole numbers are exact up to here; OPC UA servers count and accumulate in Double
 }
 _BY_WIDTH = {16: DataType.U16, 32: DataType.U32}
@@ -150,6 +153,8 @@ def _merged(
 
 def modulus_of(tag: MergedTag) -> int | None:
     """What the tag's type holds, and so where it rolls over; None for a type that is no integer."""
+    if tag.spec.bits is not None:
+        return 1 << tag.spec.bits
     return MODULUS.get(tag.spec.type or DataType.U16)
 
 

@@ -9,10 +9,10 @@ Rules.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from edge.config.modbus_tags import DeviceOrders, modbus_tag, with_bit
 from edge.config.models import AreaModel, DeviceModel, NodesModel, PlcTemplate
 from edge.config.nodes import NodeError, needs_base, node_of
 from edge.config.problems import Problems
@@ -20,14 +20,15 @@ from edge.config.tags import MergedTag
 from edge.config.validate import Placed
 from edge.errors import Text
 from edge.plan import ModbusDevice, OpcuaDevice
-from protocols.modbus.address import TABLE_NAMES, AddressError, AddressMap, Area, Resolved
+from protocols.modbus.address import TABLE_NAMES, AddressError, AddressMap, Area, Refused, Resolved
 from protocols.modbus.bus import bus_of
-from protocols.modbus.plan import PlanError, plan_requests, width
-from protocols.modbus.tags import DataType, Limits, ModbusEndpoint, ModbusTag, Table, WordOrder
+from protocols.modbus.plan import PlanError, plan_requests
+from protocols.modbus.tags import DataType, Limits, ModbusEndpoint, ModbusTag, Table
 from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
 
 NS_PER_S = 1_000_000_000
 FAST_S = 1.0  # tags due this often or more are sampled at the device's own sampling interval
+_MODBUS_ONLY = ("bits", "encoding", "low_byte_first", "words")
 _TABLES = {name: table for table, name in TABLE_NAMES.items()}
 
 
@@ -39,8 +40,7 @@ class ModbusDraft:
     endpoint: ModbusEndpoint
     limits: Limits
     addresses: AddressMap
-    word_order: WordOrder
-    string_low_byte_first: bool
+    orders: DeviceOrders
     tags: dict[str, ModbusTag] = field(default_factory=dict)
     sources: dict[str, MergedTag] = field(default_factory=dict)
 
@@ -49,28 +49,11 @@ class ModbusDraft:
         resolved = self._resolve(tag, base, problems)
         if resolved is None:
             return False
-        shape = self._shape(tag, resolved, problems)
-        if shape is None:
+        found = modbus_tag(name, tag, resolved, self.orders, problems)
+        if found is None:
             return False
-        data_type, registers = shape
-        spec = tag.spec
         self.sources[name] = tag
-        self.tags[name] = ModbusTag(
-            name=name,
-            table=resolved.table,
-            address=resolved.address,
-            type=data_type,
-            bit=resolved.bit,
-            registers=registers,
-            word_order=spec.word_order or self.word_order,
-            string_low_byte_first=self.string_low_byte_first,
-            scale=1.0 if spec.scale is None else spec.scale,
-            offset=spec.add or 0.0,
-            minimum=spec.min,
-            maximum=spec.max,
-            sentinels=spec.sentinels or (),
-            interval_ns=tag.interval_ns,
-        )
+        self.tags[name] = found
         return True
 
     def needs_base(self, tag: MergedTag) -> bool:
@@ -106,8 +89,7 @@ class ModbusDraft:
         spec = tag.spec
         try:
             if spec.address is not None:
-                resolved = self.addresses.resolve(spec.address)
-                return self._with_bit(resolved, spec.bit) if spec.bit is not None else resolved
+                return with_bit(self.addresses.resolve(spec.address, spec.type is DataType.BOOL), spec)
             if spec.offset is None:
                 zh = f"设备 {self.placed.value.id} 走 Modbus：此点需要 address（或 offset）"
                 en = f"device {self.placed.value.id} is Modbus: this tag needs an address (or an offset)"
@@ -115,7 +97,7 @@ class ModbusDraft:
                 return None
             if base is None:
                 return None  # told once, at the machine
-            return self._with_bit(step(self.addresses, base, spec.offset), spec.bit)
+            return with_bit(self.addresses.step(base, spec.offset), spec)
         except AddressError as error:
             if spec.address is not None:
                 tag.add(problems, "address", Text(error.zh, error.en))
@@ -123,32 +105,6 @@ class ModbusDraft:
                 where = f"{tag.name} = base+{spec.offset}"
                 tag.add(problems, "base", Text(f"{error.zh}（{where}）", f"{error.en} ({where})"))
             return None
-
-    @staticmethod
-    def _with_bit(resolved: Resolved, bit: int | None) -> Resolved:
-        if bit is None or resolved.table.is_bits:
-            return resolved
-        return replace(resolved, bit=bit)
-
-    def _shape(self, tag: MergedTag, resolved: Resolved, problems: Problems) -> tuple[DataType, int] | None:
-        """The data type and its width, checked against where the tag lies."""
-        data_type = tag.spec.type or _natural_type(resolved)
-        is_bit = resolved.table.is_bits or resolved.bit is not None
-        if is_bit and data_type is not DataType.BOOL:
-            zh = f"这里是一个位，类型应为 bool，而不是 {data_type}"
-            tag.add(problems, "type", Text(zh, f"one bit lies here: the type is bool, not {data_type}"))
-            return None
-        if not is_bit and data_type is DataType.BOOL:
-            zh, en = "寄存器中的 bool 需要位号，例如 D1000.3", "a bool in a register needs a bit, e.g. D1000.3"
-            tag.add(problems, "bit", Text(zh, en))
-            return None
-        if data_type is DataType.STRING:
-            if tag.spec.length is None:
-                zh, en = "文字型需要 length（寄存器数）", "a string needs its length (registers)"
-                tag.add(problems, "type", Text(zh, en))
-                return None
-            return data_type, tag.spec.length
-        return data_type, width(data_type) or 1
 
 
 @dataclass(slots=True)
@@ -172,8 +128,17 @@ class OpcuaDraft:
         sampling_ns = (
             self.sampling_ns if tag.interval_ns <= FAST_S * NS_PER_S else max(self.sampling_ns, tag.interval_ns)
         )
-        scale = 1.0 if spec.scale is None else spec.scale
-        self.tags[name] = OpcuaTag(name, node, spec.index, spec.field, scale, spec.add or 0.0, sampling_ns)
+        wrong = next((key for key in _MODBUS_ONLY if key in tag.overridden and getattr(spec, key) is not None), None)
+        if wrong is not None:
+            what = Text(f"{wrong} 只用于 Modbus", f"{wrong} is for Modbus only")
+            tag.add(problems, wrong, what, Text("OPC UA 的值自带类型", "values of OPC UA come with their type"))
+            return False
+        scale, add = (1.0 if spec.scale is None else spec.scale), spec.add or 0.0
+        if spec.range is not None:
+            (raw_low, raw_high), (low, high) = spec.range.raw, spec.range.value
+            scale = (high - low) / (raw_high - raw_low)
+            add = low - raw_low * scale
+        self.tags[name] = OpcuaTag(name, node, spec.index, spec.field, scale, add, sampling_ns)
         return True
 
     def needs_base(self, tag: MergedTag) -> bool:
@@ -202,28 +167,6 @@ def draft(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Pro
     return _modbus(placed, brand, problems) if brand.value.protocol == "modbus" else _opcua(placed, brand, problems)
 
 
-def step(addresses: AddressMap, base: str, offset: int) -> Resolved:
-    """The word `offset` words after `base`, counted as the vendor counts. Raises AddressError."""
-    first = addresses.resolve(base)
-    if first.table.is_bits or first.bit is not None or first.registers != 1:
-        zh, en = f"{base}：基地址应为 16 位字，例如 D1000", f"{base}: a base is a 16-bit word, e.g. D1000"
-        raise AddressError(base, zh, en)
-    body = base.strip().upper()
-    areas = [area for area in addresses.areas if area.table is first.table and body.startswith(area.prefix.upper())]
-    for area in sorted(areas, key=lambda area: -len(area.prefix)):
-        digits = body[len(area.prefix) :]
-        if re.fullmatch(r"[0-9A-F]+", digits):
-            number = int(digits, area.radix) + offset * (2 if area.bytewise else 1)
-            return addresses.resolve(f"{area.prefix}{area.digits(number)}")
-    return addresses.resolve(f"{TABLE_NAMES[first.table]}:{first.address + offset}")
-
-
-def _natural_type(resolved: Resolved) -> DataType:
-    if resolved.table.is_bits or resolved.bit is not None:
-        return DataType.BOOL
-    return DataType.U32 if resolved.registers == 2 else DataType.U16
-
-
 def _modbus(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Problems) -> ModbusDraft | None:
     model, template = placed.value, brand.value
     for key in ("url", "nodes", "publishing_s", "sampling_s"):
@@ -235,7 +178,7 @@ def _modbus(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: P
     areas = _maybe_areas(placed, brand, problems)
     if areas is None:
         return None
-    addresses = AddressMap(areas)
+    addresses = AddressMap(areas, tuple(Refused(area.prefix, area.zh, area.en) for area in template.refused))
     limits = _limits(placed, template, addresses, problems)
     endpoint = ModbusEndpoint(
         host=model.host or "",
@@ -244,8 +187,8 @@ def _modbus(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: P
         deadline_ns=_ns(model.deadline_s or template.deadline_s),
         connect_pause_ns=_ns(template.connect_pause_ms / 1000),
     )
-    order = model.word_order or template.word_order
-    return ModbusDraft(placed, endpoint, limits, addresses, order, template.string_low_byte_first)
+    orders = DeviceOrders(model.word_order or template.word_order, template.string_low_byte_first)
+    return ModbusDraft(placed, endpoint, limits, addresses, orders)
 
 
 def _maybe_areas(
@@ -272,7 +215,18 @@ def _maybe_areas(
 def _area(area: AreaModel) -> Area:
     first, last = (int(end, area.radix) for end in area.range.split("-"))
     table = _TABLES[area.table]
-    return Area(area.prefix, table, first, last, area.base, area.radix, area.registers, area.bytewise)
+    return Area(
+        prefix=area.prefix,
+        table=table,
+        first=first,
+        last=last,
+        base=area.base,
+        radix=area.radix,
+        registers=area.registers,
+        bytewise=area.bytewise,
+        low_byte_first=area.low_byte_first,
+        halves=area.halves,
+    )
 
 
 def _borders(areas: tuple[Area, ...]) -> tuple[tuple[Table, int], ...]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic_core import PydanticCustomError
 
 from ext.buckets import Bucket
-from protocols.modbus.tags import DataType, WordOrder
+from protocols.modbus.tags import DataType, Encoding, WordOrder
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 
@@ -103,9 +103,12 @@ def _bucket(value: Any) -> Any:
     return bucket
 
 
+_SAME_ORDER = {"ABCDEFGH": "ABCD", "GHEFCDAB": "CDAB", "BADCFEHG": "BADC", "HGFEDCBA": "DCBA"}
+
+
 def _choice(value: Any) -> Any:
-    """PLC spellings in any case: `cdab`, `U16`."""
-    return value.upper() if isinstance(value, str) else value
+    """PLC spellings in any case, `cdab`; the eight letters of a 64-bit value also where four say the same."""
+    return _SAME_ORDER.get(value.upper(), value.upper()) if isinstance(value, str) else value
 
 
 def _lower(value: Any) -> Any:
@@ -132,6 +135,7 @@ Size = Annotated[int, BeforeValidator(_bytes), WithJsonSchema({"anyOf": [{"type"
 BucketName = Annotated[Bucket, BeforeValidator(_bucket), WithJsonSchema({"enum": sorted(BUCKETS)})]
 Order = Annotated[WordOrder, BeforeValidator(_choice)]
 Type = Annotated[DataType, BeforeValidator(_lower)]
+Characters = Annotated[Encoding, BeforeValidator(_lower)]
 Secret = Annotated[str, WithJsonSchema(_SECRET_SCHEMA)]  # fields of it say repr=False
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from edge.config.calendar_models import CalendarModel, ExceptionModel, StopModel
 from edge.config.fields import (
     BucketName,
+    Characters,
     Id,
     Identified,
     Label,
@@ -25,6 +26,7 @@ from edge.config.fields import (
     Strict,
     Type,
     Word,
+    wrong,
 )
 from edge.config.signal_models import (
     Condition,
@@ -96,6 +98,8 @@ class AreaModel(Strict):
     radix: Literal[8, 10, 16] = 10
     registers: int = Field(1, ge=1, le=16, description="addresses per number: 2 for 32-bit counters, 16 for word.bit")
     bytewise: bool = Field(False, description="numbers count bytes, as in Siemens data blocks")
+    low_byte_first: bool = Field(False, description="bytewise: the even byte is the low half of its register (CODESYS)")
+    halves: bool = Field(False, description="bytewise: the elements are single bytes")
 
 
 class DeviceModel(Identified):
@@ -124,11 +128,25 @@ class ProcessModel(Strict):
     label: Named | None = None
 
 
+def _two_points(model: RangeModel) -> RangeModel:
+    if model.raw[0] == model.raw[1]:
+        raise wrong("raw 的两个值须不同", "raw takes two different values")
+    return model
+
+
+class RangeModel(Strict):
+    """Two points of a line: raw values, and what they mean."""
+
+    raw: tuple[Number, Number] = Field(description="e.g. [0, 27648]")
+    value: tuple[Number, Number] = Field(description="in the tag's unit, e.g. [0, 10]")
+
+
 class TagModel(Strict):
     """One tag of a machine. In a site file: any field overrides the template's."""
 
     offset: int | None = Field(None, ge=0, le=65535, description="words after the machine's base address")
-    bit: int | None = Field(None, ge=0, le=15, description="bit of that word")
+    bit: int | None = Field(None, ge=0, le=63, description="bit of that word; the lowest of a bit field")
+    bits: int | None = Field(None, ge=1, le=63, description="a field of so many bits of an integer, from `bit` on")
     address: Word | None = Field(None, description="absolute address instead of base + offset, e.g. D1008, M100, 40001")
     node: Word | None = Field(None, description="OPC UA: name under the base (parts with /), or a full node id")
     index: int | None = Field(None, ge=0, description="OPC UA: element of an array value")
@@ -136,12 +154,18 @@ class TagModel(Strict):
     device: Id | None = Field(None, description="read from another device than the machine's")
     type: Type | None = None
     length: int | None = Field(None, ge=1, le=120, description="string tags: registers")
+    encoding: Characters | None = Field(None, description="string tags: auto, ascii, gbk, gb18030, utf-8")
+    low_byte_first: bool | None = Field(None, description="string tags: the low byte of each register comes first")
     word_order: Order | None = None
     scale: Number | None = None
     add: Number | None = Field(None, description="added after scaling: value = raw x scale + add")
     min: Number | None = Field(None, description="below it (in engineering units) the value is bad")
     max: Number | None = Field(None, description="above it (in engineering units) the value is bad")
-    sentinels: tuple[int, ...] | None = Field(None, description="raw values that mean no measurement")
+    range: Annotated[RangeModel, AfterValidator(_two_points)] | None = Field(
+        None, description="in place of scale and add: {raw: [0, 27648], value: [0, 10]}"
+    )
+    sentinels: tuple[int | Number, ...] | None = Field(None, description="raw values that mean no measurement")
+    words: dict[int, Named] | None = Field(None, description="what values are called; the value stays a number")
     interval_s: Annotated[float, Field(ge=0.05, le=3600)] | None = Field(None, description="read this often")
     unit: str | None = None
     process: ProcessModel | None = Field(None, description="store as a process value")
@@ -358,6 +382,14 @@ class LimitsTemplate(Strict):
     turnaround_ms: float = Field(10.0, gt=0, le=10_000)
 
 
+class RefusedModel(Strict):
+    """An area that Modbus does not reach, and why."""
+
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z]+$", max_length=8)]
+    zh: Word
+    en: Word
+
+
 class PlcTemplate(Strict):
     """A PLC brand as data."""
 
@@ -371,6 +403,7 @@ class PlcTemplate(Strict):
     word_order: Order = WordOrder.ABCD
     string_low_byte_first: bool = False
     areas: tuple[AreaModel, ...] = ()
+    refused: tuple[RefusedModel, ...] = ()
     limits: LimitsTemplate = LimitsTemplate()
     nodes: NodesModel | None = None
     security: SecurityModel = SecurityModel()

@@ -76,7 +76,9 @@ def merge_tags(
 
 
 def _over(spec: TagModel, over: TagModel | None) -> TagModel:
-    """The template's tag with the fields the site gives. A new address also replaces the old bit and offset."""
+    """The template's tag with the fields the site gives. A new address also replaces the old bit and offset; a range
+    replaces a scale, and the other way round.
+    """
     if over is None:
         return spec
     update = {name: getattr(over, name) for name in over.model_fields_set}
@@ -84,6 +86,10 @@ def _over(spec: TagModel, over: TagModel | None) -> TagModel:
         update = {"offset": None, "bit": None} | update
     elif "offset" in update:
         update = {"address": None} | update
+    if "range" in update:
+        update = {"scale": None, "add": None} | update
+    elif update.keys() & {"scale", "add"}:
+        update = {"range": None} | update
     if spec.process is not None and over.process is not None:
         changed = {name: getattr(over.process, name) for name in over.process.model_fields_set}
         update["process"] = spec.process.model_copy(update=changed)

@@ -16,7 +16,7 @@ from typing import Any
 
 from edge.plan import Calendar, Device, Machine, Name, ProcessValue, Signal, Site
 
-_FOLLOWS = ("index", "capabilities")  # fields that follow from others
+_FOLLOWS = ("index", "capabilities", "words")  # fields that follow from others, or are for people
 
 
 def config_version(

@@ -19,12 +19,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from protocols.modbus.plan import Request
-from protocols.modbus.tags import DataType, ModbusTag, Table, WordOrder
+from protocols.modbus.tags import DataType, Encoding, ModbusTag, Table, WordOrder
 
 Value = int | float | str
 Source = Callable[[int], Value]  # tag index → value now, in engineering units (counters: the raw register value)
 
 _INTEGER = {
+    DataType.U8H: (">Bx", 0, 0xFF),
+    DataType.U8L: (">xB", 0, 0xFF),
+    DataType.I8H: (">bx", -0x80, 0x7F),
+    DataType.I8L: (">xb", -0x80, 0x7F),
     DataType.U16: (">H", 0, 0xFFFF),
     DataType.I16: (">h", -0x8000, 0x7FFF),
     DataType.U32: (">I", 0, 0xFFFF_FFFF),
@@ -32,8 +36,9 @@ _INTEGER = {
     DataType.U64: (">Q", 0, (1 << 64) - 1),
     DataType.I64: (">q", -(1 << 63), (1 << 63) - 1),
 }
-_FLOAT = {DataType.F32: ">f", DataType.F64: ">d"}
-_BCD = {DataType.BCD16: 4, DataType.BCD32: 8}
+_FLOAT = {DataType.F16: ">e", DataType.F32: ">f", DataType.F64: ">d"}
+_BCD = {DataType.BCD16: 4, DataType.BCD32: 8, DataType.BCD64: 16}
+_SIGN_MAGNITUDE = {DataType.SM16: 2, DataType.SM32: 4}  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +98,16 @@ def encode(tag: ModbusTag, value: Value) -> bytes:
     """The registers of one tag as they go over the wire."""
     if tag.type is DataType.STRING:
         return _text(tag, str(value))
-    number = (float(value) - tag.offset) / tag.scale if (tag.scale, tag.offset) != (1.0, 0.0) else value
-    assert not isinstance(number, str)
+    number = _raw(tag, value)
     if tag.type in _FLOAT:
         plain = struct.pack(_FLOAT[tag.type], number)
+    elif tag.type in _SIGN_MAGNITUDE:
+        size = _SIGN_MAGNITUDE[tag.type]
+        top = 1 << (8 * size - 1)
+        plain = (min(abs(round(number)), top - 1) | (top if number < 0 else 0)).to_bytes(size, "big")
+    elif tag.bits is not None:
+        field = round(number) & ((1 << tag.bits) - 1)
+        plain = (field << (tag.bit or 0)).to_bytes(2 * tag.registers, "big")
     elif tag.type in _BCD:
         digits = _BCD[tag.type]
         plain = bytes.fromhex(f"{round(number) % 10**digits:0{digits}d}")
@@ -106,18 +117,29 @@ def encode(tag: ModbusTag, value: Value) -> bytes:
     return in_order(plain, tag.word_order)
 
 
+def _raw(tag: ModbusTag, value: Value) -> int | float:
+    """Out of engineering units."""
+    assert not isinstance(value, str)
+    if tag.range_map is not None:
+        line = tag.range_map
+        return line.raw_low + (value - line.low) * (line.raw_high - line.raw_low) / (line.high - line.low)
+    return (float(value) - tag.offset) / tag.scale if (tag.scale, tag.offset) != (1.0, 0.0) else value
+
+
 def in_order(plain: bytes, order: WordOrder) -> bytes:
-    """Big-endian bytes rearranged: words reversed (CDAB), bytes swapped in each word (BADC), or both (DCBA)."""
-    words = [plain[at : at + 2] for at in range(0, len(plain), 2)]
-    if order in (WordOrder.CDAB, WordOrder.DCBA):
-        words.reverse()
-    if order in (WordOrder.BADC, WordOrder.DCBA):
-        words = [word[::-1] for word in words]
-    return b"".join(words)
+    """Big-endian bytes rearranged: halves, words and bytes swapped, each or not."""
+    pairs = [plain[at : at + 4] for at in range(0, len(plain), 4)]
+    if order.swaps_halves:
+        pairs.reverse()
+    if order.swaps_words:
+        pairs = [pair[2:] + pair[:2] for pair in pairs]
+    plain = b"".join(pairs)
+    return b"".join(plain[at : at + 2][:: -1 if order.swaps_bytes else 1] for at in range(0, len(plain), 2))
 
 
 def _text(tag: ModbusTag, text: str) -> bytes:
-    raw = text.encode()[: 2 * tag.registers].ljust(2 * tag.registers, b"\0")
+    codec = "utf-8" if tag.encoding is Encoding.AUTO else tag.encoding.value
+    raw = text.encode(codec, "replace")[: 2 * tag.registers].ljust(2 * tag.registers, b"\0")
     return in_order(raw, WordOrder.BADC) if tag.string_low_byte_first else raw
 
 

@@ -51,7 +51,7 @@ async def open_port(endpoint: SerialEndpoint, connection: Connection) -> None:
         port = await asyncio.to_thread(_open, endpoint, connection, loop)
     except serial.SerialException as error:
         raise _trouble(endpoint, error) from error
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, termios.error) as error:
         raise connection_error(endpoint.peer, "port-settings", str(error)) from error
     port.setup()
     await asyncio.sleep(0)  # connection_made

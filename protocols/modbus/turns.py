@@ -126,7 +126,9 @@ class TurnConnection(Connection):
     def _send(self, exchange: Exchange, transport: asyncio.Transport) -> None:
         """Send; request and reply have their time on the wire on top of the deadline."""
         if self._pace.quiet_s and transport.get_write_buffer_size():  # the last request has not left yet
-            self.end(connection_error(self._about.peer, "stuck"))
+            stuck = connection_error(self._about.peer, "stuck")
+            fail(exchange, stuck)
+            self.end(stuck)
             return
         super()._send(exchange, transport)
         reply_bytes = MAX_PDU if exchange.query.reply_bytes is None else 2 + exchange.query.reply_bytes

@@ -60,6 +60,16 @@ def test_the_real_agent_is_measured_beside_its_references() -> None:
         assert result["ratio"] > 0
 
 
+@pytest.mark.parametrize("case", ["by_hand", "oee"])
+def test_the_ledger_is_measured_beside_what_does_the_same_work(case: str) -> None:
+    """The C loop must book the same cells and stops, to the nanosecond, or the benchmark refuses to compare."""
+    done = bench(f"ledger_batch.{case}", setup="import benchmarks.ledger_batch as b; b.RUNS = 1")
+    assert done.returncode == 0, done.stderr
+    (result,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert list(result) == KEYS
+    assert result["reference"] > 0
+
+
 def test_a_program_that_dies_is_named_with_its_last_words() -> None:
     setup = (
         "import benchmarks.agent_idle as b; from benchmarks.rig.process import Program\n"

@@ -160,13 +160,13 @@ WITH_BREAK = (
 
 
 def test_recovered_pieces_are_spread_over_scheduled_time(build: Any) -> None:
-    """Largest remainder over the scheduled part of the silence: whole pieces, none in the break, none outside the
-    shift.
+    """Largest remainder over the scheduled part of the silence, the seconds included in which the state was believed:
+    whole pieces, none in the break, none outside the shift.
     """
     machine = Machine(build, calendar=WITH_BREAK).sample(55)  # silence from 60 s on: 30 s scheduled before, 30 s after
     assert machine.outcome().buckets == {"run": 5, "unknown": 50}
     machine = Machine(build, calendar=WITH_BREAK)
-    machine.sample(5, times=11).sample(185, total=7)  # 60 … 240 s; 30 s + 30 s of it scheduled
+    machine.sample(5, times=12).sample(180, total=7)  # 60 … 240 s; 30 s + 30 s of it scheduled
     cells = machine.outcome().cells
     found = {(START + 60 * S * m): 0 for m in range(5)}
     for cell in cells:

@@ -2,7 +2,8 @@
  *
  * Serves addresses 0 ... 199 of every table; anything beyond is answered with exception 2, as libmodbus does.
  * Holding register n is n * 257, input register n is 65535 - n, coil n is on where n is divisible by 3, discrete input n
- * where n is odd. Listens on a free port of 127.0.0.1 and prints it; ends when its standard input ends.
+ * where n is odd. That is unit 1 and, as in many a PLC, every unit id but 2 and 3: there all is shifted by 1 and 2, as
+ * foreign.py tells. Listens on a free port of 127.0.0.1 and prints it; ends when its standard input ends.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,15 +14,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ADDRESSES = 200 };
+enum { ADDRESSES = 200, UNITS = 3, UNIT_ID = 6 };
 
-static modbus_mapping_t *memory(void) {
+static modbus_mapping_t *memory(int shift) {
     modbus_mapping_t *map = modbus_mapping_new(ADDRESSES, ADDRESSES, ADDRESSES, ADDRESSES);
     for (int n = 0; map && n < ADDRESSES; n++) {
-        map->tab_bits[n] = n % 3 == 0;
-        map->tab_input_bits[n] = n % 2 == 1;
-        map->tab_registers[n] = (uint16_t)(n * 257);
-        map->tab_input_registers[n] = (uint16_t)(65535 - n);
+        map->tab_bits[n] = (n + shift) % 3 == 0;
+        map->tab_input_bits[n] = (n + shift) % 2 == 1;
+        map->tab_registers[n] = (uint16_t)(n * 257 + shift);
+        map->tab_input_registers[n] = (uint16_t)(65535 - n - shift);
     }
     return map;
 }
@@ -37,8 +38,8 @@ static void print_port(int listener) {
 int main(void) {
     uint8_t query[MODBUS_TCP_MAX_ADU_LENGTH];
     modbus_t *context = modbus_new_tcp("127.0.0.1", 0);
-    modbus_mapping_t *map = memory();
-    int listener = context && map ? modbus_tcp_listen(context, 8) : -1;
+    modbus_mapping_t *maps[UNITS] = {memory(0), memory(1), memory(2)};
+    int listener = context && maps[0] && maps[1] && maps[2] ? modbus_tcp_listen(context, 64) : -1;
     if (listener < 0) {
         fprintf(stderr, "libmodbus_server: %s\n", modbus_strerror(errno));
         return 1;
@@ -66,7 +67,8 @@ int main(void) {
             modbus_set_socket(context, fd);
             int length = modbus_receive(context, query);
             if (length > 0) {
-                modbus_reply(context, query, length, map);
+                int unit = query[UNIT_ID];
+                modbus_reply(context, query, length, maps[unit >= 1 && unit <= UNITS ? unit - 1 : 0]);
             } else if (length < 0) {
                 close(fd);
                 FD_CLR(fd, &watched);

@@ -41,6 +41,7 @@ class Faces:
         self.faces: list[Face] = []
         self.buckets: list[int] = []
         self.fault_codes: list[int] = []
+        self.says_nothing: list[bool] = []  # no state in it; with no counter either, the sample is no sample
         self._simulated = SimulatedMachine(machine, 0, Scale(Fraction(1)), 0, None)
         self._simulated.live(1)
 
@@ -91,4 +92,5 @@ class Faces:
             sample = Observer(self._own, [image]).sample(_T_NS)
             self.buckets.append(int(sample.bucket))
             self.fault_codes.append(sample.fault_code)
+            self.says_nothing.append(sample.is_empty)
         return self._numbers[face]

@@ -37,19 +37,20 @@ from ext.ledger import CELL_FIELDS, MachineLedger
 
 CALM_SAMPLES = 15  # after a fault; a reset may be taken back for ten samples
 CALM_NS = 10 * NS
-DOUBT = (  # of pieces: STATE_CONFLICT doubts the state, ROLLOVER and QUALITY_ASSUMED state how it was counted
-    Flag.RESET
-    | Flag.AMBIGUOUS
-    | Flag.RECOVERED
-    | Flag.ESTIMATED
-    | Flag.CLOCK_STEP
-    | Flag.GLITCH
-    | Flag.COUNTER_FAULT
-    | Flag.ICT_SUSPECT
+# What a window says of its pieces. STATE_CONFLICT doubts the state; ROLLOVER and QUALITY_ASSUMED tell how was counted.
+_DECIDED = Flag.RESET | Flag.AMBIGUOUS | Flag.GLITCH | Flag.COUNTER_FAULT
+_UNSEEN = Flag.RECOVERED | Flag.ESTIMATED | Flag.CLOCK_STEP | Flag.ICT_SUSPECT
+DOUBT = _DECIDED | _UNSEEN
+_DECISIONS = (
+    Correction.RESET,
+    Correction.REBASE,
+    Correction.GLITCH,
+    Correction.REVERSAL,
+    Correction.AMBIGUOUS,
+    Correction.COUNTER_FAULT,
 )
 _FIELD = {name: index for index, name in enumerate(CELL_FIELDS)}
 _FIRST_BUCKET = _FIELD["run"]
-_DECISIONS = (Correction.RESET, Correction.REBASE, Correction.AMBIGUOUS, Correction.COUNTER_FAULT)
 
 Cell = tuple[int, ...]
 Entry = tuple[int, int, int, int, int, int, int, int]  # a correction of the kernel
@@ -268,7 +269,7 @@ def classified(
         if off == 0:
             continue
         inside = off < 0 and (lower or -off <= bound)
-        doubted = flags & DOUBT or any(kind in _DECISIONS for kind in decided)
+        doubted = flags & _UNSEEN or any(kind in _DECISIONS for kind in decided)  # decided in this span, not near it
         verdict = max(verdict, Verdict.BOUNDED if inside else Verdict.FLAGGED if doubted else Verdict.SILENT)
     stated = tuple(bound for bound, _ in bounds)
     return Span(verdict, injections, _three(difference), _three(stated), decided, flags, *when)

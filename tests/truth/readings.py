@@ -156,12 +156,16 @@ class Readings:
         return [index for index in indices if not self.gone[index]]
 
     def rows(self) -> tuple[array[int], array[int]]:
-        """What the ledger kernel gets, flat rows of `SAMPLE_FIELDS`, and the sample each row is of."""
-        indices = array("q", self.delivered())
+        """What the ledger kernel gets, flat rows of `SAMPLE_FIELDS`, and the sample each row is of. As the agent does,
+        a sample in which nothing could be read is left out.
+        """
+        empty = self._empty()
+        indices = array("q", [index for index in self.delivered() if not empty[index]])
         size = len(indices)
         flat = array("q", bytes(8 * size * WIDTH))
         plain = self.order is None
-        keep = bytearray(1 if not gone else 0 for gone in self.gone) if any(self.gone) else None
+        lost = any(self.gone) or any(empty)
+        keep = bytearray(not (gone or no) for gone, no in zip(self.gone, empty, strict=True)) if lost else None
 
         def pick(column: array[int]) -> array[int]:
             if not plain:
@@ -178,6 +182,12 @@ class Readings:
         for counter in Counter:
             flat[6 + counter :: WIDTH] = pick(self.registers[counter])
         return flat, indices
+
+    def _empty(self) -> bytearray:
+        if 0 not in self.mask:
+            return bytearray(self.size)
+        says_nothing = self.faces.says_nothing
+        return bytearray(not m and says_nothing[f] for m, f in zip(self.mask, self.face, strict=True))
 
     def lines(self, machine_id: str) -> Iterator[tuple[int, str]]:
         """The same as lines of a file of readings, with the sample's time."""

@@ -155,9 +155,11 @@ def _distort(
     made = life.counts(start)[0], life.counts(end - 1)[0]
     struck = [number for number in range(made[0] + 1, made[1] + 1) if share >= 1 or dice.random() < share]
     times = [life.time_of(number) for number in struck]
-    edges = [bisect_left(readings.true_ns, t) for t in times] + [readings.size]
+    rejected = set(life.reject_times)
     for counter in counters:
         if readings.has(counter):
+            own = times if counter is Counter.TOTAL else [t for t in times if t not in rejected]
+            edges = [*(bisect_left(readings.true_ns, t) for t in own), readings.size]
             column, modulus = readings.registers[counter], readings.modulus[counter]
             for more, (first, last) in enumerate(pairwise(edges), start=1):
                 for index in range(first, last):

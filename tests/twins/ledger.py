@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from twins.counters import CounterTwin, ratio_of
@@ -283,9 +284,9 @@ class LedgerTwin:
             counted.flags |= Flag.CLOCK_STEP
         if t - self.t_ns > self.hold:
             self._pass_silence(t, maker, readable, counted)
-            now = self._believed(t, said, readable)
+            now = self._believed(t, said, readable, counted.evidence > 0)
         else:
-            now = self._believed(t, said, readable)
+            now = self._believed(t, said, readable, counted.evidence > 0)
             if counted:
                 self._pass_counted(t, now, maker, counted)
             else:
@@ -296,9 +297,8 @@ class LedgerTwin:
             else:
                 self._note(self._made_by(t), maker, counted.flags, **counted.facts)
         if product != self.product:
-            self._settle(t)
+            self._end_gap(t)
             self._change_product(t, product)
-            self._anchor(t, by_count=False)
         if now != self.bucket or self.fault == 0:
             self.fault = fault
         if self.open_fault == 0 and self.open_bucket == now:
@@ -312,20 +312,22 @@ class LedgerTwin:
         self.begun = t
         self.t_ns = self.booked_ns = self.open_since = self.read = t
         self.heard = t - self.hold - 1
-        self.bucket = self._believed(t, said, readable)
+        self.bucket = self._believed(t, said, readable, False)
         self.fault, self.product = fault, product
         self._anchor(t, by_count=False)
         self._decode(t, mask, values, product)
 
-    def _believed(self, t: int, said: int, readable: bool) -> int:
-        """An unreadable state is the last one for `hold`; then counts alone decide; without them nobody knows."""
+    def _believed(self, t: int, said: int, readable: bool, counted: bool) -> int:
+        """An unreadable state is the last one for `hold`; then counts alone decide: of a machine that ran, or once they
+        count; without them nobody knows.
+        """
         speaks = said != Bucket.UNKNOWN if said != NO_STATE else readable
         if speaks:
             self.heard = t
             return said
         if t - self.heard <= self.hold:
             return self.bucket
-        if readable:
+        if readable and (counted or runs(self.bucket)):
             self.heard = t
             return NO_STATE
         return Bucket.UNKNOWN
@@ -522,20 +524,63 @@ class LedgerTwin:
         self.anchor, self.anchored_by_count, self.run_since_anchor = t, by_count, 0
 
     @property
-    def _first_cycle(self) -> int:
-        """End of the cycle that was run after the last count."""
-        return self.anchor + (self._rule.ideal if self.anchored_by_count else 0)
+    def _leads(self) -> bool:
+        """The gap begins with a cycle that was run: a count says so, or the machine that it runs."""
+        return self.anchored_by_count or self.bucket == Bucket.RUN
+
+    @property
+    def _may_count(self) -> bool:
+        return runs(self.bucket) and self.output is not None
+
+    def _book_gap(self, until: int, stood: bool) -> None:
+        if self._leads:
+            self._book(min(self.anchor + self._rule.ideal, until), Bucket.RUN)
+        self._book(until, Bucket.UNASSIGNED if stood else Bucket.RUN)
+
+    def _close_gap(self, until: int) -> None:
+        gap = until - self.anchor
+        self._book_gap(until, gap > self._rule.stop)
+        lost = self.run_since_anchor - (self._rule.ideal if self._leads else 0)
+        if lost > 0 and gap > self._rule.small:
+            self._note(self._made_by(until), self.product, small_ns=lost)
+        self._anchor(until, by_count=False)
+
+    def _cut(self, until: int) -> None:
+        """A gap beyond t2 ends where working time ends, and a new one begins with it."""
+        if until - self.anchor <= self._rule.small:
+            return
+        for before, after in pairwise(self.slices):
+            works, worked = after[2] == Schedule.SCHEDULED, before[2] == Schedule.SCHEDULED
+            if works != worked and self.anchor < after[0] < until:
+                self._close_gap(after[0])
 
     def _settle(self, until: int) -> None:
         """What the gap is if no count ends it."""
-        if not runs(self.bucket):
-            self._book(until, self.bucket)
-        elif self.output is None:
-            self._book(until, Bucket.RUN, proven=True)
+        if self._may_count:
+            self._cut(until)
+            self._book_gap(until, until - self.anchor > self._rule.stop)
         else:
-            self._book(min(self._first_cycle, until), Bucket.RUN, proven=True)
-            stood = until - self.anchor > self._rule.stop
-            self._book(until, Bucket.UNASSIGNED if stood else Bucket.RUN)
+            self._book(until, Bucket.RUN if runs(self.bucket) else self.bucket, proven=runs(self.bucket))
+
+    def _end_gap(self, t: int) -> None:
+        """Another state or another product ends it."""
+        if self._may_count:
+            self._cut(t)
+            self._close_gap(t)
+        else:
+            self._settle(t)
+            self._anchor(t, by_count=False)
+
+    def _wait(self, t: int) -> None:
+        """What no count can change any more is booked; the last cycle may still become a piece."""
+        if self._may_count:
+            self._cut(t)
+            if t - self.anchor > self._rule.stop:
+                self._book_gap(t - self._rule.ideal, stood=True)
+        elif self.output is None or self.bucket in (Bucket.MAINTENANCE, Bucket.MANUAL, Bucket.UNKNOWN):
+            self._settle(t)
+        elif t - self.anchor > self._rule.small:
+            self._settle(t - self._rule.ideal)
 
     def _settle_believed(self, until: int) -> None:
         self._settle(min(self.heard + self.hold, until))
@@ -548,7 +593,7 @@ class LedgerTwin:
             stood = readable and counted.evidence <= 0 and told[Bucket.RUN] > self._rule.stop
             self._repair(t, maker, told, Bucket.UNASSIGNED if stood else Bucket.RUN, counted)
         elif counted:
-            self._settle(min(self.heard + self.hold, t))
+            self._settle_believed(self.t_ns)
             self._spread(t, maker, counted)
         else:
             self._settle_believed(t)
@@ -558,30 +603,26 @@ class LedgerTwin:
         if not same(now, self.bucket):
             if now == Bucket.UNKNOWN:
                 self._settle_believed(t)
+                self._anchor(t, by_count=False)
             else:
-                self._settle(t)
-            self._anchor(t, by_count=False)
-        elif runs(self.bucket) and self.output is not None and not readable:
+                self._end_gap(t)
+        elif self._may_count and not readable:
             if t - self.read > self.hold:
                 self._settle(self.read)
                 self._book(t, Bucket.RUN)
                 self._anchor(t, by_count=False)
-        elif not (self._may_wait and t - self.anchor <= (self._rule.stop if runs(self.bucket) else self._rule.small)):
-            self._settle(t)
-
-    @property
-    def _may_wait(self) -> bool:
-        """A count could still say what the gap was."""
-        undecidable = (Bucket.MAINTENANCE, Bucket.MANUAL, Bucket.UNKNOWN)
-        return self.output is not None and self.bucket not in undecidable
+        else:
+            self._wait(t)
 
     def _pass_counted(self, t: int, now: int, maker: int, counted: Credits) -> None:
         losses: dict[str, int] = {}
         if counted.evidence <= 0:
             if now == Bucket.UNKNOWN:
                 self._settle_believed(t)
-            else:
+            elif same(now, self.bucket):
                 self._settle(t)
+            else:
+                self._end_gap(t)
         elif runs(self.bucket):
             losses = self._end_run_gap(t, counted.evidence)
         else:
@@ -598,15 +639,15 @@ class LedgerTwin:
         return t - self.anchor - min((pieces - 1) * self._rule.ideal, t - self.t_ns)
 
     def _end_run_gap(self, t: int, pieces: int) -> dict[str, int]:
-        rule, idle = self._rule, self._idle(t, pieces)
-        if idle <= rule.small:
-            self._book(t, Bucket.RUN, proven=True)
-        else:
-            cycles = pieces - 1 if self.anchored_by_count else pieces
-            tail = t - min(cycles * rule.ideal, t - self.t_ns)
-            self._book(min(self._first_cycle, tail), Bucket.RUN, proven=True)
-            self._book(tail, Bucket.RUN if idle <= rule.stop else Bucket.UNASSIGNED)
-            self._book(t, Bucket.RUN, proven=True)
+        rule = self._rule
+        if self._idle(t, pieces) > rule.small:
+            self._cut(t)
+        idle = self._idle(t, pieces)
+        if idle > rule.small:
+            led = self._leads and self._slice(self.anchor)[2] == Schedule.SCHEDULED
+            tail = min((pieces - led) * rule.ideal, t - self.t_ns + rule.ideal)
+            self._book_gap(t - tail, idle > rule.stop)
+        self._book(t, Bucket.RUN, proven=True)
         lost = self.run_since_anchor - pieces * rule.ideal
         if lost <= 0:
             return {}
@@ -638,9 +679,12 @@ class LedgerTwin:
     def _spread(self, t: int, maker: int, counted: Credits) -> None:
         stretches = list(self._stretches(t))
         shares, proven = self._shares(counted, stretches)
+        believed = self.heard + self.hold
         for (start, end, _), pieces in zip(stretches, shares, strict=True):
             if any(pieces):
                 self._credit(start, maker, pieces, recovered(len(stretches)))
+            if start < believed:
+                self._settle(min(believed, end))
             self._book(end, Bucket.UNKNOWN, proven=proven)
 
     # ---- silences that the PLC can tell of

@@ -1,0 +1,139 @@
+"""One tag of a machine becomes one tag of a Modbus device: what lies at its address, and how it is to be understood.
+
+Rules.
+* Without a type, a bit is a bool, a single byte u8h or u8l, an element of two registers u32, anything else u16.
+* `bits` makes a number of so many bits out of an integer type, from `bit` on (or from the bit of the address).
+* A `range` stands in place of `scale` and `add`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from edge.config.models import RangeModel, TagModel
+from edge.config.problems import Problems
+from edge.config.tags import MergedTag
+from edge.errors import Text
+from protocols.modbus.address import Resolved
+from protocols.modbus.plan import width
+from protocols.modbus.tags import DataType, Encoding, ModbusTag, RangeMap, Word, WordOrder
+
+_INTEGERS = (DataType.U16, DataType.I16, DataType.U32, DataType.I32, DataType.U64, DataType.I64)
+_BYTES = (DataType.U8H, DataType.U8L, DataType.I8H, DataType.I8L)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOrders:
+    """How a device orders bytes, where a tag does not say so."""
+
+    word_order: WordOrder
+    string_low_byte_first: bool
+
+
+def modbus_tag(
+    name: str, tag: MergedTag, place: Resolved, orders: DeviceOrders, problems: Problems
+) -> ModbusTag | None:
+    """The tag at `place`; None where its fields contradict each other or the place (then a problem is noted)."""
+    spec = tag.spec
+    shape = _shape(tag, place, problems)
+    if shape is None:
+        return None
+    data_type, registers = shape
+    low_first = orders.string_low_byte_first if spec.low_byte_first is None else spec.low_byte_first
+    return ModbusTag(
+        name=name,
+        table=place.table,
+        address=place.address,
+        type=data_type,
+        bit=_bit(spec, place),
+        registers=registers,
+        word_order=spec.word_order or orders.word_order,
+        string_low_byte_first=low_first,
+        scale=1.0 if spec.scale is None else spec.scale,
+        offset=spec.add or 0.0,
+        minimum=spec.min,
+        maximum=spec.max,
+        sentinels=spec.sentinels or (),
+        interval_ns=tag.interval_ns,
+        bits=spec.bits,
+        encoding=spec.encoding or Encoding.AUTO,
+        range_map=_range_map(spec.range),
+        words=tuple(Word(value, label.zh, label.en) for value, label in sorted((spec.words or {}).items())),
+    )
+
+
+def with_bit(place: Resolved, spec: TagModel) -> Resolved:
+    """The place with the bit the tag names, where that is one bit of a register and no field of several."""
+    if spec.bit is None or spec.bits is not None or place.table.is_bits:
+        return place
+    return replace(place, bit=spec.bit)
+
+
+def _bit(spec: TagModel, place: Resolved) -> int | None:
+    """A bit of a register, or the lowest of a bit field."""
+    return spec.bit if spec.bits is not None and spec.bit is not None else place.bit
+
+
+def _range_map(model: RangeModel | None) -> RangeMap | None:
+    return None if model is None else RangeMap(*model.raw, *model.value)
+
+
+def _natural(place: Resolved, spec: TagModel) -> DataType:
+    if spec.bits is None and (place.table.is_bits or place.bit is not None):
+        return DataType.BOOL
+    if place.high is not None:
+        return DataType.U8H if place.high else DataType.U8L
+    return DataType.U32 if place.registers == 2 else DataType.U16
+
+
+def _shape(tag: MergedTag, place: Resolved, problems: Problems) -> tuple[DataType, int] | None:
+    """The data type and its width in registers, checked against where the tag lies."""
+    spec = tag.spec
+    data_type = spec.type or _natural(place, spec)
+    if spec.range is not None and (spec.scale is not None or spec.add is not None):
+        what = Text("range 与 scale、add 只能用其一", "range stands in place of scale and add: give one of them")
+        tag.add(problems, "range", what)
+        return None
+    if spec.bits is not None:
+        return _field_shape(tag, place, data_type, spec.bits, problems)
+    is_bit = place.table.is_bits or place.bit is not None
+    if is_bit and data_type is not DataType.BOOL:
+        zh = f"这里是一个位，类型应为 bool，而不是 {data_type}"
+        en = f"one bit lies here: the type is bool, not {data_type}"
+        tag.add(problems, "type", Text(zh, en), Text("若取几个位，写 bits", "for a field of several bits say bits"))
+        return None
+    if not is_bit and data_type is DataType.BOOL:
+        zh, en = "寄存器中的 bool 需要位号，例如 D1000.3", "a bool in a register needs a bit, e.g. D1000.3"
+        tag.add(problems, "bit", Text(zh, en))
+        return None
+    if is_bit and (place.bit or 0) > 15:
+        tag.add(problems, "bit", Text("寄存器只有位 0…15", "a register has bits 0 … 15"))
+        return None
+    if place.high is not None and data_type not in _BYTES:
+        zh = f"这里是一个字节，类型应为 u8h、u8l、i8h、i8l，而不是 {data_type}"
+        tag.add(problems, "type", Text(zh, f"one byte lies here: the type is u8h, u8l, i8h or i8l, not {data_type}"))
+        return None
+    if data_type is not DataType.STRING:
+        return data_type, width(data_type) or 1
+    if spec.length is None:
+        tag.add(problems, "type", Text("文字型需要 length（寄存器数）", "a string needs its length (registers)"))
+        return None
+    return data_type, spec.length
+
+
+def _field_shape(
+    tag: MergedTag, place: Resolved, data_type: DataType, bits: int, problems: Problems
+) -> tuple[DataType, int] | None:
+    """The same for a field of several bits."""
+    registers, first = width(data_type) or 0, _bit(tag.spec, place) or 0
+    if place.table.is_bits or data_type not in _INTEGERS:
+        zh = f"bits 只用于寄存器中的整数（u16、i32 …），而不是 {data_type}"
+        en = f"bits are cut out of an integer in registers (u16, i32, ...), not of {data_type}"
+        tag.add(problems, "bits", Text(zh, en))
+        return None
+    if first + bits > 16 * registers:
+        zh = f"{data_type} 只有 {16 * registers} 位，没有从位 {first} 起的 {bits} 位"
+        en = f"a {data_type} has {16 * registers} bits, not {bits} from bit {first} on"
+        tag.add(problems, "bits", Text(zh, en))
+        return None
+    return data_type, registers
