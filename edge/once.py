@@ -141,11 +141,13 @@ def _device_table(answer: Answer) -> str:
 
 
 def _heading(device: Device) -> str:
+    return f"{device.id}  {device.brand}  {_where(device)}"
+
+
+def _where(device: Device) -> str:
     if isinstance(device, ModbusDevice):
-        where = f"{device.endpoint.peer}  unit {device.unit}"
-    else:
-        where = device.endpoint.url
-    return f"{device.id}  {device.brand}  {where}"
+        return f"{device.endpoint.peer}  " + str(Text(f"站号 {device.unit}", f"unit {device.unit}"))
+    return device.endpoint.url
 
 
 def _shown(value: str | float | bool | None, word: Word | None) -> str:

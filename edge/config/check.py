@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from edge.calendar import shift_of, slices
 from edge.config.columns import columns
+from edge.config.connection_listing import connection_lines, line_settings, transport
 from edge.config.machine_listing import machine_lines
 from edge.config.words import NS_PER_S, called, lasting, say
 from edge.errors import Text
@@ -42,6 +43,7 @@ def render(plan: SitePlan, now_ns: int) -> str:
     sections = [
         _site(plan),
         *(_modbus(device) if isinstance(device, ModbusDevice) else _opcua(device) for device in plan.devices),
+        *([lines] if (lines := connection_lines(plan)) else []),
         *(machine_lines(machine, plan) for machine in plan.machines),
         *(_calendar(calendar, now_ns) for calendar in plan.calendars),
         _sinks(plan),
@@ -63,9 +65,10 @@ def _site(plan: SitePlan) -> list[str]:
 def _modbus(device: ModbusDevice) -> list[str]:
     endpoint, limits = device.endpoint, device.limits
     bus = bus_of(endpoint, limits.turnaround_ns)
-    address = f"{endpoint.host}:{endpoint.port}  " + say("站号", "unit") + f" {endpoint.unit}"
+    address = f"{transport(endpoint)} {endpoint.peer}  " + say("站号", "unit") + f" {device.unit}"
     return [
-        say("设备", "device") + f" {device.id}  {device.brand}  Modbus TCP {address}",
+        say("设备", "device") + f" {device.id}  {device.brand}  Modbus {address}",
+        *line_settings(endpoint),
         say(
             f"  限额：每次 {limits.max_registers} 个寄存器、{limits.max_bits} 个位，空洞 {limits.max_gap}，"
             f"应答后停 {lasting(limits.pause_ns)}，每秒 {limits.requests_per_s:g} 次",

@@ -20,7 +20,7 @@ from edge.config.calendars import (
     read_calendars,
     zone_problem,
 )
-from edge.config.devices import Draft, draft
+from edge.config.devices import Draft, draft, join_wires
 from edge.config.document import Document, read
 from edge.config.fields import Identified
 from edge.config.machines import MachineDraft, Slot, draft_machine
@@ -218,6 +218,7 @@ class _SiteCompiler:
         return base.calendar.id if own is None else own.id
 
     def _finish_devices(self, drafts: Mapping[str, Draft | None]) -> tuple[list[Device], dict[str, Slot]]:
+        join_wires(drafts.values(), self._problems)
         devices: list[Device] = []
         slots: dict[str, Slot] = {}
         for index, device_draft in enumerate(drafts.values()):

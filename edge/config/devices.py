@@ -9,9 +9,11 @@ Rules.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from edge.config.endpoints import endpoint_of, shared
 from edge.config.modbus_tags import DeviceOrders, modbus_tag, with_bit
 from edge.config.models import AreaModel, DeviceModel, NodesModel, PlcTemplate
 from edge.config.nodes import NodeError, needs_base, node_of
@@ -23,7 +25,7 @@ from edge.plan import ModbusDevice, OpcuaDevice
 from protocols.modbus.address import TABLE_NAMES, AddressError, AddressMap, Area, Refused, Resolved
 from protocols.modbus.bus import bus_of
 from protocols.modbus.plan import PlanError, plan_requests
-from protocols.modbus.tags import DataType, Limits, ModbusEndpoint, ModbusTag, Table
+from protocols.modbus.tags import DataType, Endpoint, Limits, ModbusTag, Table
 from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
 
 NS_PER_S = 1_000_000_000
@@ -37,7 +39,8 @@ class ModbusDraft:
     """A Modbus device that still takes tags."""
 
     placed: Placed[DeviceModel]
-    endpoint: ModbusEndpoint
+    endpoint: Endpoint
+    unit: int
     limits: Limits
     addresses: AddressMap
     orders: DeviceOrders
@@ -68,7 +71,7 @@ class ModbusDraft:
         """Plan the requests; None where a tag cannot be read within the limits."""
         try:
             bus = bus_of(self.endpoint, self.limits.turnaround_ns)
-            planned = plan_requests(tuple(self.tags.values()), self.limits, self.endpoint.unit, bus)
+            planned = plan_requests(tuple(self.tags.values()), self.limits, self.unit, bus)
         except PlanError as error:
             tag = self.sources[error.tag.name]
             tag.add(problems, "address" if tag.spec.address else "base", Text(error.zh, error.en))
@@ -83,6 +86,8 @@ class ModbusDraft:
             tags=planned.tags,
             requests=planned.requests,
             addresses=self.addresses,
+            unit=self.unit,
+            depth=model.depth or 1,
         )
 
     def _resolve(self, tag: MergedTag, base: str | None, problems: Problems) -> Resolved | None:
@@ -162,6 +167,14 @@ class OpcuaDraft:
 Draft = ModbusDraft | OpcuaDraft
 
 
+def join_wires(drafts: Iterable[Draft | None], problems: Problems) -> None:
+    """Give Modbus devices on one wire one endpoint: see `endpoints.shared`."""
+    modbus = [draft for draft in drafts if isinstance(draft, ModbusDraft)]
+    joined = shared([(draft.placed, draft.endpoint) for draft in modbus], problems)
+    for draft, endpoint in zip(modbus, joined, strict=True):
+        draft.endpoint = endpoint
+
+
 def draft(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Problems) -> Draft | None:
     """A device ready to take tags; None where its address is wrong or missing (then the problem is noted)."""
     return _modbus(placed, brand, problems) if brand.value.protocol == "modbus" else _opcua(placed, brand, problems)
@@ -172,23 +185,15 @@ def _modbus(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: P
     for key in ("url", "nodes", "publishing_s", "sampling_s"):
         if getattr(model, key) is not None:
             _misplaced(placed, key, "Modbus", "host", problems)
-    if model.host is None:
-        what = Text("缺少 host：PLC 的 IP 地址或主机名", "host is required: the PLC's IP address or name")
-        placed.add(problems, ("host",), what)
     areas = _maybe_areas(placed, brand, problems)
     if areas is None:
         return None
     addresses = AddressMap(areas, tuple(Refused(area.prefix, area.zh, area.en) for area in template.refused))
     limits = _limits(placed, template, addresses, problems)
-    endpoint = ModbusEndpoint(
-        host=model.host or "",
-        port=model.port or template.port or 502,
-        unit=template.unit if model.unit is None else model.unit,
-        deadline_ns=_ns(model.deadline_s or template.deadline_s),
-        connect_pause_ns=_ns(template.connect_pause_ms / 1000),
-    )
+    endpoint = endpoint_of(placed, template, problems)
+    unit = template.unit if model.unit is None else model.unit
     orders = DeviceOrders(model.word_order or template.word_order, template.string_low_byte_first)
-    return ModbusDraft(placed, endpoint, limits, addresses, orders)
+    return ModbusDraft(placed, endpoint, unit, limits, addresses, orders)
 
 
 def _maybe_areas(
@@ -259,13 +264,14 @@ def _limits(placed: Placed[DeviceModel], template: PlcTemplate, addresses: Addre
         forbidden=tuple(forbidden),
         pause_ns=_ns(pause_ms / 1000),
         requests_per_s=own.requests_per_s or default.requests_per_s,
+        occupancy=own.occupancy or 1.0,
         turnaround_ns=_ns((own.turnaround_ms or default.turnaround_ms) / 1000),
     )
 
 
 def _opcua(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Problems) -> OpcuaDraft | None:
     model, template = placed.value, brand.value
-    for key in ("host", "port", "unit", "word_order"):
+    for key in ("host", "port", "transport", "framing", "tls", "serial", "depth", "unit", "word_order"):
         if getattr(model, key) is not None:
             _misplaced(placed, key, "OPC UA", "url", problems)
     if model.areas:

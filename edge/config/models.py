@@ -38,7 +38,7 @@ from edge.config.signal_models import (
     StateTimeModel,
 )
 from ext.buckets import Bucket
-from protocols.modbus.tags import WordOrder
+from protocols.modbus.tags import Framing, WordOrder
 
 
 class SiteModel(Strict):
@@ -63,6 +63,9 @@ class LimitsModel(Strict):
     turnaround_ms: float | None = Field(
         None, gt=0, le=10_000, description="expected from request to reply; the planner weighs holes against it"
     )
+    occupancy: float | None = Field(
+        None, gt=0, le=1, description="share of the time that requests to it may take, e.g. 0.3; it rests after each"
+    )
     forbidden: tuple[Word, ...] | None = Field(None, description="addresses never to be read, e.g. [D500, D600-D699]")
 
 
@@ -73,6 +76,28 @@ class SecurityModel(Strict):
     mode: Literal["None", "Sign", "SignAndEncrypt"] | None = None
     user: Secret | None = Field(None, repr=False)
     password: Secret | None = Field(None, repr=False)
+
+
+class TlsModel(Strict):
+    """Modbus/TCP Security: PEM files, beside the site file unless a whole path is given."""
+
+    ca: Word | None = Field(None, description="CA, or self-signed certificate, that vouches for the PLC")
+    certificate: Word | None = Field(None, description="this gateway's certificate, where the PLC asks for one")
+    key: Word | None = Field(None, description="its private key; default: in the file of the certificate")
+    key_password: Secret | None = Field(None, repr=False)
+    server_name: Word | None = Field(None, description="name in the PLC's certificate, where it is not the host")
+
+
+class SerialModel(Strict):
+    """A serial line; the defaults are those of the Modbus specification."""
+
+    path: Word = Field(description="/dev/ttyUSB0, better /dev/serial/by-id/…")
+    baud: int = Field(19_200, ge=300, le=4_000_000)
+    parity: Literal["N", "E", "O"] = Field("E", description="none, even, odd")
+    stop_bits: Literal[1, 2] = 1
+    data_bits: Literal[7, 8] = 8
+    silence_ms: float = Field(0.0, ge=0, le=1000, description="quiet line before a request; never below 3.5 characters")
+    rs485: bool = Field(False, description="the port's driver switches the transmitter by RTS")
 
 
 class NodesModel(Strict):
@@ -108,6 +133,11 @@ class DeviceModel(Identified):
     template: Word = Field(description="PLC brand, e.g. inovance-h5u, siemens-s7-opcua")
     host: Word | None = Field(None, description="Modbus TCP: host name or IP address")
     port: int | None = Field(None, ge=1, le=65535, description="Modbus TCP: default from the template, usually 502")
+    transport: Literal["tcp", "udp"] | None = Field(None, description="Modbus: default tcp")
+    framing: Framing | None = Field(None, description="Modbus: mbap; rtu or ascii behind a transparent serial server")
+    tls: TlsModel | None = Field(None, description="Modbus/TCP Security; port 802 unless given")
+    serial: SerialModel | None = Field(None, description="Modbus on a serial line, instead of host")
+    depth: int | None = Field(None, ge=1, le=16, description="Modbus: requests the device takes at a time; default 1")
     unit: int | None = Field(None, ge=0, le=255, description="Modbus unit id; default from the template")
     url: Word | None = Field(None, description="OPC UA: opc.tcp://host:4840")
     deadline_s: float | None = Field(None, gt=0, le=60, description="longest wait for each answer")

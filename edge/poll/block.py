@@ -23,7 +23,6 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from protocols.modbus.decode import BlockDecoder, compile_request
@@ -158,7 +157,7 @@ class Block:
         """Addresses at which a new read has to begin."""
         return tuple(self._atoms[atom].start for atom in sorted(self._splits))
 
-    def recall(self, tags: AbstractSet[int], splits: AbstractSet[int], now_ns: int) -> None:
+    def recall(self, tags: set[int], splits: set[int], now_ns: int) -> None:
         """What was learned earlier: image indices of refused tags, addresses of splits."""
         for number, atom in enumerate(self._atoms):
             if tags.issuperset(range(atom.first, atom.first + atom.count)):

@@ -8,9 +8,9 @@ from peers.modbus import ScriptedPlc, build_libmodbus_server
 
 from edge.clock import SystemClock
 from edge.plan import ModbusDevice
-from edge.poll.factory import make_poller
+from edge.poll.modbus import ModbusPoller
 from protocols.modbus.plan import plan_requests
-from protocols.modbus.tags import DataType, Limits, ModbusEndpoint, ModbusTag, Table
+from protocols.modbus.tags import DataType, Limits, ModbusTag, Table, TcpEndpoint
 from protocols.reading import TagImage
 
 MS = 1_000_000
@@ -62,14 +62,16 @@ def words(count, start=0, step=1, interval_ms=50):
 class Line:
     """One device with its image, receiver and poller."""
 
-    def __init__(self, port, tags, index=0, deadline_ms=200, limits=None) -> None:
+    def __init__(self, port, tags, index=0, deadline_ms=200, limits=None, depth=1, notebook=None) -> None:
         limits = limits or Limits(pause_ns=0, requests_per_s=1000.0)
         planned = plan_requests(tags, limits, unit=1)
-        endpoint = ModbusEndpoint("127.0.0.1", port, deadline_ns=deadline_ms * MS)
-        self.device = ModbusDevice(index, f"plc{index}", "test", endpoint, limits, planned.tags, planned.requests)
+        endpoint = TcpEndpoint("127.0.0.1", port, deadline_ns=deadline_ms * MS)
+        self.device = ModbusDevice(
+            index, f"plc{index}", "test", endpoint, limits, planned.tags, planned.requests, depth=depth
+        )
         self.image = TagImage(len(planned.tags))
         self.heard = Recorder()
-        self.poller = make_poller(self.device, self.image, self.heard, SystemClock())
+        self.poller = ModbusPoller(self.device, self.image, self.heard, SystemClock(), notebook=notebook)
 
     @asynccontextmanager
     async def running(self):

@@ -3,62 +3,34 @@
 import random
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.poll.schedule import Backoff, Budget, Schedule, phase_ns
+from edge.poll.schedule import Backoff, Budget, next_due, phase_ns
 
 S = 1_000_000_000
 
 
-def test_first_round_is_due_at_once_then_on_the_grid():
-    """Values are wanted now; afterwards on multiples of the interval."""
-    schedule = Schedule([S, 5 * S], [0, 0], now_ns=10 * S + 7)
-    assert schedule.first() == (10 * S + 7, 0)
-    assert schedule.done(10 * S + 9) == 0
-    assert schedule.first() == (10 * S + 7, 1)
-    schedule.done(10 * S + 9)
-    assert schedule.first() == (11 * S, 0)
-    schedule.done(11 * S)
-    assert schedule.first() == (12 * S, 0)
+def test_due_again_on_the_grid():
+    """After a first round at any time, due times are multiples of the interval, moved by the phase."""
+    assert next_due(10 * S + 7, 10 * S + 9, S, 0) == (11 * S, 0)
+    assert next_due(11 * S, 11 * S, S, 0) == (12 * S, 0)
+    assert next_due(11 * S, 11 * S, 5 * S, 2 * S) == (12 * S, 0)
 
 
 def test_overrun_is_skipped_and_counted():
     """Three and a half intervals late: three due times are missed, the next one is the next on the grid."""
-    schedule = Schedule([S], [0], now_ns=10 * S)
-    assert schedule.done(13 * S + S // 2) == 3
-    assert schedule.first() == (14 * S, 0)
+    assert next_due(10 * S, 13 * S + S // 2, S, 0) == (14 * S, 3)
 
 
-def test_slow_requests_do_not_starve_others():
-    """The request whose due time is oldest goes first."""
-    schedule = Schedule([S, S], [0, 0], now_ns=0)
-    order = []
-    for now_ns in range(0, 20 * S, 3 * S):  # every request takes three intervals
-        order.append(schedule.first()[1])
-        schedule.done(now_ns)
-    assert order.count(0) - order.count(1) in (0, 1)
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 10), st.integers(0, 9)), min_size=1, max_size=5),
-    st.lists(st.integers(0, 30), min_size=1, max_size=60),
-)
-def test_grid_and_no_bursts(grid, steps):
-    """Every due time after the first round lies on its grid, after the moment it was set, and misses add up."""
-    schedule = Schedule([i for i, _ in grid], [p for _, p in grid], now_ns=0)
-    now, last = 0, {}
-    for step in steps:
-        due, index = schedule.first()
-        interval, phase = grid[index]
-        if index in last:
-            assert due > last[index]
-            assert (due - phase) % interval == 0
-        now = max(now, due) + step
-        missed = schedule.done(now)
-        assert missed == sum(1 for t in range(due + 1, now + 1) if (t - phase) % interval == 0)
-        last[index] = now
+@given(st.integers(1, 10), st.integers(0, 9), st.integers(0, 50), st.integers(-5, 50))
+def test_grid_and_no_bursts(interval, phase, due, late):
+    """Every due time lies on its grid, after the moment it was set, and misses add up."""
+    now = due + late
+    again, missed = next_due(due, now, interval, phase)
+    assert again > max(due, now)
+    assert (again - phase) % interval == 0
+    assert missed == sum(1 for t in range(due + 1, now + 1) if (t - phase) % interval == 0)
 
 
 def test_phase_spreads_devices_over_utc():
@@ -69,21 +41,35 @@ def test_phase_spreads_devices_over_utc():
     assert max(b - a for a, b in pairwise(shares)) < S // 20
 
 
-def test_schedule_refuses_nonsense():
-    """No request, or an interval of nothing."""
-    for intervals in ([], [0]):
-        with pytest.raises(ValueError):
-            Schedule(intervals, [0] * len(intervals), 0)
-
-
 def test_budget():
     """Pause after a reply, and spacing of starts; whichever is longer."""
-    budget = Budget.of(pause_ns=10, requests_per_s=10_000_000)
-    assert budget.wait_ns(0) == 0
-    budget.spent(start_ns=0, end_ns=50)
-    assert budget.wait_ns(50) == 50  # 100 ns between starts
-    budget.spent(start_ns=100, end_ns=195)
-    assert budget.wait_ns(195) == 10
+    budget = Budget(pause_ns=10, requests_per_s=10_000_000)
+    assert budget.free_ns() == 0
+    budget.start(0)
+    assert budget.free_ns() is None  # an answer will tell
+    budget.end(0, 50)
+    assert budget.free_ns() == 100  # between starts
+    budget.start(100)
+    budget.end(100, 195)
+    assert budget.free_ns() == 205
+
+
+def test_lanes_and_occupancy():
+    """A device of depth 2 takes two at a time; one that may be busy a quarter of its time rests three times as long."""
+    budget = Budget(pause_ns=0, requests_per_s=0, depth=2, occupancy=0.25)
+    budget.start(0)
+    assert budget.free_ns() == 0
+    budget.start(5)
+    assert budget.free_ns() is None
+    budget.end(0, 10)
+    assert budget.free_ns() == 40
+
+
+def test_a_busy_device_is_held_back():
+    """Nothing goes out before the time it asked for."""
+    budget = Budget(pause_ns=0, requests_per_s=0)
+    budget.hold(70)
+    assert budget.free_ns() == 70
 
 
 def test_backoff_grows_to_its_cap_and_starts_over():
