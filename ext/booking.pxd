@@ -1,7 +1,7 @@
-# Booking: time into cells. Rows going out, the calendar, the open cell, and the walk from edge to edge.
+# Booking: time into cells. Rows going out, the calendar, the open cell.
 #
-# Inline functions of the ledger kernel (theory in ledger.pyx), compiled into it. Nothing is decided here: it is told up
-# to when, as what, and whether counts prove it; it knows minutes, calendar slices and how a schedule bends a bucket.
+# Inline functions of the ledger kernel (theory in ledger.pyx), compiled into it. Nothing is decided here: it is told how
+# much time, as what, and whether counts prove it; it knows minutes, calendar slices and how a schedule bends a bucket.
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport realloc
@@ -135,6 +135,7 @@ cdef inline void put_time(Ledger* m, int64_t ns, int64_t bucket, int64_t effecti
     cdef int64_t* cell = &m.s.cell[0]
     cdef int64_t kind = m.open.kind
     cell[K_BUCKET + effective] += ns
+    cell[K_FLAGS] |= m.marks
     if kind == S_SCHEDULED or (kind == S_BREAK and effective != B_PLANNED_STOP):
         cell[K_PPT] += ns
         if effective == B_RUN:
@@ -147,16 +148,3 @@ cdef inline void put_time(Ledger* m, int64_t ns, int64_t bucket, int64_t effecti
     elif kind == S_BREAK and bucket == B_UNKNOWN:
         cell[K_FLAGS] |= F_BREAK_ASSUMED
     m.s.booked_ns += ns
-
-
-cdef inline void book(Ledger* m, int64_t until_ns, int64_t bucket, bint proven) noexcept nogil:
-    """Book everything from `booked_ns` to `until_ns` as `bucket`. The last cell stays open, be its minute full: what a
-    reading on the edge shows was made in it.
-    """
-    cdef int64_t edge, effective
-    while m.s.booked_ns < until_ns:
-        enter_cell(m, m.s.booked_ns, m.s.product)
-        edge = min64(m.open.until_ns, until_ns)
-        effective = scheduled_bucket(m.open.kind, bucket, proven)
-        live_through(m, effective, m.s.booked_ns)
-        put_time(m, edge - m.s.booked_ns, bucket, effective)

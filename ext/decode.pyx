@@ -15,7 +15,7 @@ Rules.
   i64 is 0 and f64 NaN.
 * Every tag of the payload was read now: t_ns is written for bad values, too.
 * Word order governs the bytes inside a register, too: under BADC and DCBA 16-bit values and bits are taken from the
-  swapped register. 64-bit values have a third swap, of their halves; words and halves swapped are all four words reversed.
+  swapped register. 64-bit values have a third swap, of their halves: with that of the words, all four are reversed.
 * A bit field is cut out of the value its registers make, and is signed if that is. Its sentinels are its own.
 * Sentinels of floats are compared as floats: they are stored as the bits of a double, rounded as the tag's type rounds.
 * Lengths are checked at the entries, once; the loop is unchecked. It does not let go of the GIL: a full reply takes

@@ -10,7 +10,7 @@ cdef enum:
     N_COUNTER = 3
     MAX_PRODUCTS = 32
     MAX_TIMES = 24
-    CHECKPOINT_VERSION = 2
+    CHECKPOINT_VERSION = 3
 
 cdef enum:                      # buckets, as in ext.buckets.Bucket
     B_NONE = -1                 # the machine says nothing of its state: counts alone decide
@@ -74,11 +74,13 @@ cdef extern from *:
     #define STEP_LIMIT 500000000LL
     #define ELAPSED_LIMIT 315360000000000000LL
     #define FOREVER 4611686018427387904LL
+    #define BLIND_LIMIT 7200000000000LL
     """
     const int64_t MINUTE
     const int64_t STEP_LIMIT        # wall and monotonic time may differ by this much
     const int64_t ELAPSED_LIMIT     # ten years
     const int64_t FOREVER           # no limit, with room to add to it
+    const int64_t BLIND_LIMIT       # so long a run may wait for the pieces of a counter that cannot be read
 
 cdef enum:
     T = 0
@@ -138,13 +140,16 @@ cdef struct State:              # all that is remembered; a checkpoint is a copy
     int64_t t_ns                # last sample
     int64_t begun_ns            # first sample
     int64_t virtual_ns          # monotonic time of the counters
+    int64_t silent_ns           # of that, in samples since t_ns in which nothing could be read; -1 = not known
     int64_t booked_ns           # everything before is in cells; from here to t_ns nothing is decided yet
-    int64_t anchor_ns           # last count, or when the state began: where the present gap started
+    int64_t anchor_ns           # last count, edge of the schedule, or when the state began: the present gap started
     int64_t anchored_by_count
     int64_t anchor_rt_ns        # rt_ns at the anchor: run time since, beyond the ideal cycles, is slow or small stop
     int64_t rt_ns               # run time inside planned production time since the ledger began
     int64_t heard_ns            # last sample in which the state was known, by its signal or by a counter
     int64_t read_ns             # last sample in which the counter of output was read
+    int64_t kind                # of the schedule, in the present gap
+    int64_t crossed_ns          # edges of the schedule before this time have ended their gaps
     int64_t bucket              # what the machine is believed to do since t_ns
     int64_t fault
     int64_t product
@@ -210,3 +215,10 @@ cdef struct Ledger:
     Rows stops
     Rows corrections
     int quiet                   # a peek: no stops, no corrections
+    # while time is booked in which recovered pieces were made
+    Share* waiting              # pieces of the stretches that the walk comes to; NULL: none
+    Py_ssize_t n_waiting
+    Py_ssize_t next_waiting
+    int64_t waiting_of          # what `maker` said
+    int worked                  # they prove that breaks of UNKNOWN time were worked through
+    int64_t marks               # flags of the cells that the walk comes to

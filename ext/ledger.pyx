@@ -2,8 +2,8 @@
 """The ledger kernel: readings in, integer nanoseconds and pieces out.
 
 Theory. Time is booked only when its class is known. Between `booked_ns` and the last sample lies the present gap:
-time in which the state did not change and nothing was counted, since the anchor (the last count, or when the state
-began). What ends it decides:
+time under one state and in one kind of scheduled time in which nothing was counted, since the anchor (the last count,
+or when the state or the kind began). What ends it decides:
 
     a count, within t2         it was RUN; beyond t1 the excess over the ideal cycles is slow
     a count, within t3         it was RUN by the state; the excess is a small stop
@@ -11,26 +11,28 @@ began). What ends it decides:
                                bit says
     no count, t3 passes        the same, booked as it passes, but for a last cycle that may still become a piece; the
                                first cycle, after a count or after RUN began, was RUN
-    a count while "stopped"    counts beat states: within t2 it was all RUN, beyond it the ideal cycles of the pieces
-                               (state conflict, unless the state turned to RUN meanwhile); not so while people make
-                               pieces by hand
+    a count while "stopped"    counts beat states: within t2 it was all RUN, beyond it the ideal cycles of the pieces, at
+                               most back to the last sample (state conflict); where the state turned to RUN in this very
+                               sample, these cycles alone, and no conflict; not so while people make pieces by hand
     another state              it was what the state said; of RUN beyond t2, all but the first cycle a small stop
-    the schedule's edge        where the gap is beyond t2: it ends where a break begins, another begins with the work
-    silence longer than hold   the state is believed for `hold`, then nobody knows: UNKNOWN
+    an edge of the schedule    the same. In breaks and off shift only what ends in a count seen there is RUN: all of it
+                               within t2, beyond it the ideal cycles of the pieces. After them the gap begins anew
+    hold, since the state      the same; then nobody knows. UNKNOWN is RUN where a count ends it within t2; beyond it
+    was last read              the ideal cycles of the pieces are
 
 Where several pieces come in one sample, all but the first were made between the last two samples; only the rest of
-the gap may hide a stop. A state that cannot be read is the last one for `hold`; then counts alone decide, of a machine
-that ran, or once they come; without them nobody knows. A counter that cannot be read proves nothing: the state alone
-decides, and what it shows later is RECOVERED.
+the gap may hide a stop. A sample in which nothing could be read is none: silence is what lies between two samples that
+are. A counter that cannot be read proves nothing: the state alone decides. Its run time waits, up to two hours and as
+long as the state stays, for the pieces.
 
 Booking walks from edge to edge (minute, calendar slice) and fills one cell per minute x shift x product; a cell
 leaves when the walk goes on beyond it. Breaks and unscheduled time leave planned production time unless counts prove
 production there, so that t3 moves time between RUN and UNASSIGNED and nothing else: PPT and FPT do not depend on it.
 Pieces belong to the interval that their reading ends: seen exactly on an edge, they were made before it, and so they
-go, with what is said of them, into the cell of the nanosecond before the reading. Pieces counted across silence are
-spread over all of it that is scheduled, from the last sample on (over its breaks where nothing is, over all of it
-where it has neither) by largest remainder. Where the PLC adds up its own state times, they tell what a silence was
-(repair.pxd).
+go, with what is said of them, into the cell of the nanosecond before the reading. Pieces counted while nobody could
+look (RECOVERED) are spread over all that is scheduled of the time since the counter was read before (over its breaks
+where nothing is, over all of it where it has neither) by largest remainder; the time is what it was without them.
+Where the PLC adds up its own state times, they tell what a silence was (repair.pxd).
 
 Where the product changes, what was counted by then was made of the old one, and so are the pieces of its `flush`: the
 work in process that comes out after the change. Time is the new product's at once.
@@ -42,8 +44,8 @@ path. What can fail is asked before anything moves: a sample refused for its val
 changed nothing and may be pushed again.
 
 Where things are. ledger.pxd: the structures. counters.pxd: what a register says. pieces.pxd: credits into cells.
-booking.pxd: time into cells. repair.pxd: silences that the PLC can tell of. gaps.pxd: what the time was, and one sample
-from end to end. Here: the face for Python.
+booking.pxd: time into a cell. walk.pxd: time and waiting pieces from cell to cell. repair.pxd: silences that the PLC can
+tell of. gaps.pxd: what the time was, and one sample from end to end. Here: the face for Python.
 """
 
 from libc.stdint cimport int32_t, int64_t
@@ -55,7 +57,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from ext.booking cimport covers, flush_cell
 from ext.counters cimport CounterRule, CounterState
-from ext.gaps cimport broken, is_possible, settle_believed, step
+from ext.gaps cimport broken, conclude, is_possible, step
 from ext.ledger cimport *
 from ext.repair cimport note
 
@@ -240,7 +242,7 @@ cdef class MachineLedger:
 
         bucket: -1, the machine has no state signal; UNKNOWN, it could not be read now. mask: bit per Counter that was
         read well; bit 3: the PLC restarted since the last sample. elapsed_ns: monotonic time since the last sample,
-        negative where it is not known. A sample in which nothing could be read need not be pushed.
+        negative where it is not known. A sample in which nothing could be read changes nothing and need not be pushed.
         """
         cdef int64_t[N_SAMPLE] sample
         sample[I_T], sample[I_ELAPSED], sample[I_BUCKET], sample[I_FAULT] = t_ns, elapsed_ns, bucket, fault_code
@@ -331,7 +333,7 @@ cdef class MachineLedger:
         copy.quiet = 1
         try:
             if copy.s.started:
-                settle_believed(&copy, t_ns)
+                conclude(&copy, t_ns)
             flush_cell(&copy)
             if copy.cells.failed:
                 raise MemoryError
@@ -351,7 +353,7 @@ cdef class MachineLedger:
         if self.m.s.started:
             if t_ns > self.m.s.booked_ns:
                 self._cover(self.m.s.booked_ns, t_ns - 1)
-            settle_believed(&self.m, t_ns)
+            conclude(&self.m, t_ns)
             flush_cell(&self.m)
         if broken(&self.m):
             raise MemoryError

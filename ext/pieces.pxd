@@ -258,12 +258,10 @@ cdef inline void add_facts(Ledger* m, int64_t t_ns, int64_t of, Credits* c) noex
 
 # ---- pieces counted across unobserved time ---------------------------------------------------------------------------
 
-cdef inline Py_ssize_t walk_shares(Ledger* m, int64_t until_ns, Share* shares) noexcept nogil:
-    """The stretches between edges from `booked_ns` to `until_ns`, with their lengths as weights. NULL: only count
-    them.
-    """
+cdef inline Py_ssize_t walk_shares(Ledger* m, int64_t from_ns, int64_t until_ns, Share* shares) noexcept nogil:
+    """The stretches between edges from `from_ns` to `until_ns`, with their lengths as weights. NULL: only count them."""
     cdef Py_ssize_t n = 0
-    cdef int64_t edge, from_ns = m.s.booked_ns
+    cdef int64_t edge
     while from_ns < until_ns:
         seek(&m.calendar, from_ns)
         edge = min64(min64(from_ns - from_ns % MINUTE + MINUTE, m.calendar.end[m.calendar.at]), until_ns)
@@ -296,6 +294,6 @@ cdef inline bint share_credits(Ledger* m, Share* shares, Py_ssize_t n, Credits* 
 
 
 cdef inline void credit_share(Ledger* m, Share* share, Py_ssize_t n, int64_t of) noexcept nogil:
-    """The pieces of the stretch that begins at `booked_ns`, one of `n`."""
+    """The pieces of a stretch, one of `n`."""
     if share.part[T] or share.part[G] or share.part[R]:
-        credit(m, m.s.booked_ns, of, &share.part[0], F_RECOVERED | F_ESTIMATED if n > 1 else F_RECOVERED)
+        credit(m, share.end_ns - share.length, of, &share.part[0], F_RECOVERED | F_ESTIMATED if n > 1 else F_RECOVERED)

@@ -169,7 +169,7 @@ cdef inline void lay_stretch(Ledger* m, Share* share, Share* left, int64_t run_a
 cdef inline void repair(Ledger* m, int64_t t_ns, int64_t of, const int64_t* told, int64_t run_as,
                         Credits* credits) noexcept nogil:
     """Book [booked, t) as told, and spread the pieces that were counted meanwhile over it. run_as: what run time is."""
-    cdef Py_ssize_t b, i, n = walk_shares(m, t_ns, NULL)
+    cdef Py_ssize_t b, i, n = walk_shares(m, m.s.booked_ns, t_ns, NULL)
     cdef Share[N_BUCKET] left
     cdef bint alone = True, proven = False
     cdef int64_t flags
@@ -177,7 +177,7 @@ cdef inline void repair(Ledger* m, int64_t t_ns, int64_t of, const int64_t* told
     if shares == NULL:
         m.cells.failed = 1
         return
-    walk_shares(m, t_ns, shares)
+    walk_shares(m, m.s.booked_ns, t_ns, shares)
     place_run(shares, n, told[B_RUN])
     for b in range(N_BUCKET):
         left[b].weight = told[b] if b != B_RUN else 0

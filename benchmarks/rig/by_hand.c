@@ -174,7 +174,7 @@ static void wait_on(ledger_t *m, int64_t t_ns) {
     if (m->bucket == MAINTENANCE || m->bucket == MANUAL) {
         book(m, t_ns, m->bucket, 0);
     } else if (m->bucket != RUN) {
-        if (t_ns - m->anchor_ns > m->rule.t2_ns) book(m, t_ns - m->rule.ideal_ns, m->bucket, 0);
+        if (t_ns - m->anchor_ns > m->rule.t2_ns) book(m, t_ns, m->bucket, 0);
     } else {
         cut(m, t_ns);
         if (t_ns - m->anchor_ns > m->rule.t3_ns) book_gap(m, t_ns - m->rule.ideal_ns, 1);
@@ -211,7 +211,7 @@ static void count_while_stopped(ledger_t *m, int64_t t_ns, int64_t pieces, int64
         book(m, t_ns, m->bucket, 0);
         return;
     }
-    if (now == RUN || idle(m, t_ns, pieces) > rule->t2_ns) run_ns = least(cycles_ns, run_ns);
+    if (now == RUN || idle(m, t_ns, pieces) > rule->t2_ns) run_ns = least(least(cycles_ns, t_ns - m->t_ns), run_ns);
     book(m, t_ns - run_ns, m->bucket, 0);
     book(m, t_ns, RUN, 1);
     if (now != RUN && run_ns) m->cell->conflict_ns += run_ns, m->cell->flags |= FLAG_CONFLICT;

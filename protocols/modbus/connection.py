@@ -60,7 +60,7 @@ class About:
 
     peer: str
     where: Callable[[int, Query], str]  # names unit and query
-    explain: Callable[[Exception | None], ModbusConnectionError]  # the end of a transport, from its exception
+    explain: Callable[[Exception | None, bool], ModbusConnectionError]  # its end: the exception; was ever answered?
 
 
 class Connection(asyncio.Protocol):
@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
         self.error: ModbusError | None = None  # why it was lost
         self._framer = framer
         self._counters = counters
+        self._answered_before = counters.answered
         self._about = about
         self._depth = depth
         self._deadline_s = deadline_s
@@ -138,7 +139,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
         self._transport = None
-        self.end(self._about.explain(exc))
+        self.end(self._about.explain(exc, self._counters.answered > self._answered_before))
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a stream."""
@@ -167,9 +168,12 @@ class Connection(asyncio.Protocol):
         self._in_flight[transaction] = exchange
         exchange.due_s = self._loop.time() + self._deadline_s
         self._counters.sent += 1
-        transport.write(self._framer.wrap(transaction, exchange.unit, exchange.query))
+        self._put(transport, self._framer.wrap(transaction, exchange.unit, exchange.query))
         if self._timer is None:
             self._timer = self._loop.call_at(exchange.due_s, self._on_due)
+
+    def _put(self, transport: asyncio.Transport, frame: bytes) -> None:
+        transport.write(frame)
 
     def _free_id(self) -> int:
         transaction = self._next
@@ -251,6 +255,9 @@ class DatagramConnection(Connection, asyncio.DatagramProtocol):
             self._counters.noise_bytes += len(data)
         self._framer.silence()
         self._pump()
+
+    def _put(self, transport: asyncio.Transport, frame: bytes) -> None:
+        transport.sendto(frame)  # type: ignore[attr-defined]
 
     def error_received(self, exc: Exception) -> None:
         """The network sent a datagram back: nobody listens there, or no way leads there."""

@@ -185,6 +185,12 @@ CONNECTION_WORDS = {
         "TLS: there is no TLS on this port ({0}); Modbus/TCP Security is usually on 802",
         Fault.CONFIG,
     ),
+    "tls-closed": Words(
+        "TLS：对方在握手中断开；此端口没有 TLS（通常是 802），或对方要求、不接受本网关的证书",
+        "TLS: the server hung up during the handshake; there is no TLS on this port (usually 802), or it misses or "
+        "does not accept our certificate",
+        Fault.CONFIG,
+    ),
     "tls-files": Words("TLS：证书文件无法使用：{0}", "TLS: the certificate files cannot be used: {0}", Fault.CONFIG),
     "tls": Words("TLS 握手失败（{0}）", "TLS: the handshake failed ({0})", Fault.DEVICE),
     "port-missing": Words(

@@ -50,6 +50,7 @@ class MbapFramer:
             while len(buffer) - start >= _HEADER.size:
                 transaction, protocol, length, unit = _HEADER.unpack_from(buffer, start)
                 if protocol != 0 or not _LENGTH_MIN <= length <= _LENGTH_MAX:
+                    start = len(buffer)  # nothing behind it can be believed
                     raise _impossible(protocol, length)
                 end = start + _HEADER.size - 1 + length
                 if len(buffer) < end:

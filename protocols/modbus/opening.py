@@ -39,7 +39,7 @@ async def open_connection(endpoint: Endpoint, counters: WireCounters, where: Cal
     except ModbusConnectionError as error:
         connection.end(error)
     except OSError as error:  # TimeoutError is one, too, and so are the errors of TLS
-        connection.end(explain(endpoint, error, connecting=True))
+        connection.end(explain_failure(endpoint, error))
     if connection.error is not None:
         raise connection.error
     return connection
@@ -48,7 +48,7 @@ async def open_connection(endpoint: Endpoint, counters: WireCounters, where: Cal
 def _make(endpoint: Endpoint, counters: WireCounters, where: Callable[[int, Query], str]) -> Connection:
     framer = _FRAMERS[endpoint.framing](counters)
     deadline_s = endpoint.deadline_ns / 1e9
-    about = About(endpoint.peer, where, partial(explain, endpoint))
+    about = About(endpoint.peer, where, partial(explain_end, endpoint))
     if not framer.numbered:
         pace = Pace.of(endpoint) if isinstance(endpoint, SerialEndpoint) else Pace()
         return TurnConnection(framer, counters, about, deadline_s=deadline_s, pace=pace)
@@ -101,34 +101,44 @@ def _watch_over(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
-def explain(endpoint: Endpoint, error: Exception | None, *, connecting: bool = False) -> ModbusConnectionError:
-    """Why there is no connection, or no longer one, for people."""
-    peer = endpoint.peer
-    if isinstance(endpoint, TcpEndpoint) and endpoint.tls is not None:
-        import ssl
-
-        from protocols.modbus.tls import tls_error
-
-        if isinstance(error, ssl.SSLError):
-            return tls_error(endpoint, error)
-        if connecting and isinstance(error, ConnectionResetError | ConnectionAbortedError):
-            return connection_error(peer, "tls-plain", "reset")
-    if isinstance(endpoint, SerialEndpoint) and error is not None:
-        return connection_error(peer, "port-lost", str(error))
-    if connecting:
-        return _connect_error(endpoint, error)
+def explain_end(endpoint: Endpoint, error: Exception | None, answered: bool) -> ModbusConnectionError:
+    """Why a connection ended, for people. `answered`: the device had said something on it."""
+    if error is not None and isinstance(endpoint, SerialEndpoint):
+        return connection_error(endpoint.peer, "port-lost", str(error))
+    if isinstance(endpoint, TcpEndpoint) and endpoint.tls is not None and not answered:
+        # TLS 1.3: the server looks at our certificate when we are through with the handshake already.
+        return _maybe_tls_error(endpoint, error) or connection_error(endpoint.peer, "tls-closed")
     if isinstance(error, TimeoutError):  # ETIMEDOUT: keep-alive, or bytes that nobody acknowledged
-        return connection_error(peer, "silent", error.strerror or "ETIMEDOUT")
-    return connection_error(peer, "closed")
+        return connection_error(endpoint.peer, "silent", error.strerror or "ETIMEDOUT")
+    return connection_error(endpoint.peer, "closed")
 
 
-def _connect_error(endpoint: Endpoint, error: Exception | None) -> ModbusConnectionError:
+def explain_failure(endpoint: Endpoint, error: OSError) -> ModbusConnectionError:
+    """Why there was no connection in the first place."""
+    peer = endpoint.peer
     if isinstance(error, TimeoutError):
-        return connection_error(endpoint.peer, "timeout", f"{endpoint.deadline_ns / 1e9:g}")
+        return connection_error(peer, "timeout", f"{endpoint.deadline_ns / 1e9:g}")
     if isinstance(error, ConnectionRefusedError):
-        return connection_error(endpoint.peer, "refused")
+        return connection_error(peer, "refused")
     if isinstance(error, socket.gaierror):
-        return connection_error(endpoint.peer, "name")
+        return connection_error(peer, "name")
+    if isinstance(endpoint, TcpEndpoint) and (tls := _maybe_tls_error(endpoint, error)) is not None:
+        return tls
     if isinstance(error, ConnectionResetError | ConnectionAbortedError):
-        return connection_error(endpoint.peer, "closed")
-    return connection_error(endpoint.peer, "unreachable", (isinstance(error, OSError) and error.strerror) or str(error))
+        return connection_error(peer, "closed")
+    return connection_error(peer, "unreachable", error.strerror or str(error))
+
+
+def _maybe_tls_error(endpoint: TcpEndpoint, error: Exception | None) -> ModbusConnectionError | None:
+    """What the handshake failed of; None where it did not."""
+    if endpoint.tls is None:
+        return None
+    import ssl
+
+    from protocols.modbus.tls import tls_error
+
+    if isinstance(error, ssl.SSLError):
+        return tls_error(endpoint, error)
+    if isinstance(error, ConnectionResetError | ConnectionAbortedError):
+        return connection_error(endpoint.peer, "tls-closed")
+    return None

@@ -61,7 +61,7 @@ def make_context(endpoint: TcpEndpoint) -> ssl.SSLContext:
             # A password is always given: OpenSSL would ask for one on the terminal.
             context.load_cert_chain(files.certificate, files.key, files.key_password or "")
     except OSError as error:
-        raise connection_error(endpoint.peer, "tls-files", _file_trouble(error)) from error
+        raise connection_error(endpoint.peer, "tls-files", _file_trouble(files, error)) from error
     return context
 
 
@@ -75,7 +75,7 @@ def tls_error(endpoint: TcpEndpoint, error: ssl.SSLError) -> ModbusConnectionErr
     if alert == _NO_COMMON_GROUND and not ours:
         return connection_error(endpoint.peer, "tls-client-certificate")
     if isinstance(error, ssl.SSLEOFError):
-        return connection_error(endpoint.peer, "tls-plain", "EOF")
+        return connection_error(endpoint.peer, "tls-closed")
     return connection_error(endpoint.peer, _BY_ALERT.get(alert, "tls"), alert or str(error))
 
 
@@ -85,11 +85,12 @@ def _readable(path: str) -> None:
         pass
 
 
-def _file_trouble(error: OSError) -> str:
+def _file_trouble(files: TlsFiles, error: OSError) -> str:
     if not isinstance(error, ssl.SSLError):
         return f"{error.filename}: {error.strerror}"
     if error.reason == "KEY_VALUES_MISMATCH":
         return "certificate and key are no pair"
-    if error.reason in ("BAD_DECRYPT", "BAD_PASSWORD_READ", "PROBLEMS_GETTING_PASSWORD"):
-        return "the key is encrypted, and the password does not open it"
-    return error.reason or "no certificate or key in PEM form"
+    key = files.key or files.certificate
+    if key is not None and b"ENCRYPTED" in Path(key).read_bytes():  # OpenSSL's own words differ from release to release
+        return f"{key}: the key is locked, and the password does not open it"
+    return f"no certificate or key in PEM form ({error.reason})"

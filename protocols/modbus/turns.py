@@ -5,7 +5,8 @@ three things that an id would settle are settled by time and by listening:
 
 * Late answers. After a missed deadline the answer may still come and look like the answer to the next query. So that
   unit is not asked again before its late answer has come or a further deadline has passed; other units are.
-* Another master. When it asks the unit we wait for, nobody can tell whose the next answer is: our query fails.
+* Another master. When it asks the unit we wait for, nobody can tell whose the next answer is: our query fails, and its
+  own answer may be the second one that comes. So that unit is left alone for a whole deadline.
 * The line. Between two frames it must be quiet for 3.5 characters, at 19,200 baud and above for 1.75 ms (MODBUS over
   Serial Line V1.02 §2.5.1.1). A half-duplex transceiver needs that time to turn around as well.
 
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from protocols.modbus.connection import EARLY_S, About, Connection, Exchange, fail
 from protocols.modbus.errors import ModbusError, collision, connection_error, damaged
 from protocols.modbus.framing import NOBODY, Adu, Framer, WireCounters
-from protocols.modbus.pdu import MAX_PDU
+from protocols.modbus.pdu import MAX_PDU, Query
 from protocols.modbus.tags import SerialEndpoint
 
 GAP_S = 0.1  # what operating systems and USB adapters may add to the time between two bytes of one frame
@@ -61,6 +62,7 @@ class TurnConnection(Connection):
         self._pace = pace
         self._heard_s = self._loop.time()  # when the line was last heard
         self._settled_s: dict[int, float] = {}  # unit -> until when its late answer is waited for
+        self._owed: dict[int, Query] = {}  # unit -> what its late answer, which settles it sooner, answers
         self._pump_timer: asyncio.TimerHandle | None = None
         self._gap_timer: asyncio.TimerHandle | None = None
 
@@ -111,7 +113,7 @@ class TurnConnection(Connection):
                     self._waiting.remove(exchange)
                 elif later_s <= now_s:
                     self._waiting.remove(exchange)
-                    self._settled_s.pop(exchange.unit, None)
+                    self._settle(exchange.unit)
                     self._send(exchange, transport)
                     return
             later_s = min((self._settled_s[exchange.unit] for exchange in self._waiting), default=0.0)
@@ -141,8 +143,11 @@ class TurnConnection(Connection):
         """Recognise and count a frame that is not the answer that is waited for."""
         if adu.request:
             self._overheard(adu)
-        elif self._settled_s.pop(adu.unit, None) is not None:
+        elif adu.unit in self._settled_s:
             self._counters.late += 1
+            owed = self._owed.get(adu.unit)
+            if owed is not None and owed.answered_by(adu.pdu):
+                self._settle(adu.unit)
         elif exchange is not None or any(other.unit != adu.unit for other in self._in_flight.values()):
             self._counters.wrong_unit += 1
             for other in self._in_flight.values():
@@ -159,6 +164,7 @@ class TurnConnection(Connection):
             if exchange.unit == adu.unit and exchange.query.function == adu.pdu[0]:
                 del self._in_flight[transaction]
                 self._bury(transaction, exchange)
+                del self._owed[exchange.unit]  # two answers are under way
                 fail(exchange, collision(self._about.where(exchange.unit, exchange.query)))
 
     # Deadlines.
@@ -166,11 +172,17 @@ class TurnConnection(Connection):
     def _bury(self, transaction: int, exchange: Exchange) -> None:
         """An answer to this unit may still come."""
         self._settled_s[exchange.unit] = self._loop.time() + self._deadline_s
+        self._owed[exchange.unit] = exchange.query
+
+    def _settle(self, unit: int) -> None:
+        """No late answer of this unit is waited for any more."""
+        self._settled_s.pop(unit, None)
+        self._owed.pop(unit, None)
 
     def _overdue(self, exchange: Exchange) -> ModbusError:
         """Nothing came in time, or nothing that could be read."""
         self._framer.silence()
         if self._framer.damaged:
-            self._settled_s.pop(exchange.unit, None)  # that was its answer
+            self._settle(exchange.unit)  # that was its answer
             return damaged(self._about.where(exchange.unit, exchange.query))
         return super()._overdue(exchange)

@@ -20,6 +20,7 @@ SITE = "site: {id: s, enterprise: e, province: p, city: c}\n"
 NAMED_BY_NODE = {"packml", "packml-30050", "packml-tmc", "machinery"}  # kinds that exist over OPC UA only
 BASES = {
     "siemens-s7-modbus": "DBW100",
+    "inovance-am600": "MW1000",
     "schneider-m221": "%MW1000",
     "schneider-m241": "%MW1000",
     "weintek-hmi": "LW1000",

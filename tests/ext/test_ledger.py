@@ -490,3 +490,27 @@ def test_corrections_speak_in_pieces(build: Any) -> None:
     machine.sample(2300, register={"total": 40000}).sample(register={"total": 3}).sample(register={"total": 3})
     *_, last = machine.outcome().corrections
     assert last[1:] == (Counter.TOTAL, 2, 40000, 3, 6, 34, 0)
+
+
+# ---- the end of a life -----------------------------------------------------------------------------------------------
+
+
+def test_a_stop_that_the_last_sample_ended_is_not_open(build: Any) -> None:
+    """The piece that ends a stop is the last thing ever seen: the stop is over, and told as one."""
+    machine = Machine(build, ideal_s=2, t2_s=3.4, t3_s=20).sample(2, total=1).sample(times=25).sample(total=1)
+    now_ns = machine.ledger.t_ns
+    assert machine.ledger.peek(now_ns)[1] == Bucket.RUN
+    assert machine.ledger.finish(now_ns)[0] == Bucket.RUN
+    assert machine.outcome().stop_story == [(4, 28, "unassigned", 0)]
+
+
+def test_a_blind_run_waits_two_hours_for_its_pieces(build: Any) -> None:
+    """Minutes of a run whose counter cannot be read become final after two hours, and say that they miss pieces."""
+    machine = Machine(build, hold_s=60).sample(total=1, times=60).sample(30, unread=["total"], total=30, times=2 * 122)
+    seen = machine.ledger.cells()
+    assert column(seen, "minute_ns")[-1] == START + 60 * S
+    assert [sum(column(seen, "tc")), machine.ledger.made[0]] == [60, 60]
+    assert Flag(seen[-1][-1]) == Flag.ESTIMATED
+    machine.sample(30, total=30)
+    assert machine.ledger.made[0] == 60 + 30 * (2 * 122 + 1)
+    assert sum(column(machine.ledger.cells(), "tc")) >= 60 * 120

@@ -7,7 +7,6 @@ byte that is not part of a request must never be sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 READ_FUNCTIONS = frozenset((1, 2, 3, 4))
@@ -57,23 +56,42 @@ def crc(data: bytes) -> bytes:
     return bytes((register & 0xFF, register >> 8))
 
 
-def requests(data: bytes) -> Iterator[Asked]:
-    """The requests in what a client has written at once. Raises NotARequestError where a byte belongs to none."""
-    while data:
-        asked, data = _first(data)
-        yield asked
+def requests(data: bytes) -> tuple[Asked, ...]:
+    """The requests in what a client has written at once. Raises NotARequestError where a byte belongs to none.
 
-
-def _first(data: bytes) -> tuple[Asked, bytes]:
-    if len(data) >= 8 and data[2:4] == b"\0\0" and 2 <= int.from_bytes(data[4:6], "big") <= len(data) - 6:
-        end = 6 + int.from_bytes(data[4:6], "big")
-        return Asked(int.from_bytes(data[:2], "big"), data[6], data[7:end]), data[end:]
-    if data[:1] == b":" and b"\r\n" in data:
-        line, _, rest = data.partition(b"\r\n")
-        frame = bytes.fromhex(line[1:].decode("ascii"))
-        if len(frame) >= 3 and sum(frame) % 256 == 0:
-            return Asked(0, frame[0], frame[1:-1]), rest
-    for end in (8, 7):  # a read, and identification, behind a unit and before a CRC
-        if len(data) >= end and crc(data[: end - 2]) == data[end - 2 : end]:
-            return Asked(0, data[0], data[1 : end - 2]), data[end:]
+    A write is of one framing. RTU is tried first: a CRC is surer than a length that fits by chance.
+    """
+    for first in (_rtu, _mbap, _ascii):
+        asked: list[Asked] = []
+        rest = data
+        while rest and (cut := first(rest)):
+            asked.append(cut[0])
+            rest = rest[cut[1] :]
+        if not rest:
+            return tuple(asked)
     raise NotARequestError(data.hex(" "))
+
+
+# The first request of a framing and its length; None where there is none.
+
+
+def _rtu(data: bytes) -> tuple[Asked, int] | None:
+    for size in (8, 7):  # a read, and identification, behind a unit and before a CRC
+        if len(data) >= size and crc(data[: size - 2]) == data[size - 2 : size]:
+            return Asked(0, data[0], data[1 : size - 2]), size
+    return None
+
+
+def _mbap(data: bytes) -> tuple[Asked, int] | None:
+    size = 6 + int.from_bytes(data[4:6], "big")
+    if not 8 <= size <= len(data) or data[2:4] != b"\0\0":
+        return None
+    return Asked(int.from_bytes(data[:2], "big"), data[6], data[7:size]), size
+
+
+def _ascii(data: bytes) -> tuple[Asked, int] | None:
+    end = data.find(b"\r\n")
+    if not data.startswith(b":") or end < 0:
+        return None
+    frame = bytes.fromhex(data[1:end].decode("ascii"))
+    return (Asked(0, frame[0], frame[1:-1]), end + 2) if len(frame) >= 3 and sum(frame) % 256 == 0 else None

@@ -12,7 +12,6 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
 from twins.counters import CounterTwin, ratio_of
@@ -26,6 +25,7 @@ DAY = 86_400_000_000_000
 TEN_YEARS = 10 * 365 * DAY
 FOREVER = 2**62
 DRIFT_PARTS = 5000
+BLIND_LIMIT = 7200 * 1_000_000_000
 NO_STATE = -1
 EPOCH = 8
 BUCKET_NAMES = [bucket.name.lower() for bucket in Bucket]
@@ -129,6 +129,10 @@ class LedgerTwin:
         self.slices: list[tuple[int, int, int, int]] = []
         self.started = False
         self.begun = self.t_ns = self.virtual = self.booked_ns = self.heard = self.read = 0
+        self.silent: int | None = 0  # monotonic time of samples in which nothing could be read; None = not known
+        self.kind, self.crossed = 0, 0
+        self.waiting: list[tuple[int, tuple[int, int, int]]] = []  # start of a stretch, pieces made in it
+        self.waiting_of, self.spreading, self.waiting_flags, self.worked = 0, False, 0, False
         self.bucket = self.open_bucket = NO_STATE
         self.fault = self.open_fault = self.open_since = 0
         self.product = self.left_product = 0
@@ -193,7 +197,7 @@ class LedgerTwin:
         later = copy.deepcopy(self)
         later._cells = []
         if later.started:
-            later._settle_believed(t_ns)
+            later._conclude(t_ns)
         later._leave_cell()
         cells = [cell for cell in later._cells if cell[0] >= since_ns]
         return cells, later.open_bucket, later.open_since, later.open_fault
@@ -202,7 +206,7 @@ class LedgerTwin:
         if self.started:
             if t_ns > self.booked_ns:
                 self._must_cover(self.booked_ns, t_ns - 1)
-            self._settle_believed(t_ns)
+            self._conclude(t_ns)
             self._leave_cell()
         return self.open_bucket, self.open_since, self.open_fault
 
@@ -273,32 +277,27 @@ class LedgerTwin:
         if not self.started:
             self._start(t, said, fault, product, mask, values, readable)
             return
+        if said in (Bucket.UNKNOWN, NO_STATE) and not any(mask >> counter & 1 for counter in self.decoders):
+            self._be_silent(elapsed, mask)
+            return
         wall = t - self.t_ns
-        if elapsed < 0:
-            elapsed = max(wall, 0)
+        elapsed = self._time_passed(elapsed, wall)
         self.virtual += elapsed
         wall_t, t = t, max(t, self.t_ns)
         maker = self._maker(t)
         counted = self._decode(wall_t, mask, values, maker)
         if abs(wall - elapsed) > STEP_LIMIT:
             counted.flags |= Flag.CLOCK_STEP
-        if t - self.t_ns > self.hold:
-            self._pass_silence(t, maker, readable, counted)
-            now = self._believed(t, said, readable, counted.evidence > 0)
-        else:
-            now = self._believed(t, said, readable, counted.evidence > 0)
-            if counted:
-                self._pass_counted(t, now, maker, counted)
-            else:
-                self._pass_uncounted(t, now, readable)
+        now = self._pass_time(t, said, readable, maker, counted)
         if counted.flags or counted.facts.get("resets") or counted.facts.get("lost_max"):
             if self.booked_ns < t:
                 self._note(self.booked_ns, self.product, counted.flags, **counted.facts)
             else:
                 self._note(self._made_by(t), maker, counted.flags, **counted.facts)
         if product != self.product:
-            self._end_gap(t)
+            self._close_gap(t)
             self._change_product(t, product)
+            self._anchor(t, by_count=False)
         if now != self.bucket or self.fault == 0:
             self.fault = fault
         if self.open_fault == 0 and self.open_bucket == now:
@@ -310,27 +309,52 @@ class LedgerTwin:
     def _start(self, t, said, fault, product, mask, values, readable) -> None:
         self.started = True
         self.begun = t
-        self.t_ns = self.booked_ns = self.open_since = self.read = t
-        self.heard = t - self.hold - 1
-        self.bucket = self._believed(t, said, readable, False)
+        self.t_ns = self.booked_ns = self.open_since = self.read = self.crossed = t
+        self.kind = self._slice(t)[2]
+        self.bucket = Bucket.UNKNOWN
+        self.bucket = self._believed(t, said, readable)
         self.fault, self.product = fault, product
         self._anchor(t, by_count=False)
         self._decode(t, mask, values, product)
 
-    def _believed(self, t: int, said: int, readable: bool, counted: bool) -> int:
-        """An unreadable state is the last one for `hold`; then counts alone decide: of a machine that ran, or once they
-        count; without them nobody knows.
-        """
-        speaks = said != Bucket.UNKNOWN if said != NO_STATE else readable
-        if speaks:
+    def _be_silent(self, elapsed: int, mask: int) -> None:
+        """A sample in which nothing could be read is none."""
+        if mask & EPOCH:
+            self.restarted = set(self.decoders)
+        self.silent = None if self.silent is None or elapsed < 0 else self.silent + elapsed
+
+    def _time_passed(self, elapsed: int, wall: int) -> int:
+        """Monotonic time since the last sample that was one; the wall clock's where it is not known."""
+        silent, self.silent = self.silent, 0
+        return max(wall, 0) if silent is None or elapsed < 0 else silent + elapsed
+
+    def _pass_time(self, t: int, said: int, readable: bool, maker: int, counted: Credits) -> int:
+        silence, told = t - self.t_ns > self.hold, None
+        if silence:
+            told = self._told(t)
+        if told is not None:
+            self._pass_repaired(t, maker, told, readable, counted)
+        elif counted and (silence or (counted.evidence > 0 and t - self.read > self.hold)):
+            self._pass_recovered(t, maker, counted)
+        else:
+            if readable:
+                self.read = t
+            self._lapse(t)
+            now = self._believed(t, said, readable)
+            if counted:
+                self._pass_counted(t, now, maker, counted)
+            else:
+                self._pass_uncounted(t, now)
+            return now
+        self._anchor(t, by_count=False)
+        return self._believed(t, said, readable)
+
+    def _believed(self, t: int, said: int, readable: bool) -> int:
+        """An unreadable state is the one before, until it lapses."""
+        if said != Bucket.UNKNOWN if said != NO_STATE else readable:
             self.heard = t
             return said
-        if t - self.heard <= self.hold:
-            return self.bucket
-        if readable and (counted or runs(self.bucket)):
-            self.heard = t
-            return NO_STATE
-        return Bucket.UNKNOWN
+        return self.bucket
 
     # ---- counters
 
@@ -415,19 +439,24 @@ class LedgerTwin:
         for name, n in numbers.items():
             cell[name] += n
 
-    def _stretches(self, until: int) -> Iterator[tuple[int, int, int]]:
-        """From `booked_ns` on, cut at minutes and calendar slices: (start, end, Schedule)."""
-        start = self.booked_ns
+    def _stretches(self, until: int, start: int | None = None) -> Iterator[tuple[int, int, int]]:
+        """From `start` (or `booked_ns`) on, cut at minutes and calendar slices: (start, end, Schedule)."""
+        start = self.booked_ns if start is None else start
         while start < until:
             _, slice_end, kind, _ = self._slice(start)
             end = min(start - start % MINUTE + MINUTE, slice_end, until)
             yield start, end, kind
             start = end
 
-    def _book(self, until: int, bucket: int, *, proven: bool = False) -> None:
+    def _book(self, until: int, bucket: int, *, proven: bool = False, flags: int = 0) -> None:
         for start, end, kind in list(self._stretches(until)):
+            while self.waiting and self.waiting[0][0] < end:
+                made_in, pieces = self.waiting.pop(0)
+                if any(pieces):
+                    self._credit(made_in, self.waiting_of, pieces, self.waiting_flags)
             self._live_through(self._under_schedule(kind, bucket, proven), start)
             self._put_time(end, bucket, proven)
+            self._note(start, self.product, flags)
 
     def _put_time(self, end: int, bucket: int, proven: bool) -> int:
         """From `booked_ns` to `end`, inside one cell and one slice. What the schedule made of it."""
@@ -524,105 +553,126 @@ class LedgerTwin:
         self.anchor, self.anchored_by_count, self.run_since_anchor = t, by_count, 0
 
     @property
-    def _leads(self) -> bool:
-        """The gap begins with a cycle that was run: a count says so, or the machine that it runs."""
-        return self.anchored_by_count or self.bucket == Bucket.RUN
+    def _has_first_cycle(self) -> bool:
+        return self.kind == Schedule.SCHEDULED and (self.anchored_by_count or self.bucket == Bucket.RUN)
 
     @property
-    def _may_count(self) -> bool:
-        return runs(self.bucket) and self.output is not None
+    def _first_cycle(self) -> int:
+        """End of the cycle that was run at the beginning of the gap."""
+        return self.anchor + (self._rule.ideal if self._has_first_cycle else 0)
 
-    def _book_gap(self, until: int, stood: bool) -> None:
-        if self._leads:
-            self._book(min(self.anchor + self._rule.ideal, until), Bucket.RUN)
-        self._book(until, Bucket.UNASSIGNED if stood else Bucket.RUN)
-
-    def _close_gap(self, until: int) -> None:
-        gap = until - self.anchor
-        self._book_gap(until, gap > self._rule.stop)
-        lost = self.run_since_anchor - (self._rule.ideal if self._leads else 0)
-        if lost > 0 and gap > self._rule.small:
-            self._note(self._made_by(until), self.product, small_ns=lost)
-        self._anchor(until, by_count=False)
-
-    def _cut(self, until: int) -> None:
-        """A gap beyond t2 ends where working time ends, and a new one begins with it."""
-        if until - self.anchor <= self._rule.small:
-            return
-        for before, after in pairwise(self.slices):
-            works, worked = after[2] == Schedule.SCHEDULED, before[2] == Schedule.SCHEDULED
-            if works != worked and self.anchor < after[0] < until:
-                self._close_gap(after[0])
+    def _is_blind(self, t: int) -> bool:
+        return self.output is not None and runs(self.bucket) and t - self.read > self.hold
 
     def _settle(self, until: int) -> None:
         """What the gap is if no count ends it."""
-        if self._may_count:
-            self._cut(until)
-            self._book_gap(until, until - self.anchor > self._rule.stop)
+        if not runs(self.bucket):
+            self._book(until, self.bucket, proven=self.worked and self.bucket == Bucket.UNKNOWN)
+        elif self.output is None:
+            self._book(until, Bucket.RUN, proven=True)
+        elif self._is_blind(until):
+            self._settle_blind(until)
         else:
-            self._book(until, Bucket.RUN if runs(self.bucket) else self.bucket, proven=runs(self.bucket))
+            self._settle_seen(until, until)
 
-    def _end_gap(self, t: int) -> None:
-        """Another state or another product ends it."""
-        if self._may_count:
-            self._cut(t)
-            self._close_gap(t)
-        else:
-            self._settle(t)
-            self._anchor(t, by_count=False)
+    def _settle_seen(self, until: int, seen: int) -> None:
+        """Book up to `until` a run of which it is known up to `seen` that no count came."""
+        stood = seen - self.anchor > self._rule.stop
+        self._book(min(self._first_cycle, until), Bucket.RUN)
+        self._book(until, Bucket.UNASSIGNED if stood else Bucket.RUN)
 
-    def _wait(self, t: int) -> None:
-        """What no count can change any more is booked; the last cycle may still become a piece."""
-        if self._may_count:
-            self._cut(t)
-            if t - self.anchor > self._rule.stop:
-                self._book_gap(t - self._rule.ideal, stood=True)
-        elif self.output is None or self.bucket in (Bucket.MAINTENANCE, Bucket.MANUAL, Bucket.UNKNOWN):
-            self._settle(t)
-        elif t - self.anchor > self._rule.small:
-            self._settle(t - self._rule.ideal)
+    def _settle_blind(self, until: int) -> None:
+        """What was made in it will be counted elsewhere, unless it is being spread over it now."""
+        self._settle_seen(self.read, self.read)
+        self._book(until, Bucket.RUN, flags=0 if self.spreading else Flag.ESTIMATED)
 
-    def _settle_believed(self, until: int) -> None:
-        self._settle(min(self.heard + self.hold, until))
-        self._book(until, Bucket.UNKNOWN)
+    def _close_gap(self, until: int) -> None:
+        """It ends without a count; beyond t2 what exceeds one cycle is a small stop."""
+        gap, seen = until - self.anchor, self.output is not None and not self._is_blind(until) and not self.spreading
+        small = seen and runs(self.bucket) and self._rule.small < gap <= self._rule.stop
+        self._settle(until)
+        lost = self.run_since_anchor - self._rule.ideal
+        if small and lost > 0 and self.booked_ns == until:
+            self._note(self._made_by(until), self.product, small_ns=lost)
 
-    def _pass_silence(self, t: int, maker: int, readable: bool, counted: Credits) -> None:
-        told = self._told(t)
-        if told is not None:
-            self._settle_believed(self.t_ns)
-            stood = readable and counted.evidence <= 0 and told[Bucket.RUN] > self._rule.stop
-            self._repair(t, maker, told, Bucket.UNASSIGNED if stood else Bucket.RUN, counted)
-        elif counted:
-            self._settle_believed(self.t_ns)
-            self._spread(t, maker, counted)
-        else:
-            self._settle_believed(t)
-        self._anchor(t, by_count=False)
+    def _cross_edges(self, until: int) -> None:
+        """Breaks and time off shift, and their ends, end gaps; a blind run waits for its pieces as a whole."""
+        if self._is_blind(until):
+            return
+        start = max(self.crossed, self.booked_ns)
+        for first, _, kind, _ in self.slices[max(bisect_right([s[0] for s in self.slices], start) - 1, 0) :]:
+            if start >= until or first >= until:
+                break
+            if kind != self.kind:
+                self._close_gap(max(first, start))
+                self.kind = kind
+                self._anchor(max(first, start), by_count=False)
+        self.crossed = max(self.crossed, until)
 
-    def _pass_uncounted(self, t: int, now: int, readable: bool) -> None:
+    def _lapse(self, t: int) -> None:
+        """All that ends gaps before t, whatever is seen then."""
+        until = self.heard + self.hold
+        if self.bucket != Bucket.UNKNOWN and until < t:
+            self._cross_edges(until)
+            self._close_gap(until)
+            self.bucket, self.fault = Bucket.UNKNOWN, 0
+            self._anchor(until, by_count=False)
+        self._cross_edges(t)
+
+    def _conclude(self, t: int) -> None:
+        """Nothing more comes up to t."""
+        self._lapse(t)
+        self._close_gap(t)
+        if self.anchor == t and runs(self.bucket):
+            self._live_through(Bucket.RUN, t)
+
+    def _pass_recovered(self, t: int, maker: int, counted: Credits) -> None:
+        """The time is what it is without the pieces; they fall into all of it that is not booked and was not read."""
+        start = max(self.read, self.booked_ns)
+        stretches = list(self._stretches(t, start))
+        if stretches:
+            shares, self.worked = self._shares(counted, stretches)
+            self.waiting = [(a, pieces) for (a, _, _), pieces in zip(stretches, shares, strict=True)]
+            self.waiting_of, self.waiting_flags, self.spreading = maker, recovered(len(stretches)), True
+        self._lapse(t)
+        self._settle(t)
+        if not stretches:
+            pieces = counted.total, counted.good, counted.reject
+            self._credit(self._made_by(t), maker, pieces, Flag.RECOVERED)
+        self.spreading = self.worked = False
+
+    def _pass_repaired(self, t: int, maker: int, told: dict[int, int], readable: bool, counted: Credits) -> None:
+        self._lapse(self.t_ns)
+        self._settle(self.t_ns)
+        stood = readable and counted.evidence <= 0 and told[Bucket.RUN] > self._rule.stop
+        self._repair(t, maker, told, Bucket.UNASSIGNED if stood else Bucket.RUN, counted)
+        self.bucket, self.fault = Bucket.UNKNOWN, 0
+        self._lapse(t)
+
+    def _pass_uncounted(self, t: int, now: int) -> None:
         if not same(now, self.bucket):
-            if now == Bucket.UNKNOWN:
-                self._settle_believed(t)
-                self._anchor(t, by_count=False)
+            self._close_gap(t)
+            self._anchor(t, by_count=False)
+        elif self._is_blind(t):
+            if t - self.booked_ns > BLIND_LIMIT:
+                self._settle_blind(t - BLIND_LIMIT)
+        elif t - self.anchor > self._patience:
+            if runs(self.bucket) and self.output is not None:
+                self._settle_seen(t - self._rule.ideal, t)
             else:
-                self._end_gap(t)
-        elif self._may_count and not readable:
-            if t - self.read > self.hold:
-                self._settle(self.read)
-                self._book(t, Bucket.RUN)
-                self._anchor(t, by_count=False)
-        else:
-            self._wait(t)
+                self._settle(t)
+
+    @property
+    def _patience(self) -> int:
+        """So long a count could still say what the gap was."""
+        if self.output is None or self.bucket in (Bucket.MAINTENANCE, Bucket.MANUAL):
+            return 0
+        return self._rule.stop if runs(self.bucket) and self.kind == Schedule.SCHEDULED else self._rule.small
 
     def _pass_counted(self, t: int, now: int, maker: int, counted: Credits) -> None:
         losses: dict[str, int] = {}
         if counted.evidence <= 0:
-            if now == Bucket.UNKNOWN:
-                self._settle_believed(t)
-            elif same(now, self.bucket):
-                self._settle(t)
-            else:
-                self._end_gap(t)
+            (self._settle if same(now, self.bucket) else self._close_gap)(t)
         elif runs(self.bucket):
             losses = self._end_run_gap(t, counted.evidence)
         else:
@@ -634,20 +684,23 @@ class LedgerTwin:
         if counted.evidence > 0 or not same(now, self.bucket):
             self._anchor(t, by_count=counted.evidence > 0)
 
+    def _seen_for(self, t: int) -> int:
+        return t - max(self.t_ns, self.anchor)
+
     def _idle(self, t: int, pieces: int) -> int:
         """The part of the gap that may hide a stop: all but the first piece were made between the last two samples."""
-        return t - self.anchor - min((pieces - 1) * self._rule.ideal, t - self.t_ns)
+        return t - self.anchor - min((pieces - 1) * self._rule.ideal, self._seen_for(t))
 
     def _end_run_gap(self, t: int, pieces: int) -> dict[str, int]:
-        rule = self._rule
-        if self._idle(t, pieces) > rule.small:
-            self._cut(t)
-        idle = self._idle(t, pieces)
-        if idle > rule.small:
-            led = self._leads and self._slice(self.anchor)[2] == Schedule.SCHEDULED
-            tail = min((pieces - led) * rule.ideal, t - self.t_ns + rule.ideal)
-            self._book_gap(t - tail, idle > rule.stop)
-        self._book(t, Bucket.RUN, proven=True)
+        rule, idle = self._rule, self._idle(t, pieces)
+        if idle <= rule.small:
+            self._book(t, Bucket.RUN, proven=True)
+        else:
+            cycles = pieces - 1 if self._has_first_cycle else pieces
+            tail = t - min(cycles * rule.ideal, self._seen_for(t) + rule.ideal)
+            self._book(min(self._first_cycle, tail), Bucket.RUN)
+            self._book(tail, Bucket.RUN if idle <= rule.stop else Bucket.UNASSIGNED)
+            self._book(t, Bucket.RUN, proven=True)
         lost = self.run_since_anchor - pieces * rule.ideal
         if lost <= 0:
             return {}
@@ -659,10 +712,11 @@ class LedgerTwin:
         if self.bucket in (Bucket.MAINTENANCE, Bucket.MANUAL):
             self._book(t, self.bucket)
             return {}
-        conflict = not runs(now) and self.bucket != Bucket.UNKNOWN
+        known = self.bucket != Bucket.UNKNOWN
+        starts, conflict = known and runs(now), known and not runs(now)
         run = t - self.booked_ns
-        if not conflict or self._idle(t, pieces) > self._rule.small:
-            run = min(run, pieces * self._rule.ideal)
+        if starts or self._idle(t, pieces) > self._rule.small:
+            run = min(run, pieces * self._rule.ideal, self._seen_for(t))
         self._book(t - run, self.bucket)
         self._book(t, Bucket.RUN, proven=True)
         return {"conflict_ns": run} if conflict and run else {}
@@ -675,17 +729,6 @@ class LedgerTwin:
         weights = [end - start if kind == best else 0 for start, end, kind in stretches]
         pieces = in_proportion((counted.total, counted.good, counted.reject), weights)
         return pieces, best == Schedule.BREAK and counted.evidence > 0
-
-    def _spread(self, t: int, maker: int, counted: Credits) -> None:
-        stretches = list(self._stretches(t))
-        shares, proven = self._shares(counted, stretches)
-        believed = self.heard + self.hold
-        for (start, end, _), pieces in zip(stretches, shares, strict=True):
-            if any(pieces):
-                self._credit(start, maker, pieces, recovered(len(stretches)))
-            if start < believed:
-                self._settle(min(believed, end))
-            self._book(end, Bucket.UNKNOWN, proven=proven)
 
     # ---- silences that the PLC can tell of
 

@@ -377,6 +377,29 @@ def test_learned_lengths_and_holes():
     assert blocks(plan_requests(wide, limits, 1, learned=Learned(max_registers=4))) == [(0, 10, 1), (10, 1, 1)]
 
 
+def test_bits_travel_in_bytes():
+    """Five bits and one are two bytes; one bit and ten are three."""
+    tags = [word(n, table=COILS) for n in (22, 26, 35)]
+    assert blocks(plan_requests(tags, Limits(max_bits=10), 1)) == [(22, 5, 2), (35, 1, 1)]
+
+
+def test_ranges_within_one_another():
+    """A forbidden range inside another hides none of it."""
+    limits = Limits(forbidden=((HOLDING, 2, 9), (HOLDING, 3, 4)))
+    assert blocks(plan_requests([word(1), word(10)], limits, 1)) == [(1, 1, 1), (10, 1, 1)]
+    with pytest.raises(PlanError):
+        plan_requests([word(9)], limits, 1)
+
+
+def test_refused_tag_between_good_ones():
+    """A text whose last register is refused leaves the words under it readable, each where it was in the image."""
+    tags = [word(0), word(0, 4, name="text"), word(1)]
+    planned = plan_requests(tags, Limits(), 1, learned=Learned(bad=((HOLDING, 3, 3),)))
+    assert planned.tags == tuple(tags)
+    assert planned.left_out == (1,)
+    assert [(r.address, r.quantity, r.first, r.count) for r in planned.requests] == [(0, 1, 0, 1), (1, 1, 2, 1)]
+
+
 @given(site_tags)
 def test_shared_registers_are_read_once(tags):
     """Where limits allow it, tags of one register and rate sit in one request."""

@@ -16,12 +16,14 @@ from protocols.modbus.tags import Table, TcpEndpoint
 
 
 @pytest.mark.parametrize("framer", [MbapFramer, RtuFramer, AsciiFramer])
-@pytest.mark.parametrize("query", [read(Table.COILS, 7, 9), read(Table.INPUT_REGISTERS, 65_000, 125), identify(1)])
+@pytest.mark.parametrize("query", [read(Table.COILS, 7, 9), read(Table.HOLDING_REGISTERS, 0, 2), identify(1)])
 def test_reads_are_understood_in_every_framing(framer, query):
-    """Its own parser finds the unit and the PDU, alone and in front of another request."""
-    frame = framer(WireCounters()).wrap(5, 17, query)
-    heard = list(requests(frame + frame))
-    assert [(asked.unit, asked.pdu, asked.permitted) for asked in heard] == [(17, query.pdu, True)] * 2
+    """Its own parser finds the unit and the PDU, in front of another request too. `01 03 00 00 00 02 c4 0b` is a read
+    on a line, though the header of a Modbus TCP frame would fit.
+    """
+    frame = framer(WireCounters()).wrap(5, 1, query)
+    heard = requests(frame + frame)
+    assert [(asked.unit, asked.pdu, asked.permitted) for asked in heard] == [(1, query.pdu, True)] * 2
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,7 @@ def test_crc_of_the_specification():
     """Appendix B, and a frame that is everywhere: 01 03 00 00 00 01 has CRC 84 0A."""
     assert crc(bytes.fromhex("01 03 00 00 00 01")) == bytes.fromhex("84 0a")
     with pytest.raises(NotARequestError):
-        list(requests(bytes.fromhex("01 03 00 00 00 01 84 0b")))
+        requests(bytes.fromhex("01 03 00 00 00 01 84 0b"))
 
 
 async def test_the_tap_is_on_the_line(tmp_path):
