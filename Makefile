@@ -6,6 +6,7 @@
 #   make bench     benchmarks, one JSON line each; ONLY=name for one
 #   make laws      the laws of the ledger over LAWS samples (3 million) of random machine lives
 #   make truth     a thousand simulated machine-days with faults, counted against true; writes docs/truth.md. DAYS=, SEED=
+#   make faults    every fault of the wire through the real poller; writes docs/faults.md
 #   make setup     .venv with everything for development
 #   make ext       rebuild the kernels after editing a .pyx
 
@@ -24,7 +25,7 @@ SEED ?= 1
 
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: setup demo test lint bench truth ext check-native peers clean
+.PHONY: setup demo test lint bench truth faults ext check-native peers clean
 
 setup: $(VENV)/.ready
 
@@ -87,6 +88,10 @@ bench: $(VENV)/.ready
 
 truth: $(VENV)/.ready
 	@PYTHONPATH=tests $(PY) -m truth --days $(DAYS) --seed $(SEED)
+
+faults: $(VENV)/.ready peers
+	@.ci/need test
+	@PYTHONPATH=tests $(PY) -P -m peers.fault_page
 
 clean:
 	rm -rf build dist $(VENV) tests/peers/*/node_modules

@@ -59,6 +59,7 @@ class Flag(IntFlag):
     QUALITY_ASSUMED = 1 << 13  # no good or reject counter: every piece was taken as good
     BREAK_ASSUMED = 1 << 14  # a break nobody observed: taken as taken
     REPAIRED = 1 << 15  # time nobody observed, told afterwards by the PLC's own accumulators
+    COUNTER_CONFLICT = 1 << 16  # total, good and reject contradict each other by more than can be in transit
 
 
 class Correction(IntEnum):

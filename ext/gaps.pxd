@@ -159,7 +159,7 @@ cdef inline void lapse(Ledger* m, int64_t t_ns) noexcept nogil:
 cdef inline void conclude(Ledger* m, int64_t t_ns) noexcept nogil:
     """Nothing more comes, up to `t_ns`. What the last sample ended is over."""
     lapse(m, t_ns)
-    close_gap(m, t_ns)
+    settle(m, t_ns)
     if m.s.anchor_ns == t_ns and is_run(m.s.bucket):
         live_through(m, B_RUN, t_ns)
 

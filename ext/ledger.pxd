@@ -99,6 +99,7 @@ cdef enum:                      # ext.buckets.Flag, as numbers: Cython cannot ch
     F_QUALITY_ASSUMED = 0x2000
     F_BREAK_ASSUMED = 0x4000
     F_REPAIRED = 0x8000
+    F_COUNTER_CONFLICT = 0x10000
 
 cdef struct Product:            # the rules of one product
     int64_t ideal_ns
@@ -158,6 +159,7 @@ cdef struct State:              # all that is remembered; a checkpoint is a copy
     int64_t flush_left          # … so many pieces of it
     int64_t restarted           # mask of counters not read since the PLC restarted
     int64_t deficit             # rejects (or goods) counted ahead of their total
+    int64_t drift               # with three counters: goods and rejects counted ahead of their total, since it was told
     int64_t made[N_COUNTER]     # pieces counted since the ledger began: total, good, reject
     int64_t open_bucket         # the stretch being lived: for stop events
     int64_t open_since_ns

@@ -6,7 +6,10 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from ext.booking cimport enter_cell, made_by, min64, put_correction, seek
-from ext.counters cimport C_GLITCH, C_REBASE, C_RESET, F_ROLLOVER, CounterRule, CounterState, Step, counter_step, counts_on
+from ext.counters cimport (
+    C_GLITCH, C_REBASE, C_RESET, F_AMBIGUOUS, F_COUNTER_FAULT, F_RESET, F_ROLLOVER, CounterRule, CounterState, Step, below,
+    counter_step, counts_on,
+)
 from ext.ledger cimport *
 
 cdef extern from *:
@@ -40,6 +43,24 @@ cdef inline void derive(Ledger* m, int64_t* d) noexcept nogil:
         d[G] = d[T]
     elif has == HAS_G:
         d[T] = d[G]
+
+
+cdef inline bint in_transit(int64_t pieces, const CounterRule* total) noexcept nogil:
+    cdef int64_t apart = pieces if pieces > 0 else -pieces
+    return apart <= 10 * total.multiplier or below(apart, total.rate, MINUTE * total.multiplier, total.scale_ns)
+
+
+cdef inline void compare(Ledger* m, const CounterRule* total, Credits* out) noexcept nogil:
+    """Three counters are one equation too many. The stations stand apart, so that total and good + reject may differ by
+    what is in transit: ten counts, or what is made in a minute at the highest rate. More is a contradiction, told once
+    each time; after a correction they are compared anew.
+    """
+    m.s.drift += out.pieces[G] + out.pieces[R] - out.pieces[T]
+    if out.flags & (F_RESET | F_AMBIGUOUS | F_COUNTER_FAULT):
+        m.s.drift = 0
+    elif not in_transit(m.s.drift, total):
+        m.s.drift = 0
+        out.flags |= F_COUNTER_CONFLICT
 
 
 cdef inline void decode_doubtful(Ledger* m, const int64_t* sample, int c, const CounterRule* rule,
@@ -93,8 +114,13 @@ cdef inline void decode_counters(Ledger* m, const int64_t* sample, int64_t of, C
         out.doubts = F_RECOVERED
     if m.s.restarted:
         m.s.restarted &= ~read
-    if m.rule.counters != (HAS_T | HAS_G | HAS_R) and read:
-        derive(m, &out.pieces[0])
+    if m.rule.counters != (HAS_T | HAS_G | HAS_R):
+        if read:
+            derive(m, &out.pieces[0])
+    elif read == (HAS_T | HAS_G | HAS_R):
+        compare(m, &rules[T], out)
+    else:
+        m.s.drift += out.pieces[G] + out.pieces[R] - out.pieces[T]
 
 
 cdef inline bint anything(Credits* c) noexcept nogil:

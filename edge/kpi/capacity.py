@@ -44,6 +44,7 @@ DOUBTFUL = (
     | Flag.ESTIMATED  # pieces were spread over windows: this one may have got another's
     | Flag.STATE_CONFLICT  # counter and state contradict each other
     | Flag.COUNTER_FAULT
+    | Flag.COUNTER_CONFLICT  # total, good and reject contradict each other
     | Flag.MANUAL_EDIT
 )
 SPOILING = Flag.CLOCK_STEP  # the stretch may be longer than it says

@@ -37,6 +37,7 @@ from protocols.modbus.framing import Adu, Framer, FramingError, WireCounters
 from protocols.modbus.pdu import Query, Refusal, ReplyError, payload
 
 _IDS = 0x10000
+_MAX_UNIT = 0xFF
 _REMEMBERED = 4096  # dead transactions; older ones are forgotten first
 EARLY_S = 0.002  # a loop's timers are as fine as a millisecond
 
@@ -95,8 +96,10 @@ class Connection(asyncio.Protocol):
         """Send `query` as soon as depth and line allow. The result is the payload of the reply.
 
         The future ends in ModbusExceptionReply, ModbusTimeout, ModbusConnectionError or ModbusProtocolError otherwise.
-        Raises ModbusConnectionError where the connection is lost already.
+        Raises ModbusConnectionError where the connection is lost already, ValueError for a unit that cannot be.
         """
+        if not 0 <= unit <= _MAX_UNIT:
+            raise ValueError(f"unit {unit} is not one of 0 … {_MAX_UNIT}")
         if self._transport is None:
             raise self._gone()
         exchange = Exchange(unit, query, self._loop.create_future())

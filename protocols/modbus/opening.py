@@ -31,7 +31,7 @@ _UNACKNOWLEDGED_MS = 1000 * (_IDLE_S + _PROBE_S * _PROBES)
 
 async def open_connection(endpoint: Endpoint, counters: WireCounters, where: Callable[[int, Query], str]) -> Connection:
     """A connection ready to ask. Raises ModbusConnectionError; nothing stays open then."""
-    connection = _make(endpoint, counters, where)
+    connection = make_connection(endpoint, counters, where)
     deadline_s = endpoint.deadline_ns / 1e9
     try:
         async with asyncio.timeout(deadline_s):
@@ -45,7 +45,8 @@ async def open_connection(endpoint: Endpoint, counters: WireCounters, where: Cal
     return connection
 
 
-def _make(endpoint: Endpoint, counters: WireCounters, where: Callable[[int, Query], str]) -> Connection:
+def make_connection(endpoint: Endpoint, counters: WireCounters, where: Callable[[int, Query], str]) -> Connection:
+    """The connection an endpoint needs, not open yet."""
     framer = _FRAMERS[endpoint.framing](counters)
     deadline_s = endpoint.deadline_ns / 1e9
     about = About(endpoint.peer, where, partial(explain_end, endpoint))

@@ -95,15 +95,15 @@ class Query:
 
 def read(table: Table, address: int, quantity: int) -> Query:
     """A request for `quantity` registers or bits (§6.1 to §6.4). Raises ValueError beyond the protocol's limits."""
-    if not (0 <= address <= 0xFFFF and 0 <= quantity <= 0xFFFF):
-        raise ValueError(f"address {address}, quantity {quantity}: both are 16 bits wide")
+    if table not in _READS or not (0 <= address <= 0xFFFF and 0 <= quantity <= 0xFFFF):
+        raise ValueError(f"table {table}, address {address}, quantity {quantity}: no request can say this")
     return Query(_READ.pack(table, address, quantity))
 
 
 def identify(access: int, object_id: int = 0) -> Query:
     """A request for device identification: access code 1 to 4, from `object_id` on (§6.21)."""
-    if not 0 <= object_id <= 0xFF:
-        raise ValueError(f"object {object_id}: one byte")
+    if not (0 <= access <= 0xFF and 0 <= object_id <= 0xFF):
+        raise ValueError(f"access code {access}, object {object_id}: one byte each")
     return Query(_IDENTIFY.pack(ENCAPSULATED, IDENTIFICATION, access, object_id))
 
 

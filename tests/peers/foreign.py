@@ -27,6 +27,7 @@ NODE = HERE / "modbus_node"
 ADDRESSES = 200
 UNITS = (1, 2, 3)
 KINDS = ("libmodbus", "modbus-serial", "pymodbus")
+LARGE, LARGE_ADDRESSES = "libmodbus-large", 600  # libmodbus with more addresses
 
 
 def holding(address: int, unit: int = 1) -> int:
@@ -71,6 +72,8 @@ def serving(kind: str, folder: Path) -> Iterator[int]:
 def _command(kind: str, folder: Path) -> Sequence[str | Path]:
     if kind == "libmodbus":
         return (build_libmodbus_server(folder),)
+    if kind == LARGE:
+        return build_libmodbus_server(folder), str(LARGE_ADDRESSES)
     if kind == "pymodbus":
         return sys.executable, HERE / "pymodbus_server.py"
     node = shutil.which("node")

@@ -1,6 +1,7 @@
 /* A foreign Modbus TCP server for the tests: libmodbus, one thread, several clients.
  *
- * Serves addresses 0 ... 199 of every table; anything beyond is answered with exception 2, as libmodbus does.
+ * Serves addresses 0 ... 199 of every table, or as many as its argument says; anything beyond is answered with exception
+ * 2, as libmodbus does.
  * Holding register n is n * 257, input register n is 65535 - n, coil n is on where n is divisible by 3, discrete input n
  * where n is odd. That is unit 1 and, as in many a PLC, every unit id but 2 and 3: there all is shifted by 1 and 2, as
  * foreign.py tells. Listens on a free port of 127.0.0.1 and prints it; ends when its standard input ends.
@@ -10,15 +11,16 @@
 #include <modbus.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ADDRESSES = 200, UNITS = 3, UNIT_ID = 6 };
+enum { UNITS = 3, UNIT_ID = 6 };
 
-static modbus_mapping_t *memory(int shift) {
-    modbus_mapping_t *map = modbus_mapping_new(ADDRESSES, ADDRESSES, ADDRESSES, ADDRESSES);
-    for (int n = 0; map && n < ADDRESSES; n++) {
+static modbus_mapping_t *memory(int addresses, int shift) {
+    modbus_mapping_t *map = modbus_mapping_new(addresses, addresses, addresses, addresses);
+    for (int n = 0; map && n < addresses; n++) {
         map->tab_bits[n] = (n + shift) % 3 == 0;
         map->tab_input_bits[n] = (n + shift) % 2 == 1;
         map->tab_registers[n] = (uint16_t)(n * 257 + shift);
@@ -35,10 +37,11 @@ static void print_port(int listener) {
     fflush(stdout);
 }
 
-int main(void) {
+int main(int count, char **arguments) {
+    int addresses = count > 1 ? atoi(arguments[1]) : 200;
     uint8_t query[MODBUS_TCP_MAX_ADU_LENGTH];
     modbus_t *context = modbus_new_tcp("127.0.0.1", 0);
-    modbus_mapping_t *maps[UNITS] = {memory(0), memory(1), memory(2)};
+    modbus_mapping_t *maps[UNITS] = {memory(addresses, 0), memory(addresses, 1), memory(addresses, 2)};
     int listener = context && maps[0] && maps[1] && maps[2] ? modbus_tcp_listen(context, 64) : -1;
     if (listener < 0) {
         fprintf(stderr, "libmodbus_server: %s\n", modbus_strerror(errno));

@@ -2,7 +2,8 @@
 
     PYTHONPATH=tests python -m truth [--days 1000] [--seed 1] [--jobs 2] [--only KIND …] [--dry | --render]
 
-Exit status 1 where a promise of the table was not kept.
+Exit status 1 where a promise of the table was not kept, or where the code changed during the run: then nothing is
+written.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from pathlib import Path
 from truth import kinds, page, result
 from truth.bench import agrees, day_of
 
+from ext import ledger
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RESULT = HERE / "result.json"
+_MOVES = (".py", ".pyx", ".pxd", ".yaml", ".toml")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         _publish(*result.read(RESULT))
         return 0
     chosen = [kind for kind in kinds.ALL if not options.only or kind.key in options.only]
-    began_s, version, kernel = time.monotonic(), _version(), _kernel()
+    began_s, version, binary, state = time.monotonic(), _version(), _binary(), _state()
     tasks = [(kind.key, number, options.seed, 24.0) for kind in chosen for number in range(_setups(kind, options.days))]
     with ProcessPoolExecutor(options.jobs) as pool:
         judged = list(pool.map(day_of, *zip(*tasks, strict=True), chunksize=4))
@@ -45,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         command=f"make truth DAYS={options.days} SEED={options.seed}",
         seed=options.seed,
         version=version,
-        kernel=kernel,
+        binary=binary,
         python=platform.python_version(),
         machine_days=sum(row.machine_days for row in rows),
         samples=sum(day.samples for day in judged),
@@ -54,6 +58,9 @@ def main(arguments: Sequence[str]) -> int:
         agreed=len(alike) - len({text.partition(":")[0] for text in disagreed}),
         disagreed=disagreed,
     )
+    if _state() != state:
+        print("the code changed during the run: what ran is not one version; nothing was written", file=sys.stderr)
+        return 1
     if options.dry:
         sys.stdout.write(page.render(about, rows, "en"))
     else:
@@ -92,9 +99,19 @@ def _version() -> str:
     return asked.stdout.strip() or "unknown"
 
 
-def _kernel() -> str:
-    sources = sorted([*(ROOT / "ext").glob("*.pxd"), *(ROOT / "ext").glob("*.pyx")])
-    return sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+def _binary() -> str:
+    """Of the kernel that is loaded, which need not be the one its sources would give."""
+    return sha256(Path(ledger.__file__).read_bytes()).hexdigest()[:12]
+
+
+def _state() -> str:
+    """Everything that can move a figure, as it lies on the disk: workers read parts of it late."""
+    digest = sha256(Path(ledger.__file__).read_bytes())
+    for top in ("edge", "protocols", "ext", "config", "tests/truth"):
+        for file in sorted((ROOT / top).rglob("*")):
+            if file.suffix in _MOVES:
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 if __name__ == "__main__":

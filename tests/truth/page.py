@@ -19,6 +19,7 @@ _PROMISE = {
     Knows.EXACT: Name("精确", "exact"),
     Knows.BOUNDED: Name("在声明的界内", "within its bound"),
     Knows.DOUBTED: Name("有标记", "flagged"),
+    Knows.UNSAID: Name("可知而未说", "none: it could be said"),
     Knows.BLIND: Name("不可知", "nobody can know"),
 }
 
@@ -49,23 +50,24 @@ def _kind(row: Row) -> Kind:
 
 def _facts(about: About, rows: Sequence[Row], *, zh: bool) -> str:
     spans = [sum(row.spans[index] for row in rows) for index in range(4)]
-    promised = sum(row.spans[3] for row in rows if _kind(row).knows is not Knows.BLIND)
+    knowable = [row for row in rows if _kind(row).knows is not Knows.BLIND]
+    silent, hours = sum(row.spans[3] for row in knowable), sum(row.hours_silent for row in knowable)
     injections, true = sum(row.injections for row in rows), sum(row.true for row in rows)
     days = f"{about.machine_days:,.0f}"
     if zh:
         return (
             f"**{days} 个机器日**，{about.samples:,} 个采样，{true:,} 件，{injections:,} 次故障，{len(rows)} 种。"
             f"区间：精确 {spans[0]:,}，界内 {spans[1]:,}，有标记 {spans[2]:,}，无声 {spans[3]:,}；"
-            f"凭信号可知的故障中，无声的：**{promised}**。\n\n"
-            f"种子 {about.seed}，代码 {about.version}，内核源码 {about.kernel}，Python {about.python}，"
+            f"凭信号可知的故障中，无声的区间：**{silent}**，无声的小时：**{hours}**。\n\n"
+            f"种子 {about.seed}，代码 {about.version}，内核 {about.binary}，Python {about.python}，"
             f"{about.seconds:.0f} s，{about.jobs} 个进程：`{about.command}`。"
         )
     return (
         f"**{days} machine-days**, {about.samples:,} samples, {true:,} pieces, {injections:,} faults, "
         f"{len(rows)} kinds."
         f" Spans: {spans[0]:,} exact, {spans[1]:,} bounded, {spans[2]:,} flagged, {spans[3]:,} silent; silent among "
-        f"the faults that a reader can know of: **{promised}**.\n\n"
-        f"Seed {about.seed}, code {about.version}, kernel sources {about.kernel}, Python {about.python}, "
+        f"the faults that a reader can know of: **{silent}** spans, **{hours}** hours.\n\n"
+        f"Seed {about.seed}, code {about.version}, kernel {about.binary}, Python {about.python}, "
         f"{about.seconds:.0f} s in {about.jobs} processes: `{about.command}`."
     )
 

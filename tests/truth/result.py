@@ -15,7 +15,7 @@ from truth.life import DAY_NS
 from ext.buckets import Correction, Flag
 
 EXAMPLES = 2
-_WORST = {Knows.EXACT: Verdict.EXACT, Knows.BOUNDED: Verdict.BOUNDED, Knows.DOUBTED: Verdict.FLAGGED}
+WORST = {Knows.EXACT: Verdict.EXACT, Knows.BOUNDED: Verdict.BOUNDED, Knows.DOUBTED: Verdict.FLAGGED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class About:
     command: str
     seed: int
     version: str  # of the code
-    kernel: str  # hash of the kernels' sources
+    binary: str  # hash of the kernel that ran
     python: str
     machine_days: float
     samples: int
@@ -150,7 +150,7 @@ def broken(rows: Iterable[Row]) -> list[str]:
     for row in rows:
         kind = kinds[row.key]
         worst = max((verdict for verdict in Verdict if row.spans[verdict]), default=Verdict.EXACT)
-        if worst > _WORST.get(kind.knows, Verdict.SILENT):
+        if worst > WORST.get(kind.knows, Verdict.SILENT):
             found.append(f"{row.key}: {worst.name.lower()} where {kind.knows} is promised")
         if row.closes != row.days:
             found.append(f"{row.key}: time does not close on {row.days - row.closes} days")

@@ -124,6 +124,9 @@ class CounterTwin:
         out = Outcome(credit=self._distance(old, value))
         if value < old:
             out.correction, out.flags = Correction.ROLLOVER, Flag.ROLLOVER
+            cap = self._cap(t_ns - at_ns)
+            if value <= cap and cap > self.modulus // 4:
+                out.flags |= Flag.AMBIGUOUS  # cleared meanwhile explains it as well
         if self._may_have_wrapped(t_ns - at_ns):
             out.correction, out.flags = Correction.AMBIGUOUS, out.flags | Flag.AMBIGUOUS
         returned, plain = self._returned(t_ns, value), max(out.credit - self.owed, 0)

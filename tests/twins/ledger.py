@@ -139,6 +139,7 @@ class LedgerTwin:
         self.flush_until = self.flush_left = 0
         self.restarted: set[Counter] = set()  # not read since the PLC restarted
         self.deficit = 0
+        self.drift = 0
         self.base: Note | None = None
         self.newest: Note | None = None
         self._made = [0, 0, 0]
@@ -391,6 +392,10 @@ class LedgerTwin:
         c.total, c.good, c.reject = got.values()
         if read:
             self._derive(c)
+        if len(self.decoders) == 3:
+            self.drift += c.good + c.reject - c.total
+            if len(read) == 3:
+                self._compare(c, maker)
         return c
 
     def _derive(self, c: Credits) -> None:
@@ -405,6 +410,15 @@ class LedgerTwin:
             c.good = c.total
         elif has == {Counter.GOOD}:
             c.total = c.good
+
+    def _compare(self, c: Credits, maker: int) -> None:
+        """Total, good and reject may differ by what may be in transit: ten counts, or a minute at the highest rate."""
+        rule = self.countings[maker][Counter.TOTAL]
+        if c.flags & (Flag.RESET | Flag.AMBIGUOUS | Flag.COUNTER_FAULT):
+            self.drift = 0
+        elif abs(self.drift) > 10 * rule.multiplier and abs(self.drift) >= 60 * rule.rate * rule.multiplier:
+            self.drift = 0
+            c.flags |= Flag.COUNTER_CONFLICT
 
     def _rest(self, whole: int, part: int) -> int:
         """whole - part, never negative: what is ahead is carried to the next sample."""
@@ -622,7 +636,7 @@ class LedgerTwin:
     def _conclude(self, t: int) -> None:
         """Nothing more comes up to t."""
         self._lapse(t)
-        self._close_gap(t)
+        self._settle(t)
         if self.anchor == t and runs(self.bucket):
             self._live_through(Bucket.RUN, t)
 

@@ -127,7 +127,7 @@ def life(seed: int, samples: int, *, resets: bool = False) -> Life:
         mask, bucket = 7, None
         quiet -= 1
         trouble = ""
-        if quiet < 0 and draw() < 0.03:
+        if quiet < 0 and number < samples - 14 and draw() < 0.03:  # what is held at the very end nobody can decide
             trouble = pick(
                 ("glitch", "glitch", "unread", "unseen", "silence", "step", "copy", "clear" if resets else "glitch")
             )

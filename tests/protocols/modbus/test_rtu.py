@@ -67,6 +67,7 @@ def test_any_cut_gives_the_same_frame(cuts):
 @given(st.binary(max_size=80), st.data())
 @example(b"\x11\x03\xfa", None)
 @example(b"\x11\x03\x06", None)
+@example(b"\x00\x11\x03\x06\x07\x11", None)
 def test_garbage_before_the_answer(garbage, data):
     """The answer is found behind any garbage, however it is cut, and everything else heard is no answer of ours."""
     whole = garbage + framed(REPLY)
