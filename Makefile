@@ -14,8 +14,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
-TEST_VENV := build/test-venv
-TEST_PY := $(TEST_VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --no-input
 ONLY ?=
 TESTS ?= tests
@@ -58,29 +56,29 @@ tests/peers/%/node_modules/.ready: tests/peers/%/package-lock.json
 	cd tests/peers/$* && npm ci --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
-$(TEST_VENV)/.ready: pyproject.toml
-	@.ci/need base
-	$(PYTHON) -m venv $(TEST_VENV)
-	$(TEST_PY) $(PIP) install -q "scikit-build-core==1.1.2" "cython==3.3.1" "cython-cmake==0.3.0" ninja cmake
-	$(TEST_PY) $(PIP) install -q --no-build-isolation ".[dev]"
-	touch $@
-
 # What is shipped is what is tested: each build is made as a wheel, installed, and the suite runs isolated (-I) so that the source
-# tree cannot shadow it. First the kernels with bounds and overflow checks, then the release build.
-test: lint peers $(TEST_VENV)/.ready
+# tree cannot shadow it: the kernels with bounds and overflow checks, and the release build. Both at once, each in a venv of its own;
+# what one prints is held back until the other one's is out.
+test: lint peers
 	@.ci/need test
-	@set -e; for build in checked release; do \
-	  echo "== suite against the $$build build =="; \
-	  rm -rf build/wheel-$$build; \
-	  checked=$$([ $$build = checked ] && echo ON || echo OFF); \
-	  $(TEST_PY) $(PIP) wheel -q . --no-build-isolation --no-deps -w build/wheel-$$build \
-	    --config-settings=build-dir=build/cmake-$$build --config-settings=cmake.define.SEAMLINE_CHECKED=$$checked; \
-	  $(TEST_PY) $(PIP) install -q --no-deps --force-reinstall build/wheel-$$build/*.whl; \
-	  SEAMLINE_EXPECT_BUILD=$$build $(TEST_PY) -Im pytest $(TESTS) -p no:cacheprovider $(PYTEST); \
-	done
+	@$(MAKE) --no-print-directory -j2 --output-sync=target suite-checked suite-release
 
-laws: $(VENV)/.ready
-	SEAMLINE_LAWS=$(LAWS) $(PY) -m pytest tests/ext/test_ledger_laws_at_scale.py -q -p no:cacheprovider
+suite-%: build/venv-%/.ready
+	@echo "== suite against the $* build =="
+	@rm -rf build/wheel-$*
+	@$(<D)/bin/python $(PIP) wheel -q . --no-build-isolation --no-deps -w build/wheel-$* --config-settings=build-dir=build/cmake-$* \
+	  --config-settings=cmake.define.SEAMLINE_CHECKED=$(if $(filter checked,$*),ON,OFF)
+	@$(<D)/bin/python $(PIP) install -q --no-deps --force-reinstall build/wheel-$*/*.whl
+	@SEAMLINE_EXPECT_BUILD=$* $(<D)/bin/python -Im pytest $(TESTS) -p no:cacheprovider $(PYTEST)
+
+build/venv-%/.ready: pyproject.toml
+	@.ci/need base
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python $(PIP) install -q "scikit-build-core==1.1.2" "cython==3.3.1" "cython-cmake==0.3.0" ninja cmake
+	@$(@D)/bin/python $(PIP) install -q --no-build-isolation --config-settings=build-dir=build/cmake-venv-$* ".[dev]"
+	@touch $@
+
+.PRECIOUS: build/venv-%/.ready
 
 bench: $(VENV)/.ready
 	@.ci/need test

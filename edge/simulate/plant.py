@@ -38,7 +38,7 @@ class Shifts:
 
     offset_s: float = 20.0  # from `go` to the first handover's clear
     period_s: float = 60.0
-    before_s: float = 8.0  # the machine stands this long before the clear …
+    before_s: float = 12.0  # the machine stands this long before the clear: time enough for a reader that was killed …
     after_s: float = 4.0  # … and this long after it
 
     def handover(self, scale: Scale) -> Handover:
