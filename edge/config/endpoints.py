@@ -122,7 +122,7 @@ def _tls(placed: Placed[DeviceModel], model: TlsModel, problems: Problems) -> Tl
             placed.add(problems, ("tls", key), text)
     if model.key is not None and model.certificate is None:
         zh, en = "有 key 而没有 certificate：两者成对", "a key without its certificate: both or neither"
-        placed.add(problems, ("tls", "key"), Text(zh, en))
+        placed.add(problems, ("tls", "certificate"), Text(zh, en))
     return TlsFiles(paths["ca"], paths["certificate"], paths["key"], model.key_password, model.server_name)
 
 
