@@ -102,6 +102,12 @@ class Block:
             probe.probes = True
             self.todo.insert(0, probe)
 
+    def ask_anything(self) -> None:
+        """Nothing of it is known to be readable, and somebody wants to know whether the device is there."""
+        probe = self.part(0, 1)
+        probe.probes = True
+        self.todo.append(probe)
+
     def answered(self, read: Read, now_ns: int) -> None:
         """It was read."""
         if read.probes:

@@ -87,6 +87,7 @@ class Unit:
         self._silent_ns = 0  # when the last of them was over
         self._busy = Backoff(first_s=_BUSY_FIRST_S, cap_s=_BUSY_CAP_S)
         self._is_busy = False
+        self._news = False  # something was learned that the plan does not know yet
         self._capped_ns = 0  # when the cap in force was learned
         self._learned = Learned()
 
@@ -119,6 +120,8 @@ class Unit:
     def begin(self, block: Block, now_ns: int) -> None:
         """Its time has come."""
         block.begin(now_ns)
+        if self.demoted and not block.todo:
+            block.ask_anything()
         if block.todo:
             self.ready.append(block)
 
@@ -212,8 +215,11 @@ class Unit:
             block.changed = False
             self.stats.refused = self.refused
             self._tell_refused(block)
-            return self._learn(now_ns)
-        if block.too_long:
+            self._write()
+            self._news = True
+        self._news = self._news or block.too_long > 0
+        if self._news and not self.ready and not self.flying:  # what is due is read first
+            self._news = False
             return self._learn(now_ns)
         if self._capped_ns and now_ns - self._capped_ns > CAP_PROBE_NS:
             self._capped_ns = 0

@@ -180,7 +180,9 @@ async def test_one_bad_register_among_500(plc, line, words):
         await one.heard.until(lambda: (True, "exception-2") in one.heard.changes())
         await one.heard.until(lambda: list(one.image.quality).count(Quality.GOOD) == 499)
         assert "w250" in one.heard.facts[-1].detail
-        assert one.poller.stats.skipped == 0, "all in the first cycle"
+        times = [t for t in one.image.t_ns if t]
+        assert max(times) - min(times) < 180 * MS, "all in the first cycle"
+        assert one.poller.stats.skipped == 0
         plc.requests.clear()
         await asyncio.sleep(1.1)
     bad = [r for r in plc.requests if r[1] <= 250 < r[1] + r[2]]
@@ -238,3 +240,18 @@ async def test_notes_of_another_hand_are_no_notes(plc, line, words):
         one = line(plc.port, words(2), notebook=notebook)
         await one.poller.read_once()
         assert set(one.image.quality) == {Quality.GOOD}
+
+
+async def test_a_unit_that_refused_everything_is_still_found_again(gateway, site):
+    """Its program was gone, then the unit itself: when both are back it is read again."""
+    made = site(gateway.port, [1, 2], deadline_ms=50)
+    gateway.illegal = {0, 1, 2}
+    async with made.running():
+        await made.heard.until(lambda: sum(f.reason == "exception-2" for f in made.heard.facts) == 2)
+        gateway.mute = True
+        for unit in made.sources.connections[0].link.units:
+            for block in unit.blocks:
+                block._probe_all_ns = 0
+        await made.heard.until(lambda: {f.device for f in made.heard.facts if not f.up} == {0, 1})
+        gateway.mute, gateway.illegal = False, set()
+        await made.heard.until(lambda: {frame.device for frame in made.heard.frames} == {0, 1})
