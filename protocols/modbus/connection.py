@@ -136,8 +136,11 @@ class Connection(asyncio.Protocol):
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The transport is up."""
-        self._transport = transport  # type: ignore[assignment]
+        """The transport is up; too late, where connecting was given up meanwhile."""
+        if self.error is None:
+            self._transport = transport  # type: ignore[assignment]
+        else:
+            transport.abort()  # type: ignore[attr-defined]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""

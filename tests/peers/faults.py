@@ -319,7 +319,7 @@ class _Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Requests, whole ones: a client writes each at once, and loopback does not cut them."""
-        TAP.hear(data)
+        TAP.arrive(data)
         with contextlib.suppress(NotARequestError):
             for asked in requests(data):
                 self._proxy.spawn(self._proxy.answer(self, asked, data))

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from fixtures.wiretap import TAP
 
 HEADER = struct.Struct(">HHHB")
 
@@ -90,6 +91,7 @@ class ScriptedPlc:
             while True:
                 head = await reader.readexactly(HEADER.size)
                 frame = head + await reader.readexactly(HEADER.unpack(head)[2] - 1)
+                TAP.arrive(frame)
                 if (reply := await self._answer(frame)) is not None:
                     writer.write(reply)
         except (asyncio.IncompleteReadError, ConnectionError):

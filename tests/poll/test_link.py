@@ -174,21 +174,21 @@ async def test_depth_polls_faster(line, words):
 async def test_one_bad_register_among_500(plc, line, words):
     """499 good values in the first cycle, the bad one known by name, and no request for it afterwards."""
     plc.illegal = {250}
-    one = line(plc.port, words(500, interval_ms=200))
+    one = line(plc.port, words(500, interval_ms=500))
     planned = len(one.device.requests)
     async with one.running():
         await one.heard.until(lambda: (True, "exception-2") in one.heard.changes())
         await one.heard.until(lambda: list(one.image.quality).count(Quality.GOOD) == 499)
         assert "w250" in one.heard.facts[-1].detail
         times = [t for t in one.image.t_ns if t]
-        assert max(times) - min(times) < 180 * MS, "all in the first cycle"
+        assert max(times) - min(times) < 450 * MS, "all in the first cycle"
         assert one.poller.stats.skipped == 0
         plc.requests.clear()
-        await asyncio.sleep(1.1)
+        await asyncio.sleep(1.6)
     bad = [r for r in plc.requests if r[1] <= 250 < r[1] + r[2]]
     assert bad == []
     cycles = sum(1 for r in plc.requests if r[1] == 0)
-    assert cycles >= 4
+    assert cycles >= 2
     assert len(plc.requests) <= (planned + 1) * (cycles + 1)
     assert one.image.quality[250] == Quality.BAD
 

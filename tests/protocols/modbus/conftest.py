@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from peers.modbus import ScriptedPlc, build_libmodbus_server
 
-_ON_BOTH_LOOPS = ("test_client", "test_depth", "test_line", "test_transports")
+_ON_BOTH_LOOPS = ("test_depth", "test_line", "test_transports")
 
 
 def pytest_asyncio_loop_factories(item):

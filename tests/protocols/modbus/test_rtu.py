@@ -96,7 +96,7 @@ def test_a_damaged_answer_is_none(body, place, flip):
     assert list(framer.frames()) == [Adu(5, 17, REPLY[1:])]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.binary(max_size=600), st.integers(1, 50))
 def test_no_answer_is_invented(noise, step):
     """Noise is no answer: 40 bits of it would have to be right."""
