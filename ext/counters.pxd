@@ -15,9 +15,10 @@
 # A RESET or REBASE is remembered for ten samples: a return to within cap of the old value takes it back (REVERSAL),
 # because then it was a blank buffer; where counting on from zero explains the value as well, the smaller credit is
 # taken: AMBIGUOUS. Over a time in which the counter could have wrapped entirely, a change is a lower bound: AMBIGUOUS;
-# no change is no change. Over one in which it could have counted more than a quarter of a turn, a ROLLOVER to a value that
-# counting from zero explains as well is AMBIGUOUS. A register that goes back by no more than cap and on from there (an encoder that swung, an
-# undo) counts again what it has counted: so much of what follows is not credited, and said as lost_max. Where the PLC
+# no change is no change. Over one in which it could have counted more than a quarter of a turn, a ROLLOVER to a value
+# that counting from zero explains as well is AMBIGUOUS. A register that goes back by no more than cap and on from there
+# (an encoder that swung, an undo) counts again what it has counted: so much of what follows is not credited, and said
+# as lost_max. Where the PLC
 # says that it restarted, a smaller value is a RESET, never a ROLLOVER.
 # A copy of a sample (same time, same value) confirms nothing. Of two values at one time the last stands, AMBIGUOUS; of
 # what the first was credited too much, later credits are short.
@@ -121,8 +122,8 @@ cdef inline bint may_have_wrapped(const CounterRule* r, int64_t dt_ns) noexcept 
 
 
 cdef inline bint may_have_restarted(const CounterRule* r, int64_t dt_ns, int64_t value) noexcept nogil:
-    """Over so long a time that a quarter of a turn can be counted, a register that wrapped shows little, as one does that
-    was cleared meanwhile.
+    """Over so long a time that a quarter of a turn can be counted, a register that wrapped shows little, as one does
+    that was cleared meanwhile.
     """
     return within(r, r.modulus // 4 + 1, dt_ns) and within(r, value, dt_ns)
 
@@ -305,7 +306,7 @@ cdef inline bint counts_on(const CounterState* c, const CounterRule* r, int64_t 
 
 
 cdef inline void judge(CounterState* c, const CounterRule* r, int64_t t_ns, int64_t value, bint epoch,
-                              Step* out) noexcept nogil:
+                       Step* out) noexcept nogil:
     cdef int64_t delta
     out.credit = 0
     out.old = c.value

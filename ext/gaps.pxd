@@ -113,8 +113,6 @@ cdef inline int64_t next_edge(Ledger* m, int64_t until_ns) noexcept nogil:
     cdef Py_ssize_t k
     if from_ns >= until_ns:
         return until_ns
-    if m.open.from_ns <= from_ns and until_ns <= m.open.until_ns and m.open.kind == m.s.kind:
-        return until_ns         # all in the open cell
     seek(c, from_ns)
     k = c.at
     while k < c.count and c.start[k] < until_ns:
@@ -129,6 +127,9 @@ cdef inline void cross_edges(Ledger* m, int64_t until_ns) noexcept nogil:
     run waits, as a whole, for its pieces.
     """
     cdef int64_t edge
+    if m.open.from_ns <= m.s.crossed_ns and until_ns <= m.open.until_ns and m.open.kind == m.s.kind:
+        m.s.crossed_ns = until_ns if until_ns > m.s.crossed_ns else m.s.crossed_ns
+        return      # all in the open cell: no edge
     if is_blind(m, until_ns):
         return
     edge = next_edge(m, until_ns)

@@ -175,7 +175,7 @@ cdef struct Rows:               # growing output of int64 rows
     Py_ssize_t width
     int failed
 
-cdef struct Open:               # what holds for all of the open cell: asked for with every sample, found out with every cell
+cdef struct Open:               # what holds for all of the open cell: found once a cell, asked for with every sample
     int64_t from_ns
     int64_t until_ns            # end of its minute or of its calendar slice; from_ns = nothing is known
     int64_t kind

@@ -11,9 +11,9 @@ or when the state or the kind began). What ends it decides:
                                bit says
     no count, t3 passes        the same, booked as it passes, but for a last cycle that may still become a piece; the
                                first cycle, after a count or after RUN began, was RUN
-    a count while "stopped"    counts beat states: within t2 it was all RUN, beyond it the ideal cycles of the pieces, at
-                               most back to the last sample (state conflict); where the state turned to RUN in this very
-                               sample, these cycles alone, and no conflict; not so while people make pieces by hand
+    a count while "stopped"    counts beat states: within t2 it was all RUN, beyond it the ideal cycles of the pieces,
+                               at most back to the last sample (state conflict); where the state turned to RUN in this
+                               very sample, these cycles alone, no conflict; not so while people make pieces by hand
     another state              it was what the state said; of RUN beyond t2, all but the first cycle a small stop
     an edge of the schedule    the same. In breaks and off shift only what ends in a count seen there is RUN: all of it
                                within t2, beyond it the ideal cycles of the pieces. After them the gap begins anew
@@ -44,8 +44,8 @@ path. What can fail is asked before anything moves: a sample refused for its val
 changed nothing and may be pushed again.
 
 Where things are. ledger.pxd: the structures. counters.pxd: what a register says. pieces.pxd: credits into cells.
-booking.pxd: time into a cell. walk.pxd: time and waiting pieces from cell to cell. repair.pxd: silences that the PLC can
-tell of. gaps.pxd: what the time was, and one sample from end to end. Here: the face for Python.
+booking.pxd: time into a cell. walk.pxd: time and waiting pieces from cell to cell. repair.pxd: silences that the PLC
+can tell of. gaps.pxd: what the time was, and one sample from end to end. Here: the face for Python.
 """
 
 from libc.stdint cimport int32_t, int64_t
@@ -287,7 +287,7 @@ cdef class MachineLedger:
         notes: what `note_times` is told, rows of time, mask and values, in time order; each is told before the first
         sample that is not earlier.
         """
-        cdef Py_ssize_t i, k = 0, n = samples.shape[0], n_notes = 0
+        cdef Py_ssize_t i, _i, k = 0, n = samples.shape[0], n_notes = 0
         cdef int64_t last_ns
         cdef const int64_t* row
         if samples.shape[1] != N_SAMPLE:
@@ -305,7 +305,7 @@ cdef class MachineLedger:
             last_ns = max(last_ns, row[i * N_SAMPLE + I_T])
         self._cover(self.m.s.booked_ns if self.m.s.started else row[I_T], last_ns)
         with nogil:
-            for i in range(n):
+            for _i in range(n):
                 while k < n_notes and notes[k, 0] <= row[I_T]:
                     note(&self.m, &notes[k, 0])
                     k += 1

@@ -7,8 +7,8 @@ from libc.string cimport memset
 
 from ext.booking cimport enter_cell, made_by, min64, put_correction, seek
 from ext.counters cimport (
-    C_GLITCH, C_REBASE, C_RESET, F_AMBIGUOUS, F_COUNTER_FAULT, F_RESET, F_ROLLOVER, CounterRule, CounterState, Step, below,
-    counter_step, counts_on,
+    C_GLITCH, C_REBASE, C_RESET, F_AMBIGUOUS, F_COUNTER_FAULT, F_RESET, F_ROLLOVER, CounterRule, CounterState, Step,
+    below, counter_step, counts_on,
 )
 from ext.ledger cimport *
 
@@ -285,7 +285,7 @@ cdef inline void add_facts(Ledger* m, int64_t t_ns, int64_t of, Credits* c) noex
 # ---- pieces counted across unobserved time ---------------------------------------------------------------------------
 
 cdef inline Py_ssize_t walk_shares(Ledger* m, int64_t from_ns, int64_t until_ns, Share* shares) noexcept nogil:
-    """The stretches between edges from `from_ns` to `until_ns`, with their lengths as weights. NULL: only count them."""
+    """The stretches between edges from `from_ns` to `until_ns`, their lengths as weights. NULL: only count them."""
     cdef Py_ssize_t n = 0
     cdef int64_t edge
     while from_ns < until_ns:

@@ -1,8 +1,8 @@
 # The walk: time and the pieces that were made in it, from edge to edge.
 #
-# Inline functions of the ledger kernel (theory in ledger.pyx), compiled into it. Time is booked in order, and a cell that
-# was left is not entered again. So pieces that were made in time that is not booked yet wait, one share for each stretch
-# between edges, and fall into their cells as the walk comes by, whatever the time turns out to be.
+# Inline functions of the ledger kernel (theory in ledger.pyx), compiled into it. Time is booked in order, and a cell
+# that was left is not entered again. So pieces that were made in time that is not booked yet wait, one share for each
+# stretch between edges, and fall into their cells as the walk comes by, whatever the time turns out to be.
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
@@ -12,7 +12,8 @@ from ext.ledger cimport *
 from ext.pieces cimport credit_share, share_credits, walk_shares
 
 
-cdef inline bint wait_for_time(Ledger* m, int64_t from_ns, int64_t until_ns, int64_t of, Credits* credits) noexcept nogil:
+cdef inline bint wait_for_time(Ledger* m, int64_t from_ns, int64_t until_ns, int64_t of,
+                               Credits* credits) noexcept nogil:
     """Spread what was counted over [from, until), of which nothing is booked yet. The caller books that time, then
     frees `waiting`. False: out of memory.
     """
