@@ -421,7 +421,7 @@ async def test_tls_too_old(authority):
         assert await reason_of(over_tls(port, ca=authority.ca)) == ("tls-version", Fault.DEVICE)
 
 
-async def test_tls_where_there_is_none(plc):
+async def test_tls_where_there_is_none(libmodbus_server):
     """A plain Modbus server makes nothing of it; other servers hang up, or say something else."""
 
     async def hang_up(reader, _):
@@ -431,8 +431,9 @@ async def test_tls_where_there_is_none(plc):
         writer.write(b"220 ready\r\n" * 9)
         await reader.read()
 
-    endpoint = TcpEndpoint("127.0.0.1", plc.port, tls=TlsFiles(), deadline_ns=300 * MS)
-    assert (await reason_of(endpoint))[0] in ("tls-closed", "timeout")
+    async with running(libmodbus_server) as port:
+        endpoint = TcpEndpoint("127.0.0.1", port, tls=TlsFiles(), deadline_ns=500 * MS)
+        assert (await reason_of(endpoint))[0] in ("tls-closed", "timeout")
     for speak, reason in ((hang_up, "tls-closed"), (greet, "tls-plain")):
         async with serving(speak) as port:
             assert await reason_of(over_tls(port)) == (reason, Fault.CONFIG)
