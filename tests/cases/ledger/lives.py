@@ -127,11 +127,7 @@ def life(seed: int, samples: int, *, resets: bool = False) -> Life:
         mask, bucket = 7, None
         quiet -= 1
         trouble = ""
-<<<<<<< HEAD
-        if quiet < 0 and number < samples - 2 and draw() < 0.03:  # what the last sample hides nobody can recover
-=======
         if quiet < 0 and number < samples - 14 and draw() < 0.03:  # what is held at the very end nobody can decide
->>>>>>> origin/HEAD
             trouble = pick(
                 ("glitch", "glitch", "unread", "unseen", "silence", "step", "copy", "clear" if resets else "glitch")
             )
