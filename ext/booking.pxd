@@ -1,8 +1,8 @@
 # Booking: time into cells. Rows going out, the calendar, the open cell.
 #
 # Inline functions of the ledger kernel (theory in ledger.pyx), compiled into it. Nothing is decided here: it is
-# told how much time, as what, and whether counts prove it; it knows minutes, calendar slices, and what a schedule makes of a
-# bucket.
+# told how much time, as what, and whether counts prove it; it knows minutes, calendar slices, and what a schedule makes
+# of a bucket.
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport realloc

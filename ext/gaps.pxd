@@ -1,8 +1,8 @@
 # Gaps: what the time since the last count was, decided by what ends it; and one sample from end to end.
 #
 # Inline functions of the ledger kernel (theory in ledger.pyx), compiled into it. All decisions about states live here.
-# A gap lies in one kind of scheduled time and under one state: edges of the schedule, and the end of what is believed of
-# a state, end gaps of their own (`lapse`), before the sample that comes after them is looked at.
+# A gap lies in one kind of scheduled time and under one state: edges of the schedule, and the end of what is believed
+# of a state, end gaps of their own (`lapse`), before the sample that comes after them is looked at.
 
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
@@ -123,8 +123,8 @@ cdef inline int64_t next_edge(Ledger* m, int64_t until_ns) noexcept nogil:
 
 
 cdef inline void cross_edges(Ledger* m, int64_t until_ns) noexcept nogil:
-    """A break, or time off shift, ends a gap and begins one, and so does its end. Not so while the machine is blind: its
-    run waits, as a whole, for its pieces.
+    """A break, or time off shift, ends a gap and begins one, and so does its end. Not so while the machine is blind:
+    its run waits, as a whole, for its pieces.
     """
     cdef int64_t edge
     if m.open.from_ns <= m.s.crossed_ns and until_ns <= m.open.until_ns and m.open.kind == m.s.kind:
@@ -285,7 +285,7 @@ cdef inline void pass_uncounted(Ledger* m, int64_t t_ns, int64_t now) noexcept n
 # ---- one sample ------------------------------------------------------------------------------------------------------
 
 cdef inline int64_t believed(Ledger* m, int64_t t_ns, int64_t said, bint readable) noexcept nogil:
-    """What the machine does from now on. A state that cannot be read is the one before, as long as `lapse` leaves it."""
+    """What the machine does from now on. A state that cannot be read is the one before, while `lapse` leaves it."""
     if said == B_UNKNOWN or (said == B_NONE and not readable):
         return m.s.bucket
     m.s.heard_ns = t_ns
