@@ -30,7 +30,7 @@ from peers.foreign import holding, serving
 
 from edge.clock import SystemClock
 from edge.plan import ModbusDevice, Name
-from edge.poll import factory
+from edge.poll.factory import make_sources
 from protocols.modbus.plan import plan_requests
 from protocols.modbus.tags import (
     DataType,
@@ -205,9 +205,7 @@ class Pulse:
 
 def _reading(device: ModbusDevice, image: TagImage, receiver: Watcher) -> Awaitable[None]:
     """The life of the device's connection."""
-    if hasattr(factory, "make_sources"):
-        return factory.make_sources([device], [image], receiver, SystemClock()).connections[0].run()
-    return factory.make_poller(device, image, receiver, SystemClock()).run()
+    return make_sources([device], [image], receiver, SystemClock()).connections[0].run()
 
 
 class Bench:

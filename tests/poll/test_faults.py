@@ -7,10 +7,7 @@ import pytest
 from peers.fault_cases import complaints, load, names, run_all
 from peers.fault_page import PAGES, read, render
 
-from edge.poll import factory
-
 CASES = {name: load(name) for name in names()}
-UNTOLD = () if hasattr(factory, "make_sources") else ("another-master", "another-master-for-good")
 
 
 @pytest.fixture(scope="module")
@@ -21,15 +18,7 @@ def faults(request, tmp_path_factory):
     return run_all([CASES[name] for name in some or CASES], tmp_path_factory.mktemp("faults"))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason="another master is no fact yet", strict=True))
-        if name in UNTOLD
-        else name
-        for name in CASES
-    ],
-)
+@pytest.mark.parametrize("name", CASES)
 def test_fault(name, faults):
     """Facts in order, no wrong value, nothing lost of other tags, and bounds for all the rest."""
     assert complaints(CASES[name], faults.outcomes[name], faults.stall_s) == []
