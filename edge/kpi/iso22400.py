@@ -67,6 +67,7 @@ class Kpi:
     unit: str  # of the value; "1" for a ratio
     function: Callable[[Elements], Figure]
     note: Name | None = None
+
     @property
     def tier(self) -> int:
         """Lowest signal tier that usually has what it needs, 0 … 3."""
