@@ -11,11 +11,10 @@ import sys
 
 import aiohttp.web
 import prometheus_client
-import pymodbus.client
 import uvloop
 import yaml
 
-KEPT = [asyncio, sqlite3, ssl, aiohttp.web, prometheus_client, pymodbus.client, uvloop, yaml]
+KEPT = [asyncio, sqlite3, ssl, aiohttp.web, prometheus_client, uvloop, yaml]
 if "opcua" in sys.argv:
     import asyncua
 
