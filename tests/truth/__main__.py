@@ -27,6 +27,7 @@ from ext import ledger
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RESULT = HERE / "result.json"
+_TOPS = ("edge", "protocols", "ext", "config", "tests/truth")
 _MOVES = (".py", ".pyx", ".pxd", ".yaml", ".toml")
 
 
@@ -93,10 +94,15 @@ def _setups(kind: kinds.Kind, days: int) -> int:
 
 
 def _version() -> str:
-    asked = subprocess.run(
-        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
-    return asked.stdout.strip() or "unknown"
+    """The commit, "-dirty" where something that moves a figure differs from it: the run's own output does not."""
+    moves = [*_TOPS, ":!tests/truth/result.json"]
+    commit = _git("rev-parse", "--short", "HEAD")
+    return commit + ("-dirty" if _git("status", "--porcelain", "--", *moves) else "") if commit else "unknown"
+
+
+def _git(*arguments: str) -> str:
+    asked = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+    return asked.stdout.strip()
 
 
 def _binary() -> str:
@@ -107,7 +113,7 @@ def _binary() -> str:
 def _state() -> str:
     """Everything that can move a figure, as it lies on the disk: workers read parts of it late."""
     digest = sha256(Path(ledger.__file__).read_bytes())
-    for top in ("edge", "protocols", "ext", "config", "tests/truth"):
+    for top in _TOPS:
         for file in sorted((ROOT / top).rglob("*")):
             if file.suffix in _MOVES:
                 digest.update(file.read_bytes())

@@ -406,13 +406,15 @@ def _flags_of_minutes(cells: Iterable[Cell]) -> dict[int, int]:
 
 
 def hours_of(cells: Iterable[Cell]) -> dict[int, tuple[int, int]]:
-    """Pieces and flags by hour."""
-    hours: dict[int, tuple[int, int]] = {}
+    """Pieces and flags by hour; the flags as the product's own hour has them, low coverage included."""
+    hours: dict[int, Sums] = {}
     for cell in cells:
-        hour = cell[0] - cell[0] % HOUR_NS
-        made, flags = hours.get(hour, (0, 0))
-        hours[hour] = made + cell[_FIELD["tc"]] + cell[_FIELD["unscheduled_tc"]], flags | cell[_FIELD["flags"]]
-    return hours
+        hour = hours.setdefault(cell[0] - cell[0] % HOUR_NS, Sums())
+        hour.tc += cell[_FIELD["tc"]] + cell[_FIELD["unscheduled_tc"]]
+        hour.ppt_ns += cell[_FIELD["ppt_ns"]]
+        hour.unknown_ns += cell[_FIELD["unknown_ns"]]
+        hour.flags |= cell[_FIELD["flags"]]
+    return {start: (hour.tc, hour.flags | int(doubts(hour)) & Flag.COVERAGE_LOW) for start, hour in hours.items()}
 
 
 def _hours(day: Day, hours: Mapping[int, tuple[int, int]], start_ns: int, end_ns: int) -> tuple[int, int]:
@@ -428,7 +430,7 @@ def _hours(day: Day, hours: Mapping[int, tuple[int, int]], start_ns: int, end_ns
         least = by(hour + HOUR_NS - edge) - by(hour + edge)
         if not least <= pieces <= most:
             off += 1
-            silent += not flags & DOUBT
+            silent += not flags & (DOUBT | Flag.COVERAGE_LOW)
     return off, silent
 
 

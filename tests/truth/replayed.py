@@ -87,14 +87,13 @@ def sums_said(said: dict[str, Any]) -> Sums:
 
 
 def _hours(windows: list[dict[str, Any]]) -> dict[int, tuple[int, int]]:
-    hours: dict[int, tuple[int, int]] = {}
+    hours: dict[int, Sums] = {}
     for window in windows:
-        hour = window["start_ns"] - window["start_ns"] % HOUR_NS
-        made, flags = hours.get(hour, (0, 0))
-        for name in window["flags"]:
-            flags |= Flag[name.upper()]
-        hours[hour] = made + window["tc"] + window["unscheduled_tc"], flags
-    return hours
+        hours.setdefault(window["start_ns"] - window["start_ns"] % HOUR_NS, Sums()).add(sums_said(window))
+    return {
+        start: (hour.tc + hour.unscheduled_tc, hour.flags | int(doubts(hour)) & Flag.COVERAGE_LOW)
+        for start, hour in hours.items()
+    }
 
 
 def _entries(corrections: list[dict[str, Any]]) -> list[Entry]:
