@@ -10,7 +10,7 @@
 #     goes on from the held value, and
 #       the held value is within cap    RESET     credit what the counter shows; what it had not shown is lost_max
 #       otherwise                       REBASE    credit only what came after; the jump itself is unattributed
-#     neither                           stay on HOLD; five held samples are a COUNTER_FAULT until two agree
+#     neither, or by a wrap only      stay on HOLD; five held samples are a COUNTER_FAULT until two agree
 # Where GLITCH and RESET both explain the samples (low counts), the smaller credit is taken: AMBIGUOUS.
 # A RESET or REBASE is remembered for ten samples: a return to within cap of the old value takes it back (REVERSAL),
 # because then it was a blank buffer; where counting on from zero explains the value as well, the smaller credit is
@@ -235,7 +235,7 @@ cdef inline void decide_held(CounterState* c, const CounterRule* r, int64_t t_ns
         accept(c, t_ns, value, 0)
     elif reverses(c, r, t_ns, value, out):
         return
-    elif goes_on:
+    elif goes_on and value >= c.held_value:     # all ones, then zeros, are no counter that wraps
         swing = forward(r, c.value, c.held_value)
         if within(r, swing, c.held_at_ns - c.at_ns):
             c.owed += swing

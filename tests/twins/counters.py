@@ -205,7 +205,7 @@ class CounterTwin:
         reversal = self._reversal(t_ns, value)
         if reversal is not None:
             return reversal
-        if goes_on:
+        if goes_on and value >= held.value:
             out = Outcome(on, Correction.REBASE, flags=Flag.RESET | Flag.AMBIGUOUS)
             swing = self._distance(held.value, old)
             if swing <= self._cap(held.at_ns - at_ns):
