@@ -142,7 +142,7 @@ def test_pymodbus_is_not_loaded_for_tcp():
         "import sys, protocols.modbus.client, edge.poll.modbus;"
         "print([m for m in ('pymodbus', 'serial', 'asyncua', 'cryptography') if m in sys.modules])"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    ran = subprocess.run([sys.executable, "-Ic", code], capture_output=True, text=True, check=False)
     assert ran.stdout.strip() == "[]", ran.stderr
 
 
