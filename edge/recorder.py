@@ -86,6 +86,8 @@ class Recorder:
         self._encoder = Encoder(plan.site)
         self._queue = deque(lives)  # whose turn it is
         self._events: deque[bytes] = deque(maxlen=10_000)
+        self._closed = False
+        self._turn = asyncio.Lock()  # a batch is gathered when the one before is written
         self._live_due_ns = 0
         self._minute_due_ns = 0
         self._last_stats = [(0, 0, 0, 0, 0, 0)] * len(pollers)
@@ -131,26 +133,32 @@ class Recorder:
         return self._committer.refused
 
     async def run(self) -> None:
-        """Commit every interval, for ever. Only a bug ends it."""
-        while True:
+        """Commit every interval until the last commit was made. Only a bug ends it."""
+        while not self._closed:
             await asyncio.sleep(self._committer.pause_ns / 1e9)
-            await self.commit()
+            if not self._closed:
+                await self.commit()
+        await asyncio.Event().wait()
 
     async def commit(self) -> bool:
         """Gather and make durable. False where the disk refused: the batch is kept and tried again with the next."""
         return await self._commit(closing=False)
 
     async def flush(self) -> bool:
-        """The last commit: open windows as they stand."""
+        """The last commit: open windows as they stand. None follows, or the store would claim to have been alive for
+        longer than its windows say.
+        """
+        self._closed = True
         return await self._commit(closing=True)
 
     async def _commit(self, *, closing: bool) -> bool:
         """Recorded readings go to their files first: what the store explains must be there to be replayed."""
-        batch = self.gather(closing=closing)
-        if self._recording is not None:
-            positions = await self._recording.write(self._recording.take())
-            batch = replace(batch, meta=(*batch.meta, *positions))
-        return await self._committer.commit(batch)
+        async with self._turn:
+            batch = self.gather(closing=closing)
+            if self._recording is not None:
+                positions = await self._recording.write(self._recording.take())
+                batch = replace(batch, meta=(*batch.meta, *positions))
+            return await self._committer.commit(batch)
 
     def gather(self, *, closing: bool = False) -> Batch:
         """One instant of the whole agent."""

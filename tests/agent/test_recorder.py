@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from itertools import pairwise
@@ -271,3 +272,15 @@ async def test_a_machine_back_after_weeks_leaves_the_others_to_the_next_batch(
         many.clock.advance(NS)
     assert turns[:4] == [{"m0"}, {"m1"}, {"m2"}, {"m3"}]
     await many.outbox.close()
+
+
+async def test_nothing_is_committed_after_the_last_commit(rig: Rig) -> None:
+    """Deliveries may still drain for seconds: the store must not claim to have been alive longer than its windows say."""
+    await commit_each_second(rig, 3)
+    await rig.recorder.flush()
+    before = dict(await rig.outbox.load_meta())
+    rig.clock.advance(5 * NS)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.5):
+            await rig.recorder.run()
+    assert dict(await rig.outbox.load_meta())[recorder.META_ALIVE] == before[recorder.META_ALIVE]
