@@ -275,7 +275,7 @@ async def test_a_machine_back_after_weeks_leaves_the_others_to_the_next_batch(
 
 
 async def test_nothing_is_committed_after_the_last_commit(rig: Rig) -> None:
-    """Deliveries may still drain for seconds: the store must not claim to have been alive longer than its windows say."""
+    """Databases may drain for seconds more: the store must not claim to have lived longer than its windows say."""
     await commit_each_second(rig, 3)
     await rig.recorder.flush()
     before = dict(await rig.outbox.load_meta())
