@@ -23,7 +23,7 @@ SEED ?= 1
 
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: setup demo test lint bench truth faults ext check-native peers clean
+.PHONY: setup demo test lint bench laws truth faults ext peers clean
 
 setup: $(VENV)/.ready
 
@@ -83,6 +83,9 @@ build/venv-%/.ready: pyproject.toml
 bench: $(VENV)/.ready
 	@.ci/need test
 	@$(PY) -m benchmarks $(ONLY)
+
+laws: $(VENV)/.ready
+	@SEAMLINE_LAWS=$(LAWS) $(PY) -m pytest tests/ext/test_ledger_laws_at_scale.py -q -p no:cacheprovider
 
 truth: $(VENV)/.ready
 	@PYTHONPATH=tests $(PY) -m truth --days $(DAYS) --seed $(SEED)

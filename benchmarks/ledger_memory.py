@@ -1,7 +1,7 @@
 """What the ledger kernel of one machine occupies: bytes of resident memory, over thousands of them.
 
-Every machine has lived through a shift, its rows drained once a minute as the agent does. A process of its own, so that
-nothing else grows or shrinks meanwhile. Reference: the plain-Python twin after the same shift.
+Every machine has lived through ten minutes, its rows drained once a minute. A process of its own, so that nothing else
+grows or shrinks meanwhile. Reference: the plain-Python twin after the same minutes.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@
  * give the same cells and stops, or nothing is measured.
  */
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MINUTE 60000000000LL
@@ -36,8 +35,7 @@ typedef struct {
     int64_t t_ns, clock_ns, booked_ns, anchor_ns, anchor_rt_ns, rt_ns, bucket, fault;
     int64_t open_bucket, open_since_ns, open_fault, cell_end_ns;
     int anchored_by_count;
-    cell_t *cell;              /* the open one is the last of `cells` */
-    cell_t *cells;
+    cell_t *cell;              /* the open one, the last so far */
     stop_t *stops;
     int64_t n_stops;
 } ledger_t;
@@ -267,7 +265,7 @@ static int possible(const sample_t *s) {
 /* Fills `cells` (the last one is open) and `stops`; returns the number of cells, 0 where a sample is impossible. */
 int64_t ledger_by_hand(const sample_t *samples, int64_t n, const slice_t *calendar, const rule_t *rule, cell_t *cells,
                        stop_t *stops, int64_t *n_stops) {
-    ledger_t m = {.rule = *rule, .slice = calendar, .open_bucket = -1, .cell = cells - 1, .cells = cells, .stops = stops};
+    ledger_t m = {.rule = *rule, .slice = calendar, .open_bucket = -1, .cell = cells - 1, .stops = stops};
     m.t_ns = m.booked_ns = m.anchor_ns = m.open_since_ns = samples[0].t_ns;
     m.bucket = samples[0].bucket, m.fault = samples[0].fault;
     for (int c = 0; c < 3; c++) m.counter[c].value = samples[0].count[c];
