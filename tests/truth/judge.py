@@ -39,7 +39,7 @@ CALM_SAMPLES = 15  # after a fault; a reset may be taken back for ten samples
 CALM_NS = 10 * NS
 # What a window says of its pieces. STATE_CONFLICT doubts the state; ROLLOVER and QUALITY_ASSUMED tell how was counted.
 _DECIDED = Flag.RESET | Flag.AMBIGUOUS | Flag.GLITCH | Flag.COUNTER_FAULT
-_UNSEEN = Flag.RECOVERED | Flag.ESTIMATED | Flag.CLOCK_STEP | Flag.ICT_SUSPECT
+_UNSEEN = Flag.RECOVERED | Flag.ESTIMATED | Flag.CLOCK_STEP | Flag.ICT_SUSPECT | Flag.COUNTER_CONFLICT
 DOUBT = _DECIDED | _UNSEEN
 _DECISIONS = (
     Correction.RESET,

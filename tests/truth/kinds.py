@@ -2,9 +2,8 @@
 
 The list is the data part of a fault catalogue for PLC counters and states, and what a gateway adds to it. What a row
 promises is checked: on `EXACT` days every piece is counted, `BOUNDED` ones never lose more than the ledger says they
-may, `DOUBTED` ones never differ without a flag. An `UNSAID` kind shows in the signals and the ledger is silent about
-it: a debt, counted as such. Of a `BLIND` kind no reader of these signals can know; the page prints what happens, and
-why.
+may, `DOUBTED` ones never differ without a flag. Of a `BLIND` kind no reader of these signals can know; the page prints
+what happens, and why.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ class Knows(StrEnum):
     EXACT = "exact"
     BOUNDED = "bounded"
     DOUBTED = "doubted"
-    UNSAID = "unsaid"  # a reader could know, and the ledger does not say it
     BLIND = "blind"
 
 
@@ -106,7 +104,7 @@ ALL: tuple[Kind, ...] = (
     _kind("bounce", Knows.BLIND, setups.fast, registers.bounced),
     _kind("bounce-storm", Knows.BLIND, setups.fast, registers.bounced_in_a_storm),
     _kind("missed", Knows.BLIND, setups.fast, registers.missed),
-    _kind("good-above-total", Knows.UNSAID, setups.fast, registers.disagreeing),
+    _kind("good-above-total", Knows.DOUBTED, setups.fast, registers.disagreeing),
     _kind("multiplier-high", Knows.BLIND, setups.agent_believes(10), ways.all_day, places_time=False),
     _kind("multiplier-low", Knows.BLIND, setups.pulses_ten, ways.all_day),
     _kind("reject-ahead", Knows.EXACT, setups.two_stations("good"), registers.ahead),

@@ -19,7 +19,6 @@ _PROMISE = {
     Knows.EXACT: Name("精确", "exact"),
     Knows.BOUNDED: Name("在声明的界内", "within its bound"),
     Knows.DOUBTED: Name("有标记", "flagged"),
-    Knows.UNSAID: Name("可知而未说", "none: it could be said"),
     Knows.BLIND: Name("不可知", "nobody can know"),
 }
 
