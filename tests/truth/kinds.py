@@ -45,6 +45,7 @@ class Kind:
     replayed: bool  # order of arrival matters: through `seamline replay`, not straight into the kernel
     days: int  # how long one life is
     share: int  # of 1,000 machine-days
+    told_in_hours: float  # a life this long is long enough for the ledger to say what it promises
 
     @property
     def comparable(self) -> bool:
@@ -67,10 +68,11 @@ def _kind(
     replayed: bool = False,
     days: int = 1,
     share: int = 19,
+    told_in_hours: float = 1.0,
 ) -> Kind:
     words = {part: Name(**said) for part, said in _WORDS[key].items()}
     name, what, why = words["name"], words["what"], words.get("why")
-    return Kind(key, name, what, why, knows, setup, inject, places_time, replayed, days, share)
+    return Kind(key, name, what, why, knows, setup, inject, places_time, replayed, days, share, told_in_hours)
 
 
 ALL: tuple[Kind, ...] = (
@@ -104,7 +106,7 @@ ALL: tuple[Kind, ...] = (
     _kind("bounce", Knows.BLIND, setups.fast, registers.bounced),
     _kind("bounce-storm", Knows.BLIND, setups.fast, registers.bounced_in_a_storm),
     _kind("missed", Knows.BLIND, setups.fast, registers.missed),
-    _kind("good-above-total", Knows.DOUBTED, setups.fast, registers.disagreeing),
+    _kind("good-above-total", Knows.DOUBTED, setups.fast, registers.disagreeing, told_in_hours=6.0),
     _kind("multiplier-high", Knows.BLIND, setups.agent_believes(10), ways.all_day, places_time=False),
     _kind("multiplier-low", Knows.BLIND, setups.pulses_ten, ways.all_day),
     _kind("reject-ahead", Knows.EXACT, setups.two_stations("good"), registers.ahead),

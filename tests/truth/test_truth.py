@@ -1,4 +1,4 @@
-"""Counted against true, an hour of machine life per kind of fault; the thousand days are `make truth`.
+"""Counted against true, an hour of machine life per kind of fault, more where doubt takes longer; `make truth` is the rest.
 
 What the table promises of a kind holds for every seed: exact kinds count every piece, bounded ones lose no more than
 the ledger says, flagged ones never differ in silence, and time closes to the nanosecond whatever happens.
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 @pytest.mark.parametrize("kind", [k for k in kinds.ALL if not k.replayed], ids=lambda kind: kind.key)
 def test_a_kind_keeps_its_promise(kind: Kind) -> None:
-    day = day_of(kind.key, 0, SEED, HOURS)
+    day = day_of(kind.key, 0, SEED, kind.told_in_hours)
     assert day.closes
     assert not [span for span in day.spans if span.verdict > result.WORST.get(kind.knows, Verdict.SILENT)]
     if kind.places_time and day.told:
