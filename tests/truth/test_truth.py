@@ -1,4 +1,4 @@
-"""Counted against true, an hour of machine life per kind of fault, more where doubt takes longer; `make truth` is the rest.
+"""Counted against true: an hour of machine life per kind of fault, more where doubt takes longer.
 
 What the table promises of a kind holds for every seed: exact kinds count every piece, bounded ones lose no more than
 the ledger says, flagged ones never differ in silence, and time closes to the nanosecond whatever happens.
