@@ -55,7 +55,6 @@ DRAIN_S = 2.0  # at a clean stop: how long the databases may still take data
 STATS_S = 1.0
 RETRY_S = 5.0
 AT_ONCE_NS = 6 * HOUR_NS  # of stored minute rows, when a machine remembers
-GAP_NS = 5_000_000_000  # a stop of the agent shorter than this is no gap worth a record
 
 
 class Runtime:
@@ -76,7 +75,7 @@ class Runtime:
         pki = Path(plan.agent.store_path).parent / "pki"
         self._sources = make_sources(plan.devices, images, self._hub, clock, pki=pki, notebook=self._notebook)
         pollers = self._sources.pollers
-        self._outbox = Outbox(_store_settings(plan), clock, Encoder(plan.site).eviction)
+        self._outbox = Outbox(_store_settings(plan), clock, Encoder(plan.site).gap_record)
         self._sinks = [make_sink(sink) for sink in plan.sinks]
         self._deliveries = [
             Delivery(self._outbox, sink, clock, batch_bytes=settings.batch_bytes)
@@ -101,6 +100,7 @@ class Runtime:
             report = await self._open()
             if report.detail:
                 log.error("store", extra=facts(detail=report.detail))
+                self._recorder.gaps.store_began_anew(report.since_ns, self._clock.now_ns(), report.detail)
             await self._remember()
         except StoreError:
             await self._outbox.close()
@@ -136,15 +136,10 @@ class Runtime:
             await remember(life, self._outbox, checkpoints, now_ns)
         if self._recording is not None:
             self._recording.begin(meta)
+        self._recorder.gaps.load(await self._outbox.open_gaps(), now_ns)
         alive = meta.get(META_ALIVE)
-        if alive is not None and now_ns - int(alive) > GAP_NS:
-            detail = str(
-                Text(
-                    "代理未运行；期间件数在 PLC 计数器中，恢复后补记",
-                    "the agent was not running; pieces were kept by the PLCs",
-                )
-            )
-            self._recorder.gap(int(alive), now_ns, "agent-stopped", self.plan.site.id, detail)
+        if alive is not None:
+            self._recorder.gaps.agent_stopped(int(alive), now_ns)
 
     async def _refresh_store(self) -> None:
         said = ""
@@ -195,6 +190,7 @@ class Runtime:
 
     def clock_stepped(self, step_ns: int) -> None:
         """The wall clock moved under us."""
+        self._recorder.gaps.clock_stepped(self._clock.now_ns(), step_ns)
         self._recorder.event("clock-step", f"{step_ns / 1e9:+.3f} s", clock_step_ns=step_ns)
         log.warning("clock stepped", extra=facts(step_s=round(step_ns / 1e9, 3)))
 

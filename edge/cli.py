@@ -20,7 +20,7 @@ EXIT_DISAGREES = 1  # the command ran and found something wrong
 MOST_DAYS = 800  # that a calendar is printed for
 MOST_WATERMARK_S = 86_400.0  # a replay keeps that much of every machine in memory
 
-HEAVY = ("simulate", "demo")  # their options come from the simulator, which the agent must not import
+HEAVY = ("simulate", "demo", "store")  # their options live in their own rooms, which the agent must not import
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -143,6 +143,20 @@ def build_parser(chosen: str = "") -> Parser:
     )
     _site_file(replay)
     _replay_options(replay)
+
+    store = _add(
+        commands,
+        "store",
+        _store,
+        Text(
+            "查看、检查、导出、导入本机存储，处理隔离的数据点",
+            "look at the store: figures, gaps, check, export, import, quarantine",
+        ),
+    )
+    if chosen == "store":
+        from edge.store.options import add_arguments as add_store_arguments
+
+        add_store_arguments(store)
 
     init = _add(
         commands,
@@ -359,6 +373,12 @@ def _schema(_options: argparse.Namespace) -> int:
 
     print(json.dumps(json_schema(), ensure_ascii=False, indent=2))
     return 0
+
+
+def _store(options: argparse.Namespace) -> int:
+    from edge.store.command import run
+
+    return run(options)
 
 
 def _simulate(options: argparse.Namespace) -> int:

@@ -17,10 +17,10 @@ from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from types import MappingProxyType
 
+from edge.gaps.gap import Gap
 from edge.kpi.row import SUM_COLUMNS, Row
 from edge.machines.events import Revision, StopEvent
 from edge.outbox.batch import Record
-from edge.outbox.facts import Eviction
 from edge.plan import Device, Machine, Site
 from edge.points import (
     AGENT,
@@ -168,20 +168,17 @@ class Encoder:
         prefix = self._prefix(DEVICE, device.id, device.brand, device.protocol)
         return encode_row(SCHEMAS["device"], prefix, values, t_ns)
 
-    def gap(
-        self,
-        t_ns: int,
-        *,
-        cause: str,
-        subject: str,
-        duration_ns: int,
-        detail: str,
-        is_open: bool,
-        records: int | None = None,
-    ) -> bytes:
-        """Data that nobody has. The tags are its cause (comm, evicted, …) and its object: a device, a record class."""
-        values = (duration_ns, records, one_line(detail), is_open)
-        return encode_row(SCHEMAS["gap"], self._prefix(GAP, cause, subject), values, t_ns)
+    def gap(self, gap: Gap) -> bytes:
+        """Data that nobody has; written again with the same time as it grows and ends."""
+        values = (
+            gap.duration_ns, str(gap.scope), gap.records, gap.pieces_min, gap.pieces_max, one_line(gap.detail),
+            gap.is_open, gap.void,
+        )  # fmt: skip
+        return encode_row(SCHEMAS["gap"], self._prefix(GAP, str(gap.cause), gap.subject), values, gap.start_ns)
+
+    def gap_record(self, gap: Gap) -> Record:
+        """A gap that the store itself made: the record it writes beside what it did."""
+        return Record(GAP.record_class, self.gap(gap), 1)
 
     def agent(
         self, t_ns: int, *, event: str, detail: str, version: str, config_version: str, clock_step_ns: int | None = None
@@ -189,19 +186,6 @@ class Encoder:
         """Something happened to the agent itself."""
         values = (event, one_line(detail), version, config_version, clock_step_ns)
         return encode_row(SCHEMAS["agent"], self._prefix(AGENT), values, t_ns)
-
-    def eviction(self, eviction: Eviction) -> Record:
-        """What the store dropped because it was full, as a gap: the record the outbox writes beside the deletion."""
-        line = self.gap(
-            eviction.start_ns,
-            cause="evicted",
-            subject=eviction.record_class.name.lower(),
-            duration_ns=eviction.end_ns - eviction.start_ns,
-            records=eviction.records,
-            detail=eviction.detail,
-            is_open=False,
-        )
-        return Record(GAP.record_class, line, 1)
 
     def _machine_prefix(self, measurement: Measurement, machine: Machine, *more: str) -> bytes:
         return self._prefix(measurement, machine.line, machine.id, machine.kind, *more)

@@ -233,11 +233,28 @@ GAP = Measurement(
     (*SITE_TAGS, "cause", "object"),
     (
         FieldDef("duration_ns", _I, "ns", "how long no trustworthy data were had"),
-        FieldDef("records", _I, "1", "records evicted, for cause evicted"),
+        FieldDef("scope", _S, "", "what the object is: machine, device, agent, class, database; sum over one of them"),
+        FieldDef("records", _I, "1", "records that are not where they should be; for cause quarantined, points"),
+        FieldDef(
+            "pieces_min",
+            _I,
+            "pieces",
+            "of a machine: made meanwhile and counted afterwards; absent where nobody can tell",
+        ),
+        FieldDef(
+            "pieces_max",
+            _I,
+            "pieces",
+            "of a machine: the same, and what a counter reset may have hidden; until the minutes of the gap are final, "
+            "what the physical rate allows",
+        ),
         FieldDef("detail", _S, "", "what went missing and what it may hide"),
         FieldDef("open", _B, "", "true while it lasts"),
+        FieldDef("void", _B, "", "true: later facts showed that there was no such gap; its duration is 0"),
     ),
-    "start of the gap",
+    "start of the gap. Cause: plc-off, link-down, agent-stopped, clock-stepped, unobserved (the device answers, but "
+    "not with what tells the state), evicted, quarantined, damaged. A device's gap says what broke, a machine's gap is "
+    "the time its ledger books as unobserved",
 )
 AGENT = Measurement(
     "agent",

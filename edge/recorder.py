@@ -15,13 +15,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from edge import __version__
 from edge.clock import Clock
 from edge.committer import Committer
 from edge.encode import Encoder
-from edge.errors import Text
+from edge.errors import StoreError
+from edge.gaps.ledger import GapLedger
 from edge.hub import Hub
 from edge.kpi.row import Row
 from edge.machines.life import Harvest, MachineLife
@@ -80,6 +82,7 @@ class Recorder:
         self._values = values
         self._pollers = pollers
         self._clock = clock
+        self._outbox = outbox
         self._recording = recording
         self._notebook = notebook or Notebook()  # what was learned of devices
         self._committer = Committer(outbox, clock, plan.agent.commit_ns, self._tell_shed)
@@ -91,7 +94,7 @@ class Recorder:
         self._live_due_ns = 0
         self._minute_due_ns = 0
         self._last_stats = [(0, 0, 0, 0, 0, 0)] * len(pollers)
-        self._down_since: dict[int, int] = {}
+        self.gaps = GapLedger(plan.site.id, plan.machines, [device.id for device in plan.devices])
 
     def event(self, event: str, detail: str, clock_step_ns: int | None = None) -> None:
         """Something happened to the agent itself."""
@@ -107,25 +110,8 @@ class Recorder:
             )
         )
 
-    def gap(
-        self, start_ns: int, end_ns: int, cause: str, subject: str, detail: str, records: int | None = None
-    ) -> None:
-        """Time without trustworthy data, ended."""
-        self._events.append(
-            self._encoder.gap(
-                start_ns,
-                cause=cause,
-                subject=subject,
-                duration_ns=end_ns - start_ns,
-                records=records,
-                detail=detail,
-                is_open=False,
-            )
-        )
-
     def _tell_shed(self, record_class: RecordClass, records: int, start_ns: int, end_ns: int) -> None:
-        detail = Text("磁盘拒写期间内存不足，未能保存", "memory could not keep them while the disk took no data")
-        self.gap(start_ns, end_ns, "evicted", record_class.name.lower(), str(detail), records)
+        self.gaps.shed(record_class.name.lower(), records, start_ns, end_ns)
 
     @property
     def refused(self) -> bool:
@@ -158,7 +144,15 @@ class Recorder:
             if self._recording is not None:
                 positions = await self._recording.write(self._recording.take())
                 batch = replace(batch, meta=(*batch.meta, *positions))
-            return await self._committer.commit(batch)
+            stored = await self._committer.commit(batch)
+            if stored:
+                await self._settle_gaps()
+            return stored
+
+    async def _settle_gaps(self) -> None:
+        """Its rows are in the store now: what they say goes with the next batch."""
+        with suppress(StoreError):  # the page and the log say so already; the gaps wait
+            await self.gaps.settle(self._outbox.hidden)
 
     def gather(self, *, closing: bool = False) -> Batch:
         """One instant of the whole agent."""
@@ -168,6 +162,7 @@ class Recorder:
         checkpoints: list[tuple[str, bytes]] = []
         minute = _is_due(now_ns, self._minute_due_ns, MINUTE_NS)
         live = _is_due(now_ns, self._live_due_ns, self._plan.agent.live_ns) or closing
+        self._add_facts(lines)
         for _ in self._lives:
             if len(rows) > ROWS_LIMIT:
                 break
@@ -186,16 +181,19 @@ class Recorder:
         if minute:
             self._add_device_sums(lines, now_ns)
             self._minute_due_ns = now_ns - (now_ns - AFTER_MINUTE_NS) % MINUTE_NS + MINUTE_NS
-        self._add_facts(lines)
         self._add_values(lines)
+        gaps = self.gaps.take(now_ns, minute=minute)
+        for gap in gaps:
+            lines.add(RecordClass.EVENT, self._encoder.gap(gap))
         meta = [(META_ALIVE, str(now_ns)), *self._notebook.take()]
         if minute or closing:
             meta += [(META_SINCE + life.machine.id, str(life.since_ns)) for life in self._lives if life.since_ns]
-        return Batch(now_ns, lines.records(), tuple(rows), tuple(checkpoints), tuple(meta))
+        return Batch(now_ns, lines.records(), tuple(rows), tuple(checkpoints), tuple(meta), gaps)
 
     def _add_events(self, lines: _Lines, life: MachineLife, harvest: Harvest, now_ns: int) -> None:
         machine, config_version = life.machine, self._plan.config_version
         for stop in harvest.stops:
+            self.gaps.machine(machine.id, stop)
             lines.add(RecordClass.EVENT, self._encoder.stop(machine, stop, config_version))
         for revision in harvest.revisions:
             lines.add(RecordClass.EVENT, self._encoder.revision(machine, now_ns, revision, config_version))
@@ -244,23 +242,7 @@ class Recorder:
             fact = self._hub.news.popleft()
             device = self._plan.devices[fact.device]
             lines.add(RecordClass.EVENT, self._encoder.device(device, fact.t_ns, up=fact.up, reason=fact.reason))
-            since_ns = self._down_since.pop(fact.device, None)
-            if since_ns is None and not fact.up:
-                self._down_since[fact.device] = since_ns = fact.t_ns
-            elif since_ns is not None and not fact.up:
-                self._down_since[fact.device] = since_ns
-            if since_ns is not None:
-                lines.add(
-                    RecordClass.EVENT,
-                    self._encoder.gap(
-                        since_ns,
-                        cause="comm",
-                        subject=device.id,
-                        duration_ns=fact.t_ns - since_ns,
-                        detail=fact.detail,
-                        is_open=not fact.up,
-                    ),
-                )
+            self.gaps.device(fact)
 
     def _add_device_sums(self, lines: _Lines, now_ns: int) -> None:
         """What each device was asked and answered since the last minute."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge.gaps.gap import Gap
 from edge.plan import Name
 from ext.buckets import Bucket, Flag
 
@@ -169,3 +170,4 @@ class Snapshot:
     sinks: tuple[SinkView, ...]
     recordings: tuple[RecordingView, ...] = ()
     connections: tuple[ConnectionView, ...] = ()
+    gaps: tuple[Gap, ...] = ()  # the newest of the gap ledger, newest first

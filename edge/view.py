@@ -69,6 +69,7 @@ class Viewer:
                 for running in self._sources.connections
                 if running.link is not None
             ),
+            gaps=self.store.gaps,
             recordings=self._recording.views() if self._recording is not None else (),
         )
 

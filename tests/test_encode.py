@@ -11,6 +11,7 @@ import pytest
 from line_protocol_parser import parse_line
 
 from edge.encode import MAX_TEXT, SCHEMAS, Encoder, one_line
+from edge.gaps.gap import Gap, GapCause, GapScope
 from edge.kpi.row import SUM_COLUMNS, Row, RowKey, Sums
 from edge.machines.events import Revision, StopEvent
 from edge.outbox.facts import Eviction
@@ -63,12 +64,16 @@ CALLS: dict[str, Callable[[Encoder], bytes]] = {
         DEVICE, T_NS, up=True, reason="connected", latency_ms=1.25, requests=1, exceptions=2, timeouts=3, reconnects=4
     ),
     "gap": lambda e: e.gap(
-        T_NS, cause="comm", subject="plc-1", duration_ns=7, detail="why", is_open=False, records=3
+        Gap(GapCause.PLC_OFF, GapScope.MACHINE, "m1", T_NS, T_NS + 7, True, 3, 1, 2, detail="why")
     ),
     "agent": lambda e: e.agent(
         T_NS, event="start", detail="d", version="1", config_version="abc", clock_step_ns=-5
     ),
 }  # fmt: skip
+
+
+def gap_of(subject: str = "plc-1", end_ns: int = T_NS, detail: str = "") -> Gap:
+    return Gap(GapCause.PLC_OFF, GapScope.DEVICE, subject, T_NS, end_ns, detail=detail)
 
 
 @pytest.mark.parametrize("measurement", MEASUREMENTS, ids=lambda m: m.name)
@@ -113,7 +118,7 @@ def test_values_stand_under_their_own_names(encoder: Encoder) -> None:
     assert [device[name] for name in ("requests", "exceptions", "timeouts", "reconnects")] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("name", ["live", "tag", "device", "gap", "agent"])
+@pytest.mark.parametrize("name", ["live", "tag", "device", "agent"])
 def test_arguments_are_the_fields_of_the_dictionary(name: str) -> None:
     """A field added to the dictionary must be asked for; an argument must be a field or a tag."""
     measurement = next(m for m in MEASUREMENTS if m.name == name)
@@ -158,14 +163,15 @@ def test_a_process_value_nobody_trusts_is_absent(encoder: Encoder, quality: Qual
 
 @pytest.mark.parametrize("text", ["two\nlines", "x" * 10_000, "lone \ud800 surrogate", "tab\t", ""])
 def test_texts_from_devices_become_one_bounded_line(encoder: Encoder, text: str) -> None:
-    line = encoder.gap(T_NS, cause="comm", subject="plc-1", duration_ns=0, detail=text, is_open=True)
+    line = encoder.gap(gap_of(detail=text))
     assert b"\n" not in line
     assert parsed(line)["fields"]["detail"] == one_line(text)
     assert len(one_line(text)) <= MAX_TEXT
 
 
 def test_an_eviction_becomes_a_gap_that_names_what_went_and_who_never_had_it(encoder: Encoder) -> None:
-    record = encoder.eviction(Eviction(RecordClass.LIVE, T_NS, T_NS + 9, 3, 36, 999, ("central", "province")))
+    eviction = Eviction(RecordClass.LIVE, T_NS, T_NS + 9, 3, 36, 999, ("central", "province"))
+    record = encoder.gap_record(eviction.gap)
     assert (record.record_class, record.points) == (GAP.record_class, 1)
     point = parsed(record.lines)
     assert point["tags"] == SITE_TAGS | {"cause": "evicted", "object": "live"}
@@ -176,12 +182,12 @@ def test_an_eviction_becomes_a_gap_that_names_what_went_and_who_never_had_it(enc
 
 def test_a_value_of_the_wrong_kind_is_refused(encoder: Encoder) -> None:
     with pytest.raises(TypeError, match="duration_ns"):
-        encoder.gap(T_NS, cause="comm", subject="plc-1", duration_ns=1.5, detail="", is_open=False)  # type: ignore[arg-type]
+        encoder.gap(gap_of(end_ns=T_NS + 600.5))  # type: ignore[arg-type]
 
 
 def test_series_are_kept_but_not_without_end(encoder: Encoder) -> None:
     for n in range(10_000):
-        encoder.gap(n, cause="comm", subject=f"plc-{n}", duration_ns=0, detail="", is_open=False)
+        encoder.gap(gap_of(subject=f"plc-{n}"))
     assert len(encoder._prefixes) <= 8_192
 
 

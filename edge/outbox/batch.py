@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+from edge.gaps.gap import Gap
 from edge.kpi.row import Row
 from edge.points import RecordClass
 
@@ -49,6 +50,7 @@ class Batch:
     rows: tuple[Row, ...] = ()  # upserts of the local ledger
     checkpoints: tuple[tuple[str, bytes], ...] = ()  # key → blob, replacing
     meta: tuple[tuple[str, str], ...] = ()
+    gaps: tuple[Gap, ...] = ()  # upserts of the gap ledger; their points are among the records
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def merge(batches: Iterable[Batch]) -> Batch:
         rows=tuple(rows.values()),
         checkpoints=tuple(checkpoints.items()),
         meta=tuple(meta.items()),
+        gaps=tuple({gap.key: gap for batch in ordered for gap in batch.gaps}.values()),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import Text
+from edge.gaps.gap import Gap, GapCause, GapScope
 from edge.points import RecordClass
 
 FORGET_NEVER_NS = 0
@@ -52,15 +53,19 @@ class Eviction:
     sinks: tuple[str, ...]  # who never got them
 
     @property
-    def detail(self) -> str:
-        """For people."""
-        return str(
+    def gap(self) -> Gap:
+        """What it is in the gap ledger."""
+        name = self.record_class.name.lower()
+        detail = str(
             Text(
                 f"存储已满，删除了 {self.points} 个 {self.record_class.name} 点，"
                 f"以下数据库未收到：{'、'.join(self.sinks)}；请恢复上行链路或增大 store.max_bytes",
                 f"store full: {self.points} {self.record_class.name} points dropped before these databases had them: "
                 f"{', '.join(self.sinks)}; restore the uplink or raise store.max_bytes",
             )
+        )
+        return Gap(
+            GapCause.EVICTED, GapScope.CLASS, name, self.start_ns, self.end_ns, records=self.records, detail=detail
         )
 
 
@@ -71,6 +76,7 @@ class OpenReport:
     created: bool  # a fresh store: the counters start from a new baseline
     set_aside: Path | None = None  # where a damaged file was moved to
     detail: str = ""  # for people, when something was wrong
+    since_ns: int = 0  # when the damaged file was last written
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,7 @@ class StoreStats:
     last_commit_ns: int | None  # UTC
     error: str  # of the last failed commit; "" once one succeeded again
     backlogs: tuple[Backlog, ...] = ()
+    gaps: tuple[Gap, ...] = ()  # the newest, newest first
 
 
 @dataclass(frozen=True, slots=True)

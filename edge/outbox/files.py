@@ -100,13 +100,14 @@ def open_store(path: Path, now_ns: int) -> tuple[sqlite3.Connection, OpenReport]
         try:
             return _existing(path), OpenReport(created=False)
         except DamagedError as damage:
+            last_ns = path.stat().st_mtime_ns
             aside = set_aside(path, now_ns)
             detail = Text(
                 f"存储文件 {path} 已损坏（{damage}），已改名为 {aside}，并新建存储；计数从新的基线开始",
                 f"store {path} is damaged ({damage}); moved to {aside} and a new one begun: counting starts "
                 "from a new baseline",
             )
-            return _fresh(path), OpenReport(created=True, set_aside=aside, detail=str(detail))
+            return _fresh(path), OpenReport(created=True, set_aside=aside, detail=str(detail), since_ns=last_ns)
     except (sqlite3.Error, OSError) as error:
         raise StoreError(
             Text(
@@ -156,7 +157,7 @@ def _existing(path: Path) -> sqlite3.Connection:
         if not clean or path.stat().st_size <= CHECK_CLEAN_UP_TO_BYTES:
             _check(connection)
         _check_wanted(path).unlink(missing_ok=True)
-        schema.add_missing_columns(connection)
+        schema.upgrade(connection, schema.pragma(connection, "user_version"))
     except (sqlite3.Error, DamagedError, StoreError) as error:
         if connection is not None:
             connection.close()
@@ -185,7 +186,7 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
                 f"{schema.SCHEMA_VERSION}); upgrade",
             )
         )
-    if version < schema.SCHEMA_VERSION:
+    if not version:
         raise DamagedError("no schema inside")
 
 

@@ -7,20 +7,26 @@ from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any
 
+from edge.gaps.gap import Hidden
 from edge.kpi.row import SUM_COLUMNS, Row, RowKey, Sums
+from edge.kpi.windows import MINUTE_NS
+from edge.outbox.codec import seal
 from edge.outbox.facts import Counts
 from edge.outbox.schema import NUMBER_COLUMNS
 from edge.points import BUCKET_FIELDS
 
 _KEY = ("machine", '"window"', "start_ns", "product", "shift", "shift_date")
 _ABOUT = ("end_ns", "revision", "final", "config_version", "tier")
-_COLUMNS = (*_KEY, *_ABOUT, *NUMBER_COLUMNS)
+COLUMNS = (*_KEY, *_ABOUT, *NUMBER_COLUMNS)
 _N_HEAD = len(_KEY) + len(_ABOUT)
 _N_SUMS = len(SUM_COLUMNS)
 
-_UPSERT = f"INSERT OR REPLACE INTO ledger ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+_UPSERT = (
+    f"INSERT OR REPLACE INTO ledger ({', '.join(COLUMNS)}, crc) "  # noqa: S608
+    f"VALUES ({', '.join('?' * len(COLUMNS))}, ?)"
+)
 _SELECT = (
-    f"SELECT {', '.join(_COLUMNS)} FROM ledger "  # noqa: S608  (names are ours)
+    f"SELECT {', '.join(COLUMNS)} FROM ledger "  # noqa: S608  (names are ours)
     'WHERE machine = ? AND "window" = ? AND start_ns >= ? AND start_ns < ? ORDER BY start_ns'
 )
 _PIECES = "sum(tc + unscheduled_tc), sum(gc + unscheduled_gc), sum(sc + unscheduled_sc)"
@@ -32,12 +38,24 @@ ON CONFLICT (machine) DO UPDATE SET total = total + excluded.total, good = good 
     reject = reject + excluded.reject
 """  # noqa: S608
 
+# Pieces of a minute that another gap of the same machine touches too may belong to either.
+_HIDDEN = """
+SELECT sum(CASE WHEN EXISTS (
+           SELECT 1 FROM gap WHERE subject = machine AND scope = 'machine' AND NOT void AND gap.start_ns <> :gap
+           AND gap.start_ns - :hold < ledger.end_ns AND gap.end_ns >= ledger.start_ns
+       ) THEN 0 ELSE recovered END), sum(recovered), sum(lost_max), sum(final = 0), max(end_ns)
+FROM ledger WHERE machine = :machine AND "window" = '1m' AND start_ns >= :first AND start_ns <= :until
+"""
+_HIDDEN_FLAGS = (
+    "SELECT DISTINCT flags FROM ledger WHERE machine = ? AND \"window\" = '1m' AND start_ns >= ? AND start_ns <= ?"
+)
+
 _sums_of = attrgetter(*SUM_COLUMNS, "flags")
 
 
 def upsert(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
     """Write rows; a row with the same key is replaced."""
-    connection.executemany(_UPSERT, (_values(row) for row in rows))
+    connection.executemany(_UPSERT, ((*values, seal_of(values)) for values in map(_values, rows)))
 
 
 def select(connection: sqlite3.Connection, machine: str, window: str, start_ns: int, end_ns: int) -> Iterator[Row]:
@@ -47,7 +65,8 @@ def select(connection: sqlite3.Connection, machine: str, window: str, start_ns: 
 
 def totals(connection: sqlite3.Connection) -> dict[str, Counts]:
     """Pieces per machine over the life of the store: rows that are there and rows that were folded."""
-    counts = {machine: Counts(*pieces) for machine, *pieces in connection.execute("SELECT * FROM folded")}
+    folded = connection.execute("SELECT machine, total, good, reject FROM folded")
+    counts = {machine: Counts(*pieces) for machine, *pieces in folded}
     for machine, total, good, reject in connection.execute(_TOTALS):
         before = counts.get(machine, Counts())
         counts[machine] = Counts(before.total + total, before.good + good, before.reject + reject)
@@ -57,6 +76,8 @@ def totals(connection: sqlite3.Connection) -> dict[str, Counts]:
 def fold(connection: sqlite3.Connection, before_ns: int) -> int:
     """Forget rows that start before `before_ns`, keeping their pieces in the totals. Returns how many went."""
     connection.execute(_FOLD, (before_ns,))
+    for machine, *pieces in connection.execute("SELECT machine, total, good, reject FROM folded").fetchall():
+        connection.execute("UPDATE folded SET crc = ? WHERE machine = ?", (seal(machine, *pieces), machine))
     return connection.execute("DELETE FROM ledger WHERE start_ns < ?", (before_ns,)).rowcount
 
 
@@ -66,12 +87,33 @@ def oldest_ns(connection: sqlite3.Connection) -> int | None:
     return start
 
 
+def hidden(
+    connection: sqlite3.Connection, machine: str, gap_ns: int, from_ns: int, until_ns: int, hold_ns: int
+) -> Hidden:
+    """What the minutes in [from_ns, until_ns] say that a gap which began at `gap_ns` may hide."""
+    first_ns = from_ns - from_ns % MINUTE_NS
+    pieces, all_pieces, lost, open_rows, last_ns = connection.execute(
+        _HIDDEN, {"machine": machine, "gap": gap_ns, "first": first_ns, "until": until_ns, "hold": hold_ns}
+    ).fetchone()
+    flags = 0
+    for (bits,) in connection.execute(_HIDDEN_FLAGS, (machine, first_ns, until_ns)):
+        flags |= bits
+    return Hidden(pieces or 0, all_pieces or 0, lost or 0, flags, 0 if open_rows else last_ns or 0)
+
+
+def seal_of(values: Iterable[Any]) -> int:
+    """Checksum of a row: its columns, `crc` excepted, in the order of `COLUMNS`. By name, so a column that a later
+    release puts among the others changes nothing.
+    """
+    return seal(*(f"{name}={value}" for name, value in zip(COLUMNS, values, strict=True) if value))
+
+
 def _values(row: Row) -> tuple[object, ...]:
     key = row.key
     return (
         key.machine, key.window, key.start_ns, key.product, key.shift, key.shift_date,
-        row.end_ns, row.revision, row.final, row.config_version, row.tier,
-        *_sums_of(row.sums), *row.sums.stop_ns,
+        row.end_ns, row.revision, int(row.final), row.config_version, row.tier,
+        *map(int, _sums_of(row.sums)), *row.sums.stop_ns,
     )  # fmt: skip
 
 

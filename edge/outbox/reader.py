@@ -15,9 +15,10 @@ from typing import Self
 from urllib.parse import quote
 
 from edge.errors import StoreError, Text
+from edge.gaps.gap import Gap, Hidden
 from edge.kpi.row import Row
-from edge.outbox import files, ledger, schema
-from edge.outbox.codec import maybe_unpack
+from edge.outbox import files, gaps, ledger, schema
+from edge.outbox.codec import maybe_unpack, seal, seal_blob
 from edge.outbox.facts import Backlog, Counts, Position, Quarantined, StoredRecord, Tally
 from edge.points import RecordClass
 
@@ -87,20 +88,43 @@ class Reader:
         return int(row[0]) if row else 0
 
     def positions(self) -> dict[str, Position]:
-        """How far each database has got, those of earlier configurations included."""
+        """How far each database has got, those of earlier configurations included.
+
+        One whose checksum fails is left out: it is sent everything again, which overwrites.
+        """
         with self._explained() as connection:
-            rows = connection.execute("SELECT id, cursor, replay_from, replay_to FROM sink").fetchall()
-        return {sink: Position(*numbers) for sink, *numbers in rows}
+            rows = connection.execute(
+                "SELECT id, cursor, replay_from, replay_to, quarantined, crc FROM sink"
+            ).fetchall()
+        whole = [row for row in rows if row[5] is None or row[5] == seal(*row[:5])]
+        return {sink: Position(cursor, start, end) for sink, cursor, start, end, *_ in whole}
 
     def checkpoints(self) -> dict[str, bytes]:
-        """The newest checkpoint of every key."""
+        """The newest checkpoint of every key; empty where its checksum fails, which no reader of one accepts."""
         with self._explained() as connection:
-            return dict(connection.execute("SELECT key, blob FROM checkpoint").fetchall())
+            rows = connection.execute("SELECT key, blob, crc FROM checkpoint").fetchall()
+        return {key: blob if crc is None or crc == seal_blob(key, blob) else b"" for key, blob, crc in rows}
 
     def meta(self) -> dict[str, str]:
-        """Facts about the store itself, as batches wrote them."""
+        """Facts about the store itself, as batches wrote them; those whose checksum fails are left out."""
         with self._explained() as connection:
-            return dict(connection.execute("SELECT key, text FROM meta").fetchall())
+            rows = connection.execute("SELECT key, text, crc FROM meta").fetchall()
+        return {key: text for key, text, crc in rows if crc is None or crc == seal(key, text)}
+
+    def gaps(self, from_ns: int, until_ns: int, limit: int) -> tuple[Gap, ...]:
+        """The newest `limit` gaps that touch [from_ns, until_ns), newest first; void ones included."""
+        with self._explained() as connection:
+            return tuple(gaps.select(connection, from_ns, until_ns, limit))
+
+    def open_gaps(self) -> tuple[Gap, ...]:
+        """Gaps that go on, and those whose pieces are not settled yet; oldest first."""
+        with self._explained() as connection:
+            return tuple(gaps.select_open(connection))
+
+    def hidden(self, machine: str, gap_ns: int, from_ns: int, until_ns: int, hold_ns: int) -> Hidden:
+        """What the minutes in [from_ns, until_ns] say that a gap which began at `gap_ns` may hide."""
+        with self._explained() as connection:
+            return ledger.hidden(connection, machine, gap_ns, from_ns, until_ns, hold_ns)
 
     def ledger_rows(self, machine: str, window: str, start_ns: int, end_ns: int) -> tuple[Row, ...]:
         """Rows of one machine whose windows start in [start_ns, end_ns), by start."""
@@ -134,8 +158,9 @@ class Reader:
         damaged: list[int] = []
         size = 0
         with self._explained() as connection:
-            for record_id, record_class, points, t_ns, *stored in connection.execute(_AFTER, (after, up_to)):
-                lines = maybe_unpack(*stored)
+            for row in connection.execute(_AFTER, (after, up_to)):
+                record_id, record_class, points, t_ns = row[:4]
+                lines = maybe_unpack(*row)
                 if lines is None:
                     damaged.append(record_id)
                     continue

@@ -8,6 +8,9 @@ The ledger's columns are generated from `edge.kpi.row.Sums`, so a new sum is a n
 Durability. WAL with synchronous=FULL: a commit that returned is on the disk (SQLite, "PRAGMA synchronous"); what a
 power cut may cost is the time since the last commit. auto_vacuum=INCREMENTAL lets the file shrink when its bound is
 lowered.
+
+Checksums. SQLite keeps none of its pages, so every row that cannot be made again carries its own (`edge.outbox.codec`).
+Rows of files that an earlier release began have none (NULL) until they are written again.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from edge.kpi.row import SUM_COLUMNS
 from edge.points import BUCKET_FIELDS
 
 APPLICATION_ID = 0x5EA311AE  # tells our file from any other SQLite file
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PAGE_BYTES = 4_096
 BUSY_TIMEOUT_S = 5.0
 # Of each connection. SQLite fills its default of 2 MiB within the hour and keeps it, and the system caches the file
@@ -28,6 +31,17 @@ CACHE_KIB = 512
 
 NUMBER_COLUMNS = (*SUM_COLUMNS, "flags", *BUCKET_FIELDS)
 
+# One row a gap (edge.gaps.gap.Gap); `closed` orders what may be forgotten, and finds what is open at a start.
+_GAP = """
+CREATE TABLE gap (
+    subject TEXT NOT NULL, start_ns INTEGER NOT NULL, cause TEXT NOT NULL, scope TEXT NOT NULL,
+    end_ns INTEGER NOT NULL, open INTEGER NOT NULL, records INTEGER, pieces_min INTEGER, pieces_max INTEGER,
+    detail TEXT NOT NULL, settled INTEGER NOT NULL, void INTEGER NOT NULL, crc INTEGER NOT NULL,
+    PRIMARY KEY (subject, start_ns, cause)
+) WITHOUT ROWID;
+CREATE INDEX gap_by_start ON gap (start_ns)"""
+_SEALED_SINCE_2 = ("sink", "quarantine", "checkpoint", "meta", "ledger", "folded")
+
 _TABLES = f"""
 CREATE TABLE record (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice, so a cursor can never skip a later record
@@ -35,7 +49,7 @@ CREATE TABLE record (
     t_ns    INTEGER NOT NULL,                   -- time of the batch
     points  INTEGER NOT NULL,
     codec   INTEGER NOT NULL,                   -- edge.outbox.codec.Codec
-    crc     INTEGER NOT NULL,                   -- crc32 of lines as stored
+    crc     INTEGER NOT NULL,                   -- what it covers: edge.outbox.codec.Codec
     lines   BLOB    NOT NULL                    -- line protocol
 );
 CREATE INDEX record_by_class ON record (class);
@@ -44,27 +58,31 @@ CREATE TABLE tally (                            -- what `record` holds, so that 
 );
 CREATE TABLE sink (
     id TEXT PRIMARY KEY, cursor INTEGER NOT NULL, replay_from INTEGER NOT NULL, replay_to INTEGER NOT NULL,
-    quarantined INTEGER NOT NULL DEFAULT 0      -- points refused since the store began
+    quarantined INTEGER NOT NULL DEFAULT 0,     -- points refused since the store began
+    crc INTEGER
 );
 CREATE TABLE quarantine (
     digest BLOB NOT NULL, sink TEXT NOT NULL, t_ns INTEGER NOT NULL, words TEXT NOT NULL, line BLOB NOT NULL,
+    crc INTEGER,
     PRIMARY KEY (sink, digest)
 );
 CREATE INDEX quarantine_by_age ON quarantine (t_ns);
-CREATE TABLE checkpoint (key TEXT PRIMARY KEY, blob BLOB NOT NULL);
-CREATE TABLE meta (key TEXT PRIMARY KEY, text TEXT NOT NULL);
+CREATE TABLE checkpoint (key TEXT PRIMARY KEY, blob BLOB NOT NULL, crc INTEGER);
+CREATE TABLE meta (key TEXT PRIMARY KEY, text TEXT NOT NULL, crc INTEGER);
 CREATE TABLE ledger (
     machine TEXT NOT NULL, "window" TEXT NOT NULL, start_ns INTEGER NOT NULL,
     product TEXT NOT NULL, shift TEXT NOT NULL, shift_date TEXT NOT NULL,
     end_ns INTEGER NOT NULL, revision INTEGER NOT NULL, final INTEGER NOT NULL,
     config_version TEXT NOT NULL, tier INTEGER NOT NULL,
     {", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in NUMBER_COLUMNS)},
+    crc INTEGER,
     PRIMARY KEY (machine, "window", start_ns, product, shift, shift_date)
 ) WITHOUT ROWID;
 CREATE INDEX ledger_by_start ON ledger (start_ns);
 CREATE TABLE folded (                           -- pieces of ledger rows that were forgotten: totals outlive their rows
-    machine TEXT PRIMARY KEY, total INTEGER NOT NULL, good INTEGER NOT NULL, reject INTEGER NOT NULL
+    machine TEXT PRIMARY KEY, total INTEGER NOT NULL, good INTEGER NOT NULL, reject INTEGER NOT NULL, crc INTEGER
 );
+{_GAP};
 """
 
 
@@ -91,8 +109,19 @@ def create(connection: sqlite3.Connection) -> None:
     )
 
 
-def add_missing_columns(connection: sqlite3.Connection) -> None:
-    """A release that knows more sums than the file: add them, zero for the rows that are there."""
+def upgrade(connection: sqlite3.Connection, version: int) -> None:
+    """Bring the file of an earlier release here, all of it or nothing; nothing that is stored changes."""
+    if version < 2:
+        columns = "".join(f"ALTER TABLE {table} ADD COLUMN crc INTEGER;" for table in _SEALED_SINCE_2)
+        connection.executescript(f"BEGIN IMMEDIATE;{columns}{_GAP};PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+    _add_missing_columns(connection)
+
+
+def _add_missing_columns(connection: sqlite3.Connection) -> None:
+    """A release that knows more sums than the file: add them, zero for the rows that are there.
+
+    A row's checksum is made of what is not zero, so it still holds.
+    """
     present = {row[1] for row in connection.execute("PRAGMA table_info(ledger)")}
     for name in NUMBER_COLUMNS:
         if name not in present:

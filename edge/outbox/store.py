@@ -19,29 +19,32 @@ from typing import ParamSpec, TypeVar
 
 from edge.clock import Clock
 from edge.errors import StoreError
+from edge.gaps.gap import Gap, Hidden
 from edge.kpi.row import Row
 from edge.outbox import files
 from edge.outbox.batch import Batch
 from edge.outbox.facts import Counts, OpenReport, Position, StoredRecord, StoreSettings, StoreStats
 from edge.outbox.reader import Reader
-from edge.outbox.writer import EvictionRecord, Writer
+from edge.outbox.writer import GapRecord, Writer
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _COMMITS_TIMED = 512
+_GAPS_SHOWN = 50
+_NO_LIMIT_NS = (1 << 63) - 1
 
 
 class Outbox:
     """One store.
 
-    `eviction_record` writes the point that tells what a full store dropped (called in the writer thread).
+    `gap_record` writes the point of a gap that the store itself made (called in the writer thread).
     """
 
-    def __init__(self, settings: StoreSettings, clock: Clock, eviction_record: EvictionRecord) -> None:
+    def __init__(self, settings: StoreSettings, clock: Clock, gap_record: GapRecord) -> None:
         self.settings = settings
         self._clock = clock
-        self._writer = Writer(settings, eviction_record)
+        self._writer = Writer(settings, gap_record)
         self._reader = Reader(settings.path, owner=True)
         self._writing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox-writer")
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox-reader")
@@ -94,6 +97,9 @@ class Outbox:
         self._commit_ns.append(self._clock.monotonic_ns() - started_ns)
         self._last_commit_ns = self._clock.now_ns()
         self._error = ""
+        self._wake(last_id)
+
+    def _wake(self, last_id: int) -> None:
         if last_id > self._last_id:
             self._last_id = last_id
             self._news.set()
@@ -136,7 +142,7 @@ class Outbox:
 
     async def quarantine(self, sink: str, refused: Sequence[tuple[bytes, str]]) -> None:
         """Keep lines that a database refused for good, each with its words. Durable on return. Raises StoreError."""
-        await self._in_writer(self._writer.quarantine, sink, self._clock.now_ns(), refused)
+        self._wake(await self._in_writer(self._writer.quarantine, sink, self._clock.now_ns(), refused))
 
     async def load_checkpoints(self) -> dict[str, bytes]:
         """The newest checkpoint of every key."""
@@ -145,6 +151,14 @@ class Outbox:
     async def load_meta(self) -> dict[str, str]:
         """Facts about the store itself, as batches wrote them."""
         return await self._in_reader(self._reader.meta)
+
+    async def open_gaps(self) -> tuple[Gap, ...]:
+        """Gaps that go on, and those whose pieces are not settled yet; oldest first."""
+        return await self._in_reader(self._reader.open_gaps)
+
+    async def hidden(self, machine: str, gap_ns: int, from_ns: int, until_ns: int, hold_ns: int) -> Hidden:
+        """What the minutes in [from_ns, until_ns] say that a gap which began at `gap_ns` may hide."""
+        return await self._in_reader(self._reader.hidden, machine, gap_ns, from_ns, until_ns, hold_ns)
 
     async def ledger_rows(self, machine: str, window: str, start_ns: int, end_ns: int) -> tuple[Row, ...]:
         """Rows of one machine whose windows start in [start_ns, end_ns), by start."""
@@ -171,6 +185,7 @@ class Outbox:
             last_commit_ns=self._last_commit_ns,
             error=self._error,
             backlogs=self._reader.backlogs(positions),
+            gaps=self._reader.gaps(0, _NO_LIMIT_NS, _GAPS_SHOWN),
         )
 
     async def _in_writer(self, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:

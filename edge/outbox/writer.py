@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from edge.errors import StoreError, Text
-from edge.outbox import eviction, files, ledger, schema
+from edge.gaps.gap import Gap, GapCause, GapScope
+from edge.outbox import eviction, files, gaps, ledger, schema
 from edge.outbox.batch import Batch, Record
-from edge.outbox.codec import Packed, pack
-from edge.outbox.facts import Eviction, OpenReport, Position, StoreSettings
+from edge.outbox.codec import Packed, pack, seal, seal_blob
+from edge.outbox.facts import OpenReport, Position, StoreSettings
 
 QUARANTINE_LINES = 10_000  # the newest are kept; the count per database goes on
 _MAX_WORDS = 1_000
@@ -28,19 +29,23 @@ _SHRINK_PAGES = 256
 _ROW_BYTES = 512  # a ledger row and its share of two b-trees
 _SLACK_BYTES = 64 << 10  # b-tree overhead and small tables
 
+CHECKSUM_WORDS = "checksum of the stored record does not match"
+_GAP_POINT = b"gap,"
+
+_QUARANTINE = "INSERT OR REPLACE INTO quarantine (digest, sink, t_ns, words, line, crc) VALUES (?, ?, ?, ?, ?, ?)"
 _TRIM_QUARANTINE = """
 DELETE FROM quarantine WHERE rowid IN (SELECT rowid FROM quarantine ORDER BY t_ns DESC LIMIT -1 OFFSET ?)
 """
 
-EvictionRecord = Callable[[Eviction], Record]
+GapRecord = Callable[[Gap], Record]
 
 
 class Writer:
     """Not thread-safe; every call comes from the writer thread."""
 
-    def __init__(self, settings: StoreSettings, eviction_record: EvictionRecord) -> None:
+    def __init__(self, settings: StoreSettings, gap_record: GapRecord) -> None:
         self._settings = settings
-        self._eviction_record = eviction_record
+        self._gap_record = gap_record
         self._lock = files.StoreLock(settings.path)
         self._connection: sqlite3.Connection | None = None
         self._wal_bytes = min(_WAL_MAX_BYTES, settings.max_bytes // _WAL_SHARE)
@@ -72,36 +77,57 @@ class Writer:
         with self._transaction() as connection:
             self._make_room(connection, batch, _needed_bytes(batch, packed), positions)
             for record in packed:
-                _insert(connection, record, batch.t_ns)
+                insert_record(connection, record, batch.t_ns)
             ledger.upsert(connection, batch.rows)
-            connection.executemany("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", batch.checkpoints)
-            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", batch.meta)
+            gaps.upsert(connection, batch.gaps)
+            connection.executemany(
+                "INSERT OR REPLACE INTO checkpoint (key, blob, crc) VALUES (?, ?, ?)",
+                ((key, blob, seal_blob(key, blob)) for key, blob in batch.checkpoints),
+            )
+            save_meta(connection, batch.meta)
             _save_positions(connection, positions)
             return _last_id(connection)
 
-    def quarantine(self, sink: str, t_ns: int, refused: Sequence[tuple[bytes, str]]) -> None:
-        """Keep lines a database refused for good, each with its words. The same line twice is kept once."""
-        rows = [(hashlib.sha256(line).digest(), sink, t_ns, words[:_MAX_WORDS], line) for line, words in refused]
+    def quarantine(self, sink: str, t_ns: int, refused: Sequence[tuple[bytes, str]]) -> int:
+        """Keep lines a database refused for good, each with its words. The same line twice is kept once. Returns the id
+        of the newest record: a gap tells of it.
+        """
+        rows = [(sink, t_ns, words[:_MAX_WORDS], line) for line, words in refused]
         with self._transaction() as connection:
             before = connection.execute("SELECT count(*) FROM quarantine WHERE sink = ?", (sink,)).fetchone()[0]
-            connection.executemany("INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)", rows)
+            connection.executemany(_QUARANTINE, map(_quarantine_row, rows))
             after = connection.execute("SELECT count(*) FROM quarantine WHERE sink = ?", (sink,)).fetchone()[0]
-            connection.execute("INSERT OR IGNORE INTO sink VALUES (?, 0, 0, 0, 0)", (sink,))
+            connection.execute("INSERT OR IGNORE INTO sink VALUES (?, 0, 0, 0, 0, NULL)", (sink,))
             connection.execute("UPDATE sink SET quarantined = quarantined + ? WHERE id = ?", (after - before, sink))
+            _seal_sinks(connection, (sink,))
             connection.execute(_TRIM_QUARANTINE, (QUARANTINE_LINES,))
+            if after > before:
+                self._tell(connection, _quarantine_gap(sink, t_ns, [line for line, _ in refused]), t_ns)
+            return _last_id(connection)
 
     def set_damaged_aside(self, ids: Iterable[int], t_ns: int) -> None:
         """Records whose checksum fails: out of the way of delivery, into the quarantine of the store itself."""
         damaged = list(ids)
         with self._transaction() as connection:
-            for record_id in damaged:
-                connection.execute(
-                    "INSERT OR REPLACE INTO quarantine "
-                    "SELECT CAST(id AS BLOB), '', ?, 'checksum of the stored record does not match', lines "
-                    "FROM record WHERE id = ?",
-                    (t_ns, record_id),
-                )
+            found = connection.execute(
+                f"SELECT t_ns, CAST(lines AS BLOB) FROM record WHERE id IN ({','.join('?' * len(damaged))})",  # noqa: S608
+                damaged,
+            ).fetchall()
+            rows = [("", t_ns, CHECKSUM_WORDS, lines) for _, lines in found]
+            connection.executemany(_QUARANTINE, map(_quarantine_row, rows))
             eviction.drop(connection, damaged)
+            times = [at_ns for at_ns, _ in found if isinstance(at_ns, int)] or [t_ns]
+            detail = str(
+                Text(
+                    "磁盘返回的记录校验不符，已隔离：seamline store quarantine list",
+                    "records came back from the disk with a wrong checksum and are set aside: seamline store "
+                    "quarantine list",
+                )
+            )
+            gap = Gap(
+                GapCause.DAMAGED, GapScope.CLASS, "records", min(times), max(times), records=len(found), detail=detail
+            )
+            self._tell(connection, gap, t_ns)
 
     def save_positions(self, positions: Mapping[str, Position]) -> None:
         """Make cursors durable without a batch."""
@@ -123,10 +149,17 @@ class Writer:
         if eviction.used_bytes(connection) > room:
             goal = room - min(self._file_bytes // _HEADROOM_SHARE, _HEADROOM_MAX_BYTES)
             for gone in eviction.make_room(connection, goal, positions, batch.t_ns):
-                _insert(connection, pack(self._eviction_record(gone)), batch.t_ns)
+                self._tell(connection, gone.gap, batch.t_ns)
         excess = schema.pragma(connection, "page_count") - self._file_bytes // schema.PAGE_BYTES
         for _ in range(min(excess, _SHRINK_PAGES)):  # the bound was lowered: give pages back, a few with each commit
             connection.execute("PRAGMA incremental_vacuum(1)")  # the module steps it once, whatever the number says
+
+    def _tell(self, connection: sqlite3.Connection, gap: Gap | None, t_ns: int) -> None:
+        """A gap that the store itself made: its row and its point."""
+        if gap is not None:
+            gap = gaps.joined(connection, gap) if gap.cause is GapCause.QUARANTINED else gap
+            gaps.upsert(connection, (gap,))
+            insert_record(connection, pack(self._gap_record(gap)), t_ns)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -184,15 +217,27 @@ class Writer:
         )
 
 
-def _insert(connection: sqlite3.Connection, record: Packed, t_ns: int) -> None:
+def insert_record(connection: sqlite3.Connection, record: Packed, t_ns: int) -> None:
+    """The next record, its checksum made for its place; the tally follows."""
+    record_id = _last_id(connection) + 1
     connection.execute(
-        "INSERT INTO record (class, t_ns, points, codec, crc, lines) VALUES (?, ?, ?, ?, ?, ?)",
-        (record.record_class, t_ns, record.points, record.codec, record.crc, record.blob),
-    )
+        "INSERT INTO record (id, class, t_ns, points, codec, crc, lines) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            record_id, record.record_class, t_ns, record.points, record.codec, record.crc(record_id, t_ns), record.blob,
+        ),
+    )  # fmt: skip
     connection.execute(
         "INSERT INTO tally VALUES (?, 1, ?, ?) ON CONFLICT (class) DO UPDATE SET records = records + 1, "
         "points = points + excluded.points, bytes = bytes + excluded.bytes",
         (record.record_class, record.points, len(record.blob)),
+    )
+
+
+def save_meta(connection: sqlite3.Connection, meta: Iterable[tuple[str, str]]) -> None:
+    """Facts about the store, replacing."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO meta (key, text, crc) VALUES (?, ?, ?)",
+        ((key, text, seal(key, text)) for key, text in meta),
     )
 
 
@@ -201,6 +246,38 @@ def _save_positions(connection: sqlite3.Connection, positions: Mapping[str, Posi
         "INSERT INTO sink (id, cursor, replay_from, replay_to) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
         "cursor = excluded.cursor, replay_from = excluded.replay_from, replay_to = excluded.replay_to",
         ((sink, p.cursor, p.replay_from, p.replay_to) for sink, p in positions.items()),
+    )
+    _seal_sinks(connection, positions)
+
+
+def _seal_sinks(connection: sqlite3.Connection, sinks: Iterable[str]) -> None:
+    for sink in sinks:
+        row = connection.execute(
+            "SELECT id, cursor, replay_from, replay_to, quarantined FROM sink WHERE id = ?", (sink,)
+        ).fetchone()
+        connection.execute("UPDATE sink SET crc = ? WHERE id = ?", (seal(*row), sink))
+
+
+def _quarantine_row(row: tuple[str, int, str, bytes]) -> tuple[bytes, str, int, str, bytes, int]:
+    """Sink, time, words, line. The same line of the same database is kept once."""
+    sink, t_ns, words, line = row
+    digest = hashlib.sha256(line).digest()
+    return digest, sink, t_ns, words, line, seal(sink, t_ns, words, digest.hex())
+
+
+def _quarantine_gap(sink: str, t_ns: int, lines: Sequence[bytes]) -> Gap | None:
+    """Points a database has not got, by their own times. A refused gap is no gap: telling it would never end."""
+    lines = [line for line in lines if not line.startswith(_GAP_POINT)]
+    if not lines:
+        return None
+    stamps = [line.rpartition(b" ")[2] for line in lines]
+    times = [int(stamp) for stamp in stamps if stamp.isdigit()] or [t_ns]
+    detail = Text(
+        f"数据库 {sink} 拒收，已隔离：seamline store quarantine list",
+        f"refused by {sink} and set aside: seamline store quarantine list",
+    )
+    return Gap(
+        GapCause.QUARANTINED, GapScope.DATABASE, sink, min(times), max(times), records=len(lines), detail=str(detail)
     )
 
 

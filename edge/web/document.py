@@ -16,6 +16,7 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 
+from edge.gaps.gap import Gap
 from edge.plan import Name
 from edge.snapshot import DeviceView, Figures, MachineView, SinkView, Snapshot, StateSpan, StoreView
 from ext.buckets import Bucket, Flag
@@ -45,6 +46,7 @@ def _snapshot(view: Snapshot) -> Json:
         "devices": [_device(device) for device in view.devices],
         "store": _store(view.store),
         "sinks": [_sink(sink) for sink in view.sinks],
+        "gaps": [_gap(gap) for gap in view.gaps if not gap.void],
     }
 
 
@@ -156,6 +158,20 @@ def _sink(view: SinkView) -> Json:
         "delivered_points": view.delivered_points,
         "quarantined_points": view.quarantined_points,
         "error": view.error,
+    }
+
+
+def _gap(gap: Gap) -> Json:
+    return {
+        "cause": gap.cause,
+        "scope": gap.scope,
+        "object": gap.subject,
+        "start_ms": gap.start_ns // _NS_PER_MS,
+        "end_ms": None if gap.is_open else gap.end_ns // _NS_PER_MS,
+        "records": gap.records,
+        "pieces_min": gap.pieces_min,
+        "pieces_max": gap.pieces_max,
+        "detail": gap.detail,
     }
 
 

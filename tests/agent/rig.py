@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import line_protocol_parser
-from fixtures.records import NS, eviction_record
+from fixtures.records import NS, gap_record
 from machines.bench import ALWAYS, NAME, REJECT, T0, TOTAL, machine, new_images, write
 
 from edge.agent import remember
@@ -22,7 +22,7 @@ from edge.outbox.reader import Reader
 from edge.outbox.store import Outbox
 from edge.plan import AgentSettings, Machine, ModbusDevice, Site, SitePlan
 from edge.poll.stats import PollStats
-from edge.recorder import Recorder
+from edge.recorder import META_ALIVE, Recorder
 from protocols.modbus.tags import Limits, ModbusEndpoint
 from protocols.reading import DeviceFact, Frame
 
@@ -74,7 +74,7 @@ class Rig:
         self.values = ProcessValues(self.plan.machines, self.images)
         self.hub = Hub(self.plan.devices, self.lives, self.values, self.clock)
         self.pollers = [Idle(), Idle()]
-        self.outbox = StubbornOutbox(StoreSettings(store, 1 << 26), self.clock, eviction_record)
+        self.outbox = StubbornOutbox(StoreSettings(store, 1 << 26), self.clock, gap_record)
         self.recorder = Recorder(self.plan, self.lives, self.hub, self.values, self.pollers, self.outbox, self.clock)  # type: ignore[arg-type]
         self.registers = {0: 1, 1: 0, 2: 0, 3: 1, TOTAL: 100, REJECT: 3}
 
@@ -102,6 +102,8 @@ class Rig:
             await remember(life, self.outbox, checkpoints, now_ns)
         self.hub = Hub(self.plan.devices, self.lives, self.values, self.clock)
         self.recorder = Recorder(self.plan, self.lives, self.hub, self.values, self.pollers, self.outbox, self.clock)  # type: ignore[arg-type]
+        self.recorder.gaps.load(await self.outbox.open_gaps(), now_ns)
+        self.recorder.gaps.agent_stopped(int((await self.outbox.load_meta())[META_ALIVE]), now_ns)
 
     def measure(self, degrees: int) -> None:
         """Device 1 answers."""

@@ -31,7 +31,7 @@ async def test_every_point_is_in_the_dictionary_with_its_types(rig: Rig) -> None
     rig.read()
     rig.measure(450)
     rig.recorder.event("start", "")
-    rig.recorder.gap(T0 - HOUR, T0, "agent-stopped", "s1", "away")
+    rig.recorder.gaps.agent_stopped(T0 - HOUR, T0)
     await commit_each_second(rig, 130)
     rig.registers[0] = 0
     await commit_each_second(rig, 70, pieces=0)
@@ -133,8 +133,8 @@ async def test_a_device_that_comes_and_goes_leaves_facts_and_one_gap(rig: Rig) -
     rig.fact(up=True, reason="connected")
     await rig.recorder.commit()
     gaps = rig.stored("gap")
-    assert {(gap["time"], gap["cause"], gap["object"]) for gap in gaps} == {(down, "comm", "plc-1")}
-    assert [(gap["open"], gap["duration_ns"]) for gap in gaps] == [(True, 0), (True, 20 * NS), (False, 21 * NS)]
+    assert {(gap["time"], gap["cause"], gap["object"]) for gap in gaps} == {(down, "plc-off", "plc-1")}
+    assert [(gap["open"], gap["duration_ns"]) for gap in gaps] == [(True, 0), (False, 21 * NS)]
     facts = [(p["up"], p["reason"]) for p in rig.stored("device") if p["device"] == "plc-1" and "requests" not in p]
     assert facts == [(True, "connected"), (False, "timeout"), (False, "refused"), (True, "connected")]
 

@@ -279,7 +279,7 @@ async def test_stops_devices_tags_and_gaps_are_told_as_written(plant: LedgerPlan
     values = [row["value"] for row in await ask("过程值")]
     assert sum(values) / len(values) == 455.0  # the bad reading is not in it
     (gap,) = await ask("数据缺口")
-    assert (gap["cause"], gap["object"], gap["seconds"], gap["detail"]) == ("comm", "plc-1", 90, "cable")
+    assert (gap["cause"], gap["object"], gap["seconds"], gap["detail"]) == ("link-down", "plc-1", 90, "cable")
 
 
 async def test_variables_narrow_each_other(influx: tuple[Influx, str], plant: LedgerPlant) -> None:

@@ -10,6 +10,7 @@ import pytest
 from fixtures.records import batch, outbox_at, record
 
 from edge.errors import StoreError
+from edge.gaps.gap import GapCause
 from edge.outbox import files, schema
 from edge.outbox.reader import Reader
 
@@ -102,8 +103,10 @@ async def test_a_record_whose_checksum_fails_is_quarantined_and_the_rest_flows(p
     while records := await outbox.read("a", 5_000):
         got += [r.id for r in records]
         await outbox.advance("a", records[-1].id)
-    assert got == [n for n in range(1, 101) if n not in (3, 50)]
-    assert (await outbox.stats()).records == 98
+    assert got == [n for n in range(1, 103) if n not in (3, 50)], "and two records that tell of it"
+    stats = await outbox.stats()
+    assert stats.records == 100
+    assert [(gap.cause, gap.records) for gap in stats.gaps] == [(GapCause.DAMAGED, 1)] * 2
     await outbox.close()
 
     def kept() -> list[str]:

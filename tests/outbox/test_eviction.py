@@ -46,7 +46,7 @@ async def test_lowest_class_first_oldest_first_with_a_gap_that_says_what_went(tm
     assert 0 < left[RecordClass.LIVE] < 100
     assert (left[RecordClass.LEDGER], left[RecordClass.EVIDENCE]) == (350, 100)
     said = gaps(outbox.settings.path)
-    assert b"gap,object=tag " in said[0]
+    assert b"gap,cause=evicted,object=tag " in said[0]
     tags_said = sum(int(g.split(b"records=")[1].split(b"i")[0]) for g in said if b"object=tag" in g)
     assert tags_said == 100
     # What is left of a class is its newest part.
@@ -81,7 +81,7 @@ async def test_what_one_slow_database_waits_for_is_kept_and_named_when_it_must_g
     assert gaps(outbox.settings.path) == []
     await fill(outbox, range(700, 1000), RecordClass.LIVE)
     assert (await outbox.read("slow", 1))[0].id > 201
-    assert gaps(outbox.settings.path)[0].startswith(b"gap,object=live records=")
+    assert gaps(outbox.settings.path)[0].startswith(b"gap,cause=evicted,object=live records=")
     await outbox.close()
 
 

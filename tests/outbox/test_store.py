@@ -121,10 +121,12 @@ async def test_statistics(path: Path) -> None:
     await outbox.quarantine("a", [(b"bad 1", "words"), (b"bad 2", "words")])
     await outbox.quarantine("a", [(b"bad 2", "words again")])
     stats = await outbox.stats()
-    assert (stats.records, stats.points, stats.last_id, stats.error) == (3, 6, 3, "")
+    assert (stats.records, stats.points, stats.last_id, stats.error) == (4, 7, 4, ""), (
+        "and one that tells what was refused"
+    )
     assert stats.size_bytes > 0
     assert stats.commit_p99_ms is not None
-    assert stats.backlogs == (Backlog("a", 2, T0_NS + NS, 2),)
+    assert stats.backlogs == (Backlog("a", 3, T0_NS + NS, 2),)
     await outbox.close()
 
 
@@ -138,10 +140,10 @@ async def test_offline_tools_read_beside_a_running_agent_and_after_it(path: Path
         with Reader(path) as reader:
             return reader.last_id(), reader.total_counts()["m1"].total, [q.words for q in reader.quarantined()]
 
-    assert await asyncio.to_thread(look) == (1, 5, ["said no"])
+    assert await asyncio.to_thread(look) == (2, 5, ["said no"])
     await outbox.commit(batch(2, record(2)))
     await outbox.close()
-    assert await asyncio.to_thread(look) == (2, 5, ["said no"])
+    assert await asyncio.to_thread(look) == (3, 5, ["said no"])
 
 
 async def test_two_agents_cannot_share_a_store(path: Path) -> None:

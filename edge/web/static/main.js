@@ -6,7 +6,7 @@ import { renderHead, renderHealth } from "./head.js";
 import { openLink } from "./link.js";
 import { renderLines } from "./machines.js";
 import { forgetColours, stripMinutes } from "./strip.js";
-import { renderDevices, renderSinks, renderStore } from "./tables.js";
+import { renderDevices, renderGaps, renderSinks, renderStore } from "./tables.js";
 import { BUCKETS, currentLanguage, switchLanguage, t } from "./texts.js";
 
 let snapshot = null;
@@ -25,6 +25,7 @@ function render(force = false) {
   renderDevices(byId("devices"), snapshot.devices, snapshot.now_ms);
   renderSinks(byId("sinks"), snapshot.sinks);
   renderStore(byId("store"), snapshot.store);
+  renderGaps(byId("gaps"), snapshot.gaps, snapshot.now_ms, snapshot.timezone);
 }
 
 function renderLink() {

@@ -59,6 +59,33 @@ export function renderSinks(body, sinks) {
   });
 }
 
+const GAP = ["strong", "state", "mono", "n", "n", "words"];
+const GAPS_SHOWN = 20;
+
+/** What a gap may hide: pieces of a machine, records of a store; of anything else only its length is known. */
+function hides(gap) {
+  if (gap.records !== null) return t("gap-records", { n: format.number(gap.records) });
+  if (gap.scope !== "machine" || gap.pieces_max === null) return t("dash");
+  const [least, most] = [format.number(gap.pieces_min), format.number(gap.pieces_max)];
+  return t(least === most ? "gap-pieces" : "gap-pieces-range", { n: least, least, most });
+}
+
+export function renderGaps(body, gaps, nowMs, timeZone) {
+  byId("gaps-table").hidden = !gaps.length;
+  byId("no-gaps").hidden = gaps.length > 0;
+  const shown = gaps.slice(0, GAPS_SHOWN);
+  keyed(body, shown, (gap) => `${gap.cause} ${gap.object} ${gap.start_ms}`, () => row(GAP), (view, gap) => {
+    const { cells } = view;
+    const lasts = gap.end_ms === null;
+    renderState(view, !lasts, t(`gap-${gap.cause}`) + (lasts ? t("gap-lasts") : ""));
+    text(cells[0], t(`gap-of-${gap.scope}`, { id: gap.object }));
+    text(cells[2], `${format.day(gap.start_ms, timeZone)} ${format.clock(gap.start_ms, timeZone)}`);
+    text(cells[3], format.duration((lasts ? nowMs : gap.end_ms) - gap.start_ms));
+    text(cells[4], hides(gap));
+    text(cells[5], gap.detail);
+  });
+}
+
 export function renderStore(node, store) {
   attr(node, "data-good", String(!store.error));
   text(node, store.error ? t("store-error", { error: store.error }) : t("store", {
