@@ -19,7 +19,7 @@ from edge.logs import facts
 from edge.machines.life import MachineLife
 from edge.machines.values import ProcessValues
 from edge.plan import Device
-from protocols.reading import DeviceFact, Frame
+from protocols.reading import DeviceFact, Frame, Past
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Hub:
         """Tell the machines of this frame, and sample those whose trigger is in it."""
         monotonic_ns = self._monotonic_ns(frame.t_ns)
         for tag, life in self._by_device[frame.device]:
-            samples = tag != _NO_TAG and (frame.confirms or tag in frame.tags)
+            samples = tag != _NO_TAG and (tag in frame.tags or (frame.confirms and _speaks_of(frame, tag)))
             life.observe(frame.t_ns, monotonic_ns, frame.device, samples=samples)
         self._values.on_frame(frame)
 
@@ -81,3 +81,21 @@ class Hub:
             "device up" if fact.up else "device down",
             extra=facts(device=self._devices[fact.device].id, reason=fact.reason, detail=fact.detail),
         )
+
+    def on_past(self, past: Past) -> None:
+        """Readings from a device's memory go to the machines they belong to, as late ones: the windows they touch are
+        written again, with the next revision.
+        """
+        for _, life in self._by_device[past.device]:
+            signals = life.signals_of(past.device)
+            readings = [
+                (one.t_ns, signal, one.i64, one.quality) for one in past.readings for signal in signals.get(one.tag, ())
+            ]
+            if readings:
+                life.backfill(readings)
+        span_s = (past.to_ns - past.from_ns) / 1e9
+        log.info("gap filled from history", extra=facts(device=self._devices[past.device].id, detail=f"{span_s:.0f} s"))
+
+
+def _speaks_of(frame: Frame, tag: int) -> bool:
+    return frame.among is None or tag in frame.among

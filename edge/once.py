@@ -24,7 +24,7 @@ from edge.plan import Device, ModbusDevice, SitePlan
 from edge.poll.factory import make_sources
 from protocols.modbus.tags import DataType, ModbusTag, Word
 from protocols.opcua.tags import OpcuaTag
-from protocols.reading import DeviceFact, Frame, Quality, TagImage
+from protocols.reading import DeviceFact, Frame, Past, Quality, TagImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,9 @@ class _Silence:
 
     def on_fact(self, fact: DeviceFact) -> None:
         """Errors are raised by `read_once`."""
+
+    def on_past(self, past: Past) -> None:
+        """A reading of now has no past."""
 
 
 def run(config: Path, *, device: str | None, as_json: bool) -> int:

@@ -63,6 +63,7 @@ class Frame:
     tags: Sequence[int]  # indices into the image, ascending; usually a range
     latency_ns: int  # request sent to reply read; 0 where the protocol pushes
     confirms: bool = False  # True: values not listed in `tags` are known to be unchanged at t_ns
+    among: frozenset[int] | None = None  # of a frame that confirms: the tags it speaks of; None = all
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,26 @@ class DeviceFact:
     tags: Sequence[int] = field(default=())  # tags whose quality changed because of it
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Remembered:
+    """A reading of the past, from a device's own memory."""
+
+    t_ns: int  # UTC, by our clock
+    tag: int  # index into the image
+    i64: int  # raw integer
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a device remembers of a time in which nobody heard it. It is history: it never enters the image."""
+
+    device: int
+    from_ns: int
+    to_ns: int
+    readings: tuple[Remembered, ...]  # by time
+
+
 class Receiver(Protocol):
     """What a source hands readings to. Called on the event loop, must not block; exceptions are bugs."""
 
@@ -85,3 +106,6 @@ class Receiver(Protocol):
 
     def on_fact(self, fact: DeviceFact) -> None:
         """The device changed between up and down, or refused something."""
+
+    def on_past(self, past: Past) -> None:
+        """A device told what it remembers of a gap."""

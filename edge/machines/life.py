@@ -42,6 +42,7 @@ from edge.machines.pace import Timeline
 from edge.machines.published import News
 from edge.machines.report import figures_of
 from edge.machines.revisions import HISTORY, LATE, came_too_late, opened_again, tell_revision
+from edge.machines.signals import used_signals
 from edge.machines.stops import SHOWN_NS, StopTeller
 from edge.machines.watermark import watermark_ns
 from edge.plan import Calendar, Machine, Name, Signal
@@ -123,6 +124,15 @@ class MachineLife:
     def devices(self) -> tuple[int, ...]:
         """The devices that feed this machine, by index."""
         return self._intake.devices
+
+    def signals_of(self, device: int) -> dict[int, list[int]]:
+        """By tag of a device: the signals that are read from it and can move the ledger."""
+        found: dict[int, list[int]] = {}
+        for index in sorted(used_signals(self.machine)):
+            signal = self.machine.signals[index]
+            if signal.device == device:
+                found.setdefault(signal.tag, []).append(index)
+        return found
 
     # ---- readings ----
 

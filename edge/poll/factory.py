@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from edge.clock import Clock
 from edge.errors import DeviceError
 from edge.plan import Device, ModbusDevice, OpcuaDevice
+from edge.poll.backoff import Gate
 from edge.poll.learned import Notebook
 from edge.poll.stats import PollStats
 from protocols.reading import Receiver, TagImage
@@ -68,6 +69,7 @@ def make_sources(
     connections: list[Running] = []
     units: dict[Endpoint, list[tuple[int, Unit]]] = {}
     notebook = notebook or Notebook()
+    gate = Gate()
     for place, (device, image) in enumerate(zip(devices, images, strict=True)):
         if isinstance(device, ModbusDevice):
             from edge.poll.unit import Unit
@@ -76,7 +78,7 @@ def make_sources(
             units.setdefault(device.endpoint, []).append((place, unit))
             pollers[place] = unit
         else:
-            poller, connection = _session(place, device, image, receiver, clock, pki)
+            poller, connection = _session(place, device, image, receiver, clock, pki, gate)
             pollers[place] = poller
             connections.append(connection)
     for endpoint, members in units.items():
@@ -91,11 +93,11 @@ def make_sources(
 
 
 def _session(
-    place: int, device: OpcuaDevice, image: TagImage, receiver: Receiver, clock: Clock, pki: Path | None
+    place: int, device: OpcuaDevice, image: TagImage, receiver: Receiver, clock: Clock, pki: Path | None, gate: Gate
 ) -> tuple[Poller, Running]:
     from edge.poll.opcua import OpcuaPoller
 
-    poller = OpcuaPoller(device, image, receiver, clock, pki=pki)
+    poller = OpcuaPoller(device, image, receiver, clock, pki=pki, gate=gate)
 
     async def read_once() -> Sequence[DeviceError | None]:
         try:

@@ -2,17 +2,20 @@
 
 Theory. The server pushes; this task waits. Every publish is a consistent sample: its values go into the image with the
 time it was sent by our clock (`edge.poll.publish_time`), the source time beside them, and one Frame goes up. Each
-publish also proves that the subscription lives, so the values it does not list are unchanged at that time; the frame
-says so (`confirms`) and their times move with it.
+publish also proves that the subscription lives, so the values of its group that it does not list are unchanged at that
+time; the frame says so (`confirms`) and their times move with it. Groups that are polled are read at their interval.
+
+                        ┌──── resumed: what was missed is heard late, in its time ─────┐
+    connect ─► listen ──┤ the connection breaks: COMM_LOST, pause, same session again ─┤─► listen
+                        └──── the server forgot: begun anew, history fills the gap ────┘
+    anything else goes wrong: the session is closed, and after a pause a new one is made
 
 Rules.
-* One owner of reconnect: this task. Whatever goes wrong ends the session as a whole; after a pause exactly one new
-  session is made, with a new subscription, whose first publish carries every current value.
-* While there is no session, tags are COMM_LOST; their values and times stay as they were.
-* Only a good or uncertain value replaces the old one. A bad, stale or lost one sets the quality and keeps value and
-  time; so does a number that is none (null, NaN, infinite) or does not fit int64.
-* No publish for `watchdog_ns`: the server is frozen or the link is half open, which is the same to a counter.
-* Backoff starts over only after a session that lasted: a server that accepts and drops us is not hammered.
+* One owner of reconnect: this task. Never are there two sessions of it on a server.
+* While there is no connection, tags are COMM_LOST; their values and times stay as they were.
+* No publish for `watchdog_ns`, or a clock of the server that stands still for that long: the server is frozen or the
+  link is half open, which is the same to a counter.
+* Backoff starts over only after a connection that lasted: a server that accepts and drops us is not hammered.
 * A fact is told when something changed, once, not at every attempt.
 """
 
@@ -22,8 +25,7 @@ import asyncio
 import logging
 import os
 import socket
-from array import array
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -31,26 +33,36 @@ from random import Random
 from edge.clock import Clock
 from edge.errors import DeviceError, Text
 from edge.plan import OpcuaDevice
+from edge.poll.backoff import Backoff, Gate
+from edge.poll.opcua_facts import Teller
+from edge.poll.opcua_image import ImageWriter
+from edge.poll.past import Gap, past_of
 from edge.poll.publish_time import PublishTime
 from edge.poll.stats import PollStats
 from protocols.errors import Fault, ProtocolError
 from protocols.opcua.certificate import Identity, ensure_identity
 from protocols.opcua.client import OpcuaClient
-from protocols.opcua.errors import OpcuaError, certificate_unwritable, internal, silent
-from protocols.opcua.items import Batch, Problem
-from protocols.opcua.status import quality
-from protocols.reading import DeviceFact, Frame, Quality, Receiver, TagImage
+from protocols.opcua.errors import OpcuaConnectionError, OpcuaError, certificate_unwritable, internal, silent, turned
+from protocols.opcua.items import Batch
+from protocols.opcua.services import CallLimits
+from protocols.reading import Frame, Receiver, TagImage
 
 _log = logging.getLogger(__name__)
 
 UPKEEP_NS = 30_000_000_000  # how often refused nodes are asked for again and the round trip is measured
-FIRST_PAUSE_S = 0.3
-PAUSE_CAP_S = 30.0
-_PAUSE_GROWTH = 1.5
-_STEADY_NS = 30_000_000_000  # a session that lasted this long was a good one: the next loss starts from the first pause
+_STEADY_NS = 30_000_000_000  # a connection that lasted this long was a good one: the next loss is tried at once again
+_RESUME_NS = 600_000_000_000  # a session that could not be taken up again for this long is given up
 _RENEW_SHARE = 0.75  # of the channel's lifetime (OPC 10000-4 §5.6.2.1)
 _NS_PER_S = 1e9
-_NODES_SHOWN = 5  # in a text for people
+
+# The connection is gone and the session may live on: it is taken up again. Anything else ends the session too.
+_BROKEN = frozenset(
+    (
+        *("timeout", "refused", "closed", "watchdog"),
+        *("BadConnectionClosed", "BadSecureChannelClosed", "BadSecureChannelIdInvalid", "BadTcpSecureChannelUnknown"),
+        *("BadSecureChannelTokenUnknown", "BadSessionIdInvalid", "BadSessionClosed", "BadTimeout"),
+    )
+)
 
 
 def state_folder() -> Path:
@@ -58,74 +70,6 @@ def state_folder() -> Path:
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "seamline"
-
-
-class ImageWriter:
-    """Puts batches into the image of one device."""
-
-    __slots__ = ("_believed", "_image", "_scales")
-
-    def __init__(self, device: OpcuaDevice, image: TagImage) -> None:
-        self._image = image
-        self._scales = [(tag.scale, tag.offset) for tag in device.tags]
-        self._believed: set[int] = (
-            set()
-        )  # tags whose value was heard in this session and stands: a publish confirms them
-
-    def lose(self) -> list[int]:
-        """The session is gone: every tag that was ever heard is COMM_LOST. Returns the tags that changed."""
-        qualities = self._image.quality
-        changed = [tag for tag, now in enumerate(qualities) if now not in (Quality.COMM_LOST, Quality.NOT_CONFIGURED)]
-        for tag in changed:
-            qualities[tag] = Quality.COMM_LOST
-        self._believed.clear()
-        return changed
-
-    def refuse(self, tags: Iterable[int]) -> None:
-        """The server does not give these nodes."""
-        for tag in tags:
-            self._image.quality[tag] = Quality.BAD
-            self._believed.discard(tag)
-
-    def write(self, batch: Batch, t_ns: int) -> None:
-        """Values, qualities and times of one sample; `t_ns` is its arrival, UTC."""
-        if batch.complete:
-            self._confirm(t_ns)
-        image, scales, believe = self._image, self._scales, self._believed.add
-        i64, f64, qualities, times, sources = image.i64, image.f64, image.quality, image.t_ns, image.source_ns
-        columns = zip(batch.tags, batch.values, batch.statuses, batch.source_ns, strict=True)
-        for tag, value, status, source_ns in columns:
-            trust = quality(status) if status else Quality.GOOD
-            if trust > Quality.UNCERTAIN:
-                self._distrust(tag, trust)
-                continue
-            if isinstance(value, str):
-                image.text[tag], i64[tag] = value, bool(value.strip())
-            else:
-                try:
-                    i64[tag] = round(value)  # type: ignore[arg-type]  # null raises
-                except (TypeError, ValueError, OverflowError):
-                    self._distrust(tag, Quality.BAD)
-                    continue
-                scale, offset = scales[tag]
-                f64[tag] = value * scale + offset  # type: ignore[operator]  # round() has seen it
-            qualities[tag] = trust
-            times[tag] = t_ns
-            sources[tag] = source_ns
-            believe(tag)
-
-    def _confirm(self, t_ns: int) -> None:
-        """What was heard and is not listed is unchanged at `t_ns`."""
-        image = self._image
-        if len(self._believed) == image.size:
-            image.t_ns[:] = array("q", (t_ns,)) * image.size
-            return
-        for tag in self._believed:
-            image.t_ns[tag] = t_ns
-
-    def _distrust(self, tag: int, trust: Quality) -> None:
-        self._image.quality[tag] = trust
-        self._believed.discard(tag)
 
 
 class OpcuaPoller:
@@ -140,23 +84,34 @@ class OpcuaPoller:
         *,
         pki: Path | None = None,
         jitter: Random | None = None,
+        gate: Gate | None = None,
     ) -> None:
-        """`pki`: folder of this gateway's certificate, `<state folder>/pki` by default."""
+        """`pki`: folder of this gateway's certificate, `<state folder>/pki` by default; `gate`: shared with the other
+        servers of this gateway.
+        """
         self._device = device
+        self._image = image
         self._receiver = receiver
         self._clock = clock
         self._pki = pki
-        self._jitter = jitter or Random()  # noqa: S311 - spreads attempts, guards nothing
+        self._backoff = Backoff(jitter or Random())  # noqa: S311 - spreads attempts, guards nothing
+        self._gate = gate or Gate()
+        self._limits = CallLimits(device.endpoint.limits)
         self._writer = ImageWriter(device, image)
-        self._told: tuple[bool, str] | None = None  # up and reason of the last fact
-        self._problems: tuple[Problem, ...] = ()  # as last told
+        self._teller = Teller(device, receiver, clock)
         self._stats = PollStats()
+        self._heard_ns = 0  # UTC: when the server was last heard
+        self._gap: Gap | None = None  # time of which nothing was heard, to be filled from history
         self.skew_ns: int | None = None  # server's clock minus ours at the last publish; the way here makes it smaller
         self.security = ""  # policy and mode of the last session
         self.publishes = 0
         self.values = 0  # taken from publishes
         self.overflows = 0  # dropped by the server before it sent them
         self.gaps = 0  # publishes lost on the way, made good by a read
+        self.recovered = 0  # publishes missed and sent again by the server
+        self.sessions = 0  # made
+        self.resumed = 0  # connections over which a session was taken up again
+        self.from_history = 0  # readings taken from the server's history
 
     @property
     def stats(self) -> PollStats:
@@ -165,20 +120,17 @@ class OpcuaPoller:
 
     async def run(self) -> None:
         """Hold one session after the other until cancelled; errors become facts and pauses."""
-        pause_s = FIRST_PAUSE_S
         while True:
-            began_ns = self._clock.monotonic_ns()
+            began_ns, reason = self._clock.monotonic_ns(), ""
             try:
                 await self._session()
             except ProtocolError as error:
-                self._lost(error)
+                reason = self._lost(error)
             except Exception as error:  # noqa: BLE001 - the top of this device's task: counted, told and started anew
                 _log.exception("%s: the OPC UA session ended by an error of this program", self._device.id)
-                self._lost(internal(self._device.endpoint.url, error))
-            if self._clock.monotonic_ns() - began_ns > _STEADY_NS:
-                pause_s = FIRST_PAUSE_S
-            await asyncio.sleep(pause_s * self._jitter.uniform(0.8, 1.2))
-            pause_s = min(pause_s * _PAUSE_GROWTH, PAUSE_CAP_S)
+                reason = self._lost(internal(self._device.endpoint.url, error))
+            self._lasted(began_ns)
+            await asyncio.sleep(self._backoff.next_s(reason))
 
     async def read_once(self) -> None:
         """Every tag once, by the Read service. Errors: DeviceError."""
@@ -187,7 +139,7 @@ class OpcuaPoller:
                 batch = await client.read()
                 self._refuse(client)
                 self._take(batch, self._clock.now_ns())
-                self._tell_problems(client)
+                self._teller.connected(client)
         except ProtocolError as error:
             raise DeviceError(f"{self._device.id}: {Text(error.zh, error.en)}") from error
 
@@ -198,20 +150,33 @@ class OpcuaPoller:
         """From connecting to loss. Errors: ProtocolError, always: a session has no other end than cancellation."""
         async with self._connected() as client:
             await client.subscribe()
-            self._refuse(client)
-            self._tell_problems(client)
-            await self._listen(client)
+            self._begin_anew()
+            times = PublishTime()
+            while True:
+                self._refuse(client)
+                self._teller.connected(client)
+                began_ns = self._clock.monotonic_ns()
+                try:
+                    await self._attend(client, times)
+                except OpcuaConnectionError as error:
+                    if error.reason not in _BROKEN:
+                        raise
+                    self._lost(error)
+                self._lasted(began_ns)
+                await self._resume(client, times)
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[OpcuaClient]:
         """A session, the round trip measured once; closed at the end whatever happens."""
-        client = OpcuaClient(self._device.endpoint, self._device.tags, await self._identity())
+        client = OpcuaClient(self._device.endpoint, self._device.tags, await self._identity(), self._limits)
         try:
-            await client.connect()
+            async with self._gate:
+                await client.connect()
         except ProtocolError:
             self._stats.failed_connects += 1
             raise
         self._stats.reconnects += 1
+        self.sessions += 1
         self.security = client.security
         try:
             await self._measure(client)
@@ -228,37 +193,148 @@ class OpcuaPoller:
         except OSError as error:
             raise certificate_unwritable(str(folder), error) from error
 
-    async def _listen(self, client: OpcuaClient) -> None:
-        clock = self._clock
+    async def _resume(self, client: OpcuaClient, times: PublishTime) -> None:
+        """Over a new connection, the same session. Errors: ProtocolError where that is no use."""
+        give_up_ns = self._clock.monotonic_ns() + _RESUME_NS
+        reason = ""
+        while True:
+            await client.drop()
+            await asyncio.sleep(self._backoff.next_s(reason))
+            try:
+                async with self._gate:
+                    resumed = await client.resume()
+            except OpcuaConnectionError as error:
+                self._stats.failed_connects += 1
+                if error.reason not in _BROKEN or self._clock.monotonic_ns() > give_up_ns:
+                    raise
+                reason = self._lost(error)
+                continue
+            break
+        self._stats.reconnects += 1
+        self.recovered += client.recovered
+        client.recovered = 0
+        if resumed.anew:
+            self.sessions += 1
+            self._begin_anew()
+        else:
+            self.resumed += 1
+            self._writer.recall()
+            self._hear(resumed.batches, times)
+
+    def _begin_anew(self) -> None:
+        """Nothing that happened since the server was last heard can be heard from it but by its history."""
+        self._writer.begin_anew()
+        if self._heard_ns:
+            self._gap = Gap(self._heard_ns, self._clock.now_ns())
+
+    def _lasted(self, began_ns: int) -> None:
+        if self._clock.monotonic_ns() - began_ns > _STEADY_NS:
+            self._backoff.start_over()
+
+    # ── while it lasts
+    # ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _attend(self, client: OpcuaClient, times: PublishTime) -> None:
+        """Listen, read and look after the session until something of it fails. Errors: ProtocolError, always."""
+        groups = range(len(self._device.endpoint.tag_groups))
+        tasks = [asyncio.ensure_future(self._keep_up(client))]
+        tasks += [asyncio.ensure_future(self._poll(client, number)) for number in groups if client.reads_group(number)]
+        if client.subscribed:
+            tasks.append(asyncio.ensure_future(self._listen(client, times)))
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _listen(self, client: OpcuaClient, times: PublishTime) -> None:
+        clock, url = self._clock, self._device.endpoint.url
         watchdog_s = max(self._device.endpoint.watchdog_ns / _NS_PER_S, 2.5 * client.publishing_s)
-        upkeep_ns = clock.monotonic_ns() + UPKEEP_NS
-        renew_ns = clock.monotonic_ns() + _renew_after_ns(client)
-        times = PublishTime()
+        beat_ns = 0  # monotonic: when the server's clock was last seen to move
         while True:
             try:
                 async with asyncio.timeout(watchdog_s):
                     batches = await client.next_publish()
             except TimeoutError:
                 self._stats.timeouts += 1
-                raise silent(self._device.endpoint.url, watchdog_s) from None
-            for batch, t_ns in zip(batches, times.of(batches, clock.now_ns()), strict=True):
-                self._take(batch, t_ns)
+                raise silent(url, watchdog_s) from None
+            self._hear(batches, times)
             self.publishes += 1
-            self.gaps += client.gaps
-            client.gaps = 0
-            now_ns = clock.monotonic_ns()
-            if now_ns >= renew_ns:
-                await client.renew()
-                renew_ns = now_ns + _renew_after_ns(client)
-            if now_ns >= upkeep_ns:
+            self._count(client)
+            if any(batch.heartbeat for batch in batches):
+                beat_ns = clock.monotonic_ns()
+            elif beat_ns and clock.monotonic_ns() - beat_ns > 2 * watchdog_s * _NS_PER_S:
+                self._stats.timeouts += 1
+                raise silent(url, 2 * watchdog_s)
+            self._teller.connected(client)
+
+    def _count(self, client: OpcuaClient) -> None:
+        self.gaps += client.gaps
+        self.recovered += client.recovered
+        client.gaps = client.recovered = 0
+
+    async def _poll(self, client: OpcuaClient, number: int) -> None:
+        """Read a group at its interval, for as long as the session lasts."""
+        interval_ns = self._device.endpoint.tag_groups[number].publishing_ns
+        due_ns = self._clock.monotonic_ns()
+        while True:
+            sent_ns = self._clock.monotonic_ns()
+            async for batch in client.read_group(number):
+                self._take(batch, self._clock.now_ns())
+            self._heard_ns = self._clock.now_ns()
+            now_ns = self._clock.monotonic_ns()
+            self._stats.requests += 1
+            self._stats.replied(now_ns - sent_ns)
+            due_ns += interval_ns
+            if due_ns < now_ns:
+                missed = (now_ns - due_ns) // interval_ns + 1
+                self._stats.skipped += missed
+                due_ns += missed * interval_ns
+            await asyncio.sleep((due_ns - now_ns) / _NS_PER_S)
+
+    async def _keep_up(self, client: OpcuaClient) -> None:
+        """What a session needs from time to time: new keys, refused nodes asked for again, a look at the server."""
+        clock = self._clock
+        upkeep_ns, renew_ns = clock.monotonic_ns() + UPKEEP_NS, clock.monotonic_ns() + _renew_after_ns(client)
+        await self._fill(client)
+        while True:
+            due_ns = min(upkeep_ns, renew_ns)
+            await asyncio.sleep(max(0, due_ns - clock.monotonic_ns()) / _NS_PER_S)
+            if clock.monotonic_ns() >= renew_ns:
+                await client.session.renew()
+                renew_ns = clock.monotonic_ns() + _renew_after_ns(client)
+            if clock.monotonic_ns() >= upkeep_ns:
                 await self._upkeep(client)
                 upkeep_ns = clock.monotonic_ns() + UPKEEP_NS
-            self._tell_problems(client)
 
     async def _upkeep(self, client: OpcuaClient) -> None:
         await self._measure(client)
+        if what := await client.changed():
+            raise turned(self._device.endpoint.url, what)
         await client.retry_refused()
         self._refuse(client)
+
+    async def _fill(self, client: OpcuaClient) -> None:
+        """Readings from the server's history, for the time nobody listened. Where there is none, nothing is made up."""
+        gap, self._gap = self._gap, None
+        if gap is None:
+            return
+        skew_ns = self.skew_ns or 0
+        from_ns, to_ns = gap.bounded()
+        try:
+            found = await client.history(from_ns + skew_ns, to_ns + skew_ns, Gap.VALUES_MAX)
+        except OpcuaConnectionError as error:
+            if error.reason in _BROKEN:
+                raise
+            _log.info("%s: no history (%s)", self._device.id, error.reason)
+            return
+        past = past_of(self._device, found, gap, skew_ns)
+        if past.readings:
+            self.from_history += len(past.readings)
+            self._receiver.on_past(past)
 
     async def _measure(self, client: OpcuaClient) -> None:
         """One small read, timed: the latency of this server."""
@@ -267,56 +343,37 @@ class OpcuaPoller:
         await client.probe()
         self._stats.replied(self._clock.monotonic_ns() - sent_ns)
 
+    # ── readings
+    # ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _hear(self, batches: Sequence[Batch], times: PublishTime) -> None:
+        arrival_ns = self._clock.now_ns()
+        for batch, t_ns in zip(batches, times.of(batches, arrival_ns), strict=True):
+            self._take(batch, t_ns)
+        self._heard_ns = arrival_ns
+
     def _take(self, batch: Batch, t_ns: int) -> None:
         self._writer.write(batch, t_ns)
-        if batch.publish_ns:
+        if batch.publish_ns and not batch.replayed:
             self.skew_ns = batch.publish_ns - t_ns
         self.values += len(batch.tags)
         self.overflows += batch.overflows
-        self._receiver.on_frame(Frame(self._device.index, t_ns, sorted(batch.tags), 0, confirms=batch.complete))
+        among = self._writer.among(batch.group) if batch.complete else None
+        frame = Frame(self._device.index, t_ns, sorted(batch.tags), 0, confirms=batch.complete, among=among)
+        self._receiver.on_frame(frame)
 
-    # ── facts
-    # ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _lost(self, error: ProtocolError) -> None:
-        """The session ended: tags first, then the fact. The same reason is told once."""
+    def _lost(self, error: ProtocolError) -> str:
+        """The connection is gone: tags first, then the fact. Returns the reason."""
         changed = self._writer.lose()
-        self._problems = ()
         if error.fault is Fault.DEVICE:
             self._stats.exceptions += 1
         reason = error.reason if isinstance(error, OpcuaError) else "error"
-        self._tell(up=False, reason=reason, text=Text(error.zh, error.en), tags=changed)
+        self._teller.lost(reason, Text(error.zh, error.en), changed)
+        return reason
 
     def _refuse(self, client: OpcuaClient) -> None:
         self._writer.refuse(problem.tag for problem in client.problems if problem.refused)
 
-    def _tell_problems(self, client: OpcuaClient) -> None:
-        """Connected; with the nodes that are not to be had, where there are any."""
-        problems = client.problems
-        if problems == self._problems and self._told is not None and self._told[0]:
-            return
-        self._problems = problems
-        if not problems:
-            text = Text(f"已连接，安全：{client.security}", f"connected, security {client.security}")
-            self._tell(up=True, reason="connected", text=text, tags=[])
-            return
-        shown = "; ".join(f"{self._device.tags[one.tag].node}: {one.words}" for one in problems[:_NODES_SHOWN])
-        rest = len(problems) - _NODES_SHOWN
-        more = Text(f"；另有 {rest} 个" if rest > 0 else "", f"; and {rest} more" if rest > 0 else "")
-        text = Text(
-            f"已连接，{len(problems)} 个变量不可用，请核对站点文件与 PLC 程序（{shown}{more.zh}）",
-            f"connected; {len(problems)} tags cannot be had, compare the site file with the PLC program "
-            f"({shown}{more.en})",
-        )
-        self._told = None  # other nodes with the same reason are news
-        self._tell(up=True, reason="nodes-refused", text=text, tags=[one.tag for one in problems])
-
-    def _tell(self, *, up: bool, reason: str, text: Text, tags: list[int]) -> None:
-        if self._told == (up, reason) and not tags:
-            return
-        self._told = (up, reason)
-        self._receiver.on_fact(DeviceFact(self._device.index, self._clock.now_ns(), up, reason, str(text), tags))
-
 
 def _renew_after_ns(client: OpcuaClient) -> int:
-    return round(client.channel_lifetime_s * _RENEW_SHARE * _NS_PER_S)
+    return round(client.session.channel_lifetime_s * _RENEW_SHARE * _NS_PER_S)

@@ -4,7 +4,9 @@ Theory. A publish arrives late by what the network and a busy gateway add. Two p
 second apart may be read in the same millisecond, and a counter that moved by half a second's pieces in a millisecond
 looks impossible. The server stamps each publish (PublishTime, OPC 10000-4 §7.26) by its own clock, which may be hours
 off but runs evenly: the least delayed publish seen gives the offset between the clocks, and every other one its delay.
-Several samples in one publish are told apart by the source times of their values, again only by differences.
+Several samples in one publish are told apart by the source times of their values, again only by differences: a publish
+after a break of the connection holds what the server's queues kept. What the server sends a second time (a replay after
+a break) was sent when it says, by the offset known from before.
 
 Rules. Never later than the arrival, never earlier than what was given before. A server whose clock was stepped, or that
 stamps nothing, is taken at arrival: a delay beyond `DELAY_LIMIT_NS` is no delay.
@@ -34,12 +36,20 @@ class PublishTime:
         times = []
         newest_ns = max((max(batch.source_ns, default=0) for batch in batches), default=0)
         for batch in batches:
-            sent_ns = self._sent_ns(batch.publish_ns, arrival_ns)
             source_ns = max(batch.source_ns, default=0)
-            age_ns = newest_ns - source_ns if source_ns and batch.publish_ns == batches[-1].publish_ns else 0
-            self._given_ns = min(arrival_ns, max(self._given_ns, sent_ns - min(age_ns, DELAY_LIMIT_NS)))
+            if batch.replayed:
+                t_ns = self._ours(batch.publish_ns or source_ns, arrival_ns)
+            else:
+                age_ns = newest_ns - source_ns if source_ns and batch.publish_ns == batches[-1].publish_ns else 0
+                limit_ns = arrival_ns - self._given_ns if self._given_ns else DELAY_LIMIT_NS
+                t_ns = self._sent_ns(batch.publish_ns, arrival_ns) - min(age_ns, limit_ns)
+            self._given_ns = min(arrival_ns, max(self._given_ns, t_ns))
             times.append(self._given_ns)
         return times
+
+    def _ours(self, server_ns: int, arrival_ns: int) -> int:
+        """A time of the server's clock by ours; now, where nothing is known."""
+        return arrival_ns if not server_ns or self._ahead_ns is None else server_ns - self._ahead_ns
 
     def _sent_ns(self, publish_ns: int, arrival_ns: int) -> int:
         if not publish_ns:

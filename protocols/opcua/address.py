@@ -4,11 +4,13 @@ Theory. OPC 10000-6 §5.3.1.10 writes a node id as `ns=<index>;<kind>=<identifie
 (string), g (GUID) and b (base64 bytes); `ns=` is left out for namespace 0. A namespace *index* belongs to one run of
 one server and may change when the server restarts or a program is downloaded; `nsu=<uri>;…` names the namespace
 itself and is looked up again in every session. A browse path follows hierarchical references by browse name from the
-Root folder (OPC 10000-4 §A.2), and suits servers whose node ids are numbers that change with every download.
+Root folder (OPC 10000-4 §A.2), and suits servers whose node ids are numbers that change with every download. A step of
+it may name its namespace too: `/0:Objects/nsu=urn:maker;Tape1`.
 
 Rules.
 * Everything after `s=` is the identifier, `;` and quotes included: `ns=3;s="DB"."Total"` is as Siemens writes it.
-* In a browse path `&` makes the next character literal; `/ . < > : # ! &` need it inside a name.
+* In a browse path `&` makes the next character literal; `/ . < > : # ! &` need it inside a name. A namespace URI is
+  written as it is, up to the `;`.
 """
 
 from __future__ import annotations
@@ -45,9 +47,9 @@ class NodeAddress:
 
 @dataclass(frozen=True, slots=True)
 class BrowsePath:
-    """Browse names from the Root folder, each with its namespace index."""
+    """Browse names from the Root folder, each with its namespace: its index, or its URI."""
 
-    steps: tuple[tuple[int, str], ...]
+    steps: tuple[tuple[int | str, str], ...]
 
 
 def parse(text: str) -> NodeAddress | BrowsePath:
@@ -98,16 +100,15 @@ def _identifier(kind: Kind, word: str, text: str) -> int | str | UUID | bytes:
 
 
 def _browse_path(text: str) -> BrowsePath:
-    steps = tuple(_step(word, text) for word in _split(text))
-    return BrowsePath(steps)
+    return BrowsePath(tuple(_step(word, text) for word in split_path(text)[1:]))
 
 
-def _split(text: str) -> list[str]:
-    """Cut at unescaped slashes; escapes are kept for `_step`."""
-    words: list[str] = []
+def split_path(text: str) -> list[str]:
+    """Cut at the slashes between the steps of a path: not at escaped ones, nor at those of a namespace URI."""
+    words = [""]
     escaped = False
     for character in text:
-        if character == "/" and not escaped:
+        if character == "/" and not escaped and not _in_uri(words[-1]):
             words.append("")
             continue
         words[-1] += character
@@ -115,10 +116,24 @@ def _split(text: str) -> list[str]:
     return words
 
 
-def _step(word: str, text: str) -> tuple[int, str]:
+def _in_uri(word: str) -> bool:
+    return word.startswith("nsu=") and ";" not in word
+
+
+def _step(word: str, text: str) -> tuple[int | str, str]:
+    if word.startswith("nsu="):
+        uri, name = _uri(word)
+        return uri, _plain(name, text)
     number, separator, name = word.partition(":")
     if not (separator and number.isascii() and number.isdigit()):
         number, name = "0", word
+    if int(number) > _INDEX_MAX:
+        raise _bad_step(text)
+    return int(number), _plain(name, text)
+
+
+def _plain(name: str, text: str) -> str:
+    """A browse name without its escapes."""
     plain, escaped = "", False
     for character in name:
         if not escaped and character == "&":
@@ -127,6 +142,10 @@ def _step(word: str, text: str) -> tuple[int, str]:
         if not escaped and character in _RESERVED - {".", ":"}:
             raise ValueError(f"{text!r}: write '&{character}' for a literal '{character}' in a browse name")
         plain, escaped = plain + character, False
-    if not plain or escaped or int(number) > _INDEX_MAX:
-        raise ValueError(f"{text!r}: expected /<namespace>:<name>/…, e.g. /0:Objects/2:Machine/2:Total")
-    return int(number), plain
+    if not plain or escaped:
+        raise _bad_step(text)
+    return plain
+
+
+def _bad_step(text: str) -> ValueError:
+    return ValueError(f"{text!r}: expected /<namespace>:<name>/…, e.g. /0:Objects/2:Machine/2:Total")

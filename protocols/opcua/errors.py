@@ -126,6 +126,21 @@ def silent(url: str, watchdog_s: float) -> OpcuaConnectionError:
     )
 
 
+def turned(url: str, what: str) -> OpcuaConnectionError:
+    """The server is another one under the same session, so no node id found before may be believed."""
+    zh, en = {
+        "restarted": ("服务器重新启动过", "the server was restarted"),
+        "namespaces": ("命名空间的序号变了", "the server's namespaces have other indices"),
+        "moved": (
+            "浏览路径指向了别的节点（PLC 程序可能重新下载过）",
+            "browse paths lead to other nodes: a program may have been downloaded",
+        ),
+    }[what]
+    return OpcuaConnectionError(
+        what, f"{url}: {zh}，重新查找全部节点", f"{url}: {en}; every node is looked up again", Fault.DEVICE
+    )
+
+
 def certificate_unwritable(folder: str, error: OSError) -> OpcuaSecurityError:
     """The folder for the certificate of this gateway cannot be written."""
     return OpcuaSecurityError(

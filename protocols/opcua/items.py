@@ -3,7 +3,8 @@
 Theory. One monitored item per node and sampling interval, however many tags read an element or a field of it: the
 server samples once, and what belongs together stays together. A publish is one consistent sample of everything that
 changed in one cycle. Where an item was sampled faster than published, it has several values in one publish; they
-become several batches, oldest first, so that a state that lasted one sample is seen and never overwritten.
+become several batches, oldest first, so that a state that lasted one sample is seen and never overwritten. Values whose
+source times lie within half a sampling interval were sampled together and stay together.
 
 Rules.
 * `complete` is a promise: the server has nothing more to say about this cycle, so tags not listed are unchanged. A
@@ -21,13 +22,15 @@ from uuid import UUID
 from protocols.opcua.address import BrowsePath, NodeAddress, parse
 from protocols.opcua.status import carries_value, overflowed
 from protocols.opcua.structures import Registry, pick
-from protocols.opcua.tags import OpcuaTag
+from protocols.opcua.tags import OpcuaTag, TagGroup
 from protocols.opcua.wire import DataValues, Extension, Value, WireError
 
 Scalar = bool | int | float | str | None
 
-QUEUE_MAX = 100  # values per item and publish; also where the server is to report every change (sampling_ns 0)
+QUEUE_MAX = 100  # values an item may hold; also where the server is to report every change (sampling_ns 0)
+BREAK_NS = 5_000_000_000  # a break of the connection this long loses nothing that a queue could hold
 HEARTBEAT_HANDLE = 0  # ServerStatus.CurrentTime; the item at position p has handle p + 1
+_TOGETHER_MIN_NS = 5_000_000  # source times of one sample may differ by this much, however fast the sampling
 BAD_TYPE_MISMATCH = 0x80740000
 BAD_NO_DATA = 0x809B0000
 BAD_NODE_ID_INVALID = 0x80330000
@@ -43,6 +46,7 @@ class Item:
     queue_size: int
     tags: tuple[int, ...]
     structured: bool  # some tag reads a field: the node's data type must be known
+    group: int = 0  # index of its tag group
 
 
 @dataclass(slots=True)
@@ -57,6 +61,9 @@ class Batch:
     publish_ns: int  # when the server sent it, by its clock; 0 = it did not say, or not a publish
     complete: bool  # tags that are subscribed and not listed are unchanged
     overflows: int = 0  # values the server dropped because a queue was full
+    group: int = 0  # of its tags; `complete` speaks of no other
+    heartbeat: bool = False  # the server's clock was heard, and it moves
+    replayed: bool = False  # it was sent before and comes late: after a break, or a gap in the numbering
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +75,31 @@ class Problem:
     refused: bool  # True: the server does not give the node; False: its value cannot be used
 
 
-def group(tags: Sequence[OpcuaTag], publishing_ns: int) -> tuple[Item, ...]:
-    """The nodes behind `tags`, in order of first use."""
-    indices: dict[tuple[str, int], list[int]] = {}
+def group(tags: Sequence[OpcuaTag], groups: Sequence[TagGroup]) -> tuple[Item, ...]:
+    """The nodes behind `tags`, in order of first use: one item a node, group and sampling interval."""
+    indices: dict[tuple[str, int, int], list[int]] = {}
     for index, tag in enumerate(tags):
-        indices.setdefault((tag.node, tag.sampling_ns), []).append(index)
+        indices.setdefault((tag.node, tag.sampling_ns, tag.group), []).append(index)
     return tuple(
         Item(
             node=node,
             address=_address(node),
             sampling_ns=sampling_ns,
-            queue_size=min(1 + -(-publishing_ns // max(sampling_ns, 1)), QUEUE_MAX),  # one spare for a late publish
+            queue_size=_queue_size(groups[number], sampling_ns),
             tags=tuple(members),
             structured=any(tags[index].field is not None for index in members),
+            group=number,
         )
-        for (node, sampling_ns), members in indices.items()
+        for (node, sampling_ns, number), members in indices.items()
     )
+
+
+def _queue_size(group: TagGroup, sampling_ns: int) -> int:
+    """As the site file says, or what a break of `BREAK_NS` needs and one spare for a late publish."""
+    if group.queue_size:
+        return group.queue_size
+    held_ns = max(group.publishing_ns, BREAK_NS)
+    return min(1 + -(-held_ns // max(sampling_ns, 1)), QUEUE_MAX)
 
 
 def _address(node: str) -> NodeAddress | BrowsePath | None:
@@ -96,7 +112,7 @@ def _address(node: str) -> NodeAddress | BrowsePath | None:
 class Assembler:
     """Turns decoded DataValues into batches of tags."""
 
-    __slots__ = ("_items", "_paths", "_plain", "_tags", "complaints", "registry")
+    __slots__ = ("_items", "_paths", "_plain", "_server_time", "_tags", "_together_ns", "complaints", "registry")
 
     def __init__(self, tags: Sequence[OpcuaTag], items: Sequence[Item], registry: Registry) -> None:
         self._tags = tags
@@ -104,6 +120,8 @@ class Assembler:
         self._paths = [tuple(tag.field.split(".")) if tag.field else () for tag in tags]
         # By handle: the tag, where the node has one tag that is its whole value; -1 where it is not so simple.
         self._plain = [-1, *(self._only_tag(item) for item in items)]
+        self._together_ns = max(min((item.sampling_ns for item in items), default=0) // 2, _TOGETHER_MIN_NS)
+        self._server_time: Value = None  # the heartbeat's last value
         self.registry = registry
         self.complaints: dict[int, str] = {}  # tag → why its value cannot be used
 
@@ -113,8 +131,11 @@ class Assembler:
 
     def batches(self, data: DataValues, publish_ns: int, *, complete: bool) -> list[Batch]:
         """At least one batch, empty for a mere heartbeat. `data.handles` are client handles."""
-        if HEARTBEAT_HANDLE in data.handles and not publish_ns:  # node-opcua leaves PublishTime empty
-            publish_ns = _time(data.values[data.handles.index(HEARTBEAT_HANDLE)])
+        beat = False
+        if HEARTBEAT_HANDLE in data.handles:
+            time = data.values[data.handles.index(HEARTBEAT_HANDLE)]
+            beat, self._server_time = time != self._server_time, time
+            publish_ns = publish_ns or _time(time)  # node-opcua leaves PublishTime empty
         plain = self._plain
         last = len(plain)
         tags = [plain[handle] if handle < last else -1 for handle in data.handles]
@@ -123,8 +144,16 @@ class Assembler:
         overflows = sum(map(overflowed, filter(None, data.statuses)))
         if len(set(tags)) == len(tags):
             columns = (data.values, data.statuses, data.source_ns, data.server_ns)
-            return [Batch(tags, *columns, publish_ns, complete, overflows)]
-        return _rounds(tags, data, publish_ns, overflows, complete=complete)
+            return [Batch(tags, *columns, publish_ns, complete, overflows, heartbeat=beat)]
+        made = _rounds(tags, data, publish_ns, self._together_ns)
+        made[-1].complete, made[-1].overflows, made[-1].heartbeat = complete, overflows, beat
+        return made
+
+    def spread(self, data: DataValues) -> DataValues:
+        """DataValues of nodes as DataValues of tags: `handles` become tags."""
+        tags, out = self._spread(data)
+        out.handles = tags
+        return out
 
     def _spread(self, data: DataValues) -> tuple[list[int], DataValues]:
         """One entry per tag: elements and fields picked out, heartbeat and unknown handles left out."""
@@ -180,12 +209,24 @@ def _scalar(value: Value) -> Scalar:
     raise LookupError("the value is null" if value is None else "the value is a node id")
 
 
-def _rounds(tags: list[int], data: DataValues, publish_ns: int, overflows: int, *, complete: bool) -> list[Batch]:
-    """Batches of one publish in which tags repeat: the first value of each tag, then the second, …"""
-    seen: dict[int, int] = {}
+def _rounds(tags: list[int], data: DataValues, publish_ns: int, together_ns: int) -> list[Batch]:
+    """Batches of one publish in which tags repeat, by source time; where the device gives none, or times that run
+    backwards: the first value of each tag, then the second, …
+    """
+    times = data.source_ns
+    by_time = sorted(range(len(tags)), key=times.__getitem__)
+    timed = bool(by_time) and times[by_time[0]] > 0 and _keeps_order(tags, by_time)
     made: list[Batch] = []
-    for position, tag in enumerate(tags):
-        turn = seen[tag] = seen.get(tag, -1) + 1
+    turns: dict[int, int] = {}  # the batch of each tag's last value
+    began_ns, newest = 0, -1
+    for position in by_time if timed else range(len(tags)):
+        tag = tags[position]
+        turn = turns.get(tag, -1) + 1
+        if timed:
+            if turn > newest or times[position] - began_ns > together_ns:
+                newest, began_ns = newest + 1, times[position]
+            turn = newest
+        turns[tag] = turn
         if turn == len(made):
             made.append(Batch([], [], [], [], [], publish_ns, complete=False))
         batch = made[turn]
@@ -194,6 +235,14 @@ def _rounds(tags: list[int], data: DataValues, publish_ns: int, overflows: int, 
         batch.statuses.append(data.statuses[position])
         batch.source_ns.append(data.source_ns[position])
         batch.server_ns.append(data.server_ns[position])
-    made[-1].complete = complete
-    made[-1].overflows = overflows
     return made
+
+
+def _keeps_order(tags: list[int], order: list[int]) -> bool:
+    """Whether each tag's values come in the order in which the server sent them."""
+    last: dict[int, int] = {}
+    for position in order:
+        if last.get(tags[position], -1) > position:
+            return False
+        last[tags[position]] = position
+    return True

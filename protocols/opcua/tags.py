@@ -2,7 +2,64 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+_LATER = {"later": True}  # metadata of a field earlier builds did not have: see edge.config.version
+
+
+class Mode(Enum):
+    """How a group's values come: pushed by the server where they change, or read at an interval."""
+
+    SUBSCRIBE = "subscribe"
+    POLL = "poll"
+
+
+class Trigger(IntEnum):
+    """What the server reports (DataChangeTrigger, OPC 10000-4 §7.22.2)."""
+
+    STATUS = 0
+    STATUS_VALUE = 1
+    STATUS_VALUE_TIMESTAMP = 2
+
+
+class Deadband(IntEnum):
+    """How a deadband is meant (DeadbandType, OPC 10000-4 §7.22.2)."""
+
+    NONE = 0
+    ABSOLUTE = 1
+    PERCENT = 2  # of the node's EURange
+
+
+@dataclass(frozen=True, slots=True)
+class TagGroup:
+    """Tags that come together: one subscription, or one round of reads."""
+
+    name: str = "default"
+    mode: Mode = Mode.SUBSCRIBE
+    publishing_ns: int = 500_000_000  # how often the server may send; of a polled group: how often it is read
+    queue_size: int = 0  # values an item may hold at the server; 0 = as many as a short break needs
+    discard_oldest: bool = True  # which value goes where the queue is full
+    trigger: Trigger = Trigger.STATUS_VALUE
+    deadband: Deadband = Deadband.NONE
+    deadband_value: float = 0.0  # absolute: in the node's own unit; percent: 0 … 100
+
+    @property
+    def filters(self) -> bool:
+        """Whether some changes of a value are not reported."""
+        return self.deadband_value > 0 or self.trigger is Trigger.STATUS
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What a make of server takes where it does not say so itself; a profile, as data of the brand's template."""
+
+    nodes_per_call: int = 50
+    items: int = 0  # monitored items of one session; 0 = unknown
+    subscriptions: int = 0  # of one session; 0 = unknown
+    sampling_ns: int = 0  # the shortest sampling interval worth asking for
+    publishing_ns: int = 0  # the shortest publishing interval worth asking for
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +73,7 @@ class OpcuaTag:
     scale: float = 1.0
     offset: float = 0.0
     sampling_ns: int = 500_000_000  # 0 = every change, where the server can
+    group: int = dataclasses.field(default=0, metadata=_LATER)  # index into OpcuaEndpoint.tag_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +85,16 @@ class OpcuaEndpoint:
     mode: str = "SignAndEncrypt"  # "Sign" | "SignAndEncrypt" ("None" goes with security None)
     user: str | None = None
     password: str | None = None  # already resolved secret; repr must never show it
-    publishing_ns: int = 500_000_000
+    publishing_ns: int = 500_000_000  # of the default group
     deadline_ns: int = 4_000_000_000
     watchdog_ns: int = 5_000_000_000
+    groups: tuple[TagGroup, ...] = ()  # empty: the default group alone
+    limits: ServerLimits = ServerLimits()
+
+    @property
+    def tag_groups(self) -> tuple[TagGroup, ...]:
+        """Every group; tags name them by index."""
+        return self.groups or (TagGroup(publishing_ns=self.publishing_ns),)
 
     def __repr__(self) -> str:
         """Everything but the password."""

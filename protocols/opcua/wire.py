@@ -31,6 +31,8 @@ _LATEST_TICKS: Final = _EPOCH_TICKS + (2**63 - 1) // 100
 _DEPTH_MAX: Final = 16  # nested Variants and diagnostics of a hostile server
 
 _DATA_CHANGE: Final = (0, 811)  # DataChangeNotification_Encoding_DefaultBinary
+_HISTORY_DATA: Final = (0, 658)  # HistoryData_Encoding_DefaultBinary
+_HISTORY_MODIFIED: Final = (0, 664)  # HistoryModifiedData_Encoding_DefaultBinary
 _STATUS_CHANGE: Final = (0, 820)  # StatusChangeNotification_Encoding_DefaultBinary
 
 
@@ -55,6 +57,23 @@ class DataValues:
     statuses: list[int] = field(default_factory=list)
     source_ns: list[int] = field(default_factory=list)
     server_ns: list[int] = field(default_factory=list)
+
+    def extend(self, other: DataValues) -> None:
+        """Add what another one holds."""
+        self.handles += other.handles
+        self.values += other.values
+        self.statuses += other.statuses
+        self.source_ns += other.source_ns
+        self.server_ns += other.server_ns
+
+
+@dataclass(slots=True)
+class HistoryPage:
+    """A part of one node's history."""
+
+    status: int  # of the node's result: Good, Good_NoData, Bad_HistoryOperationUnsupported, …
+    more: bytes  # continuation point; empty = this was the last page
+    data: DataValues
 
 
 @dataclass(slots=True)
@@ -297,7 +316,16 @@ def publish(data: bytes, at: int = 0) -> Publish:
     reader = Reader(data, at)
     subscription = reader.u32()
     reader.take(4 * reader.length())  # AvailableSequenceNumbers
-    more = bool(reader.u8())
+    return _message(reader, subscription, more=bool(reader.u8()))
+
+
+def republished(subscription: int, data: bytes, at: int = 0) -> Publish:
+    """Decode what follows the ResponseHeader of a RepublishResponse. Errors: WireError."""
+    return _message(Reader(data, at), subscription, more=True)  # what follows it is not known: it promises nothing
+
+
+def _message(reader: Reader, subscription: int, *, more: bool) -> Publish:
+    """A NotificationMessage (OPC 10000-4 §7.26)."""
     sequence = reader.u32()
     answer = Publish(subscription, sequence, utc_ns(reader.fixed(_I64)), more, DataValues())
     for _ in range(reader.length()):
@@ -346,7 +374,10 @@ def _notifications(data: bytes, into: DataValues) -> None:
 
 def read_results(data: bytes, at: int = 0) -> DataValues:
     """Decode what follows the ResponseHeader of a ReadResponse; `handles` are positions. Errors: WireError."""
-    reader = Reader(data, at)
+    return _data_values(Reader(data, at))
+
+
+def _data_values(reader: Reader) -> DataValues:
     into = DataValues()
     for position in range(reader.length()):
         value, status, source, server = reader.data_value()
@@ -356,3 +387,14 @@ def read_results(data: bytes, at: int = 0) -> DataValues:
         into.source_ns.append(source)
         into.server_ns.append(server)
     return into
+
+
+def history_results(data: bytes, at: int = 0) -> list[HistoryPage]:
+    """Decode what follows the ResponseHeader of a HistoryReadResponse, a page for each node. Errors: WireError."""
+    reader = Reader(data, at)
+    pages = []
+    for _ in range(reader.length()):
+        status, more, found = reader.u32(), reader.byte_string() or b"", reader.extension()
+        known = found is not None and found.type_id in (_HISTORY_DATA, _HISTORY_MODIFIED)
+        pages.append(HistoryPage(status, more, _data_values(Reader(found.body)) if found and known else DataValues()))
+    return pages

@@ -43,7 +43,7 @@ from protocols.modbus.tags import (
     Table,
     TcpEndpoint,
 )
-from protocols.reading import DeviceFact, Frame, Quality, TagImage
+from protocols.reading import DeviceFact, Frame, Past, Quality, TagImage
 
 FOLDER = Path(__file__).parents[1] / "cases" / "modbus"
 MS = 1_000_000
@@ -156,6 +156,9 @@ class Watcher:
 
     def on_fact(self, fact: DeviceFact) -> None:
         self.facts.append((self._now(), fact))
+
+    def on_past(self, past: Past) -> None:
+        """Modbus devices remember nothing."""
 
     @property
     def said(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from protocols.reading import DeviceFact, Frame
+from protocols.reading import DeviceFact, Frame, Past
 
 
 class Recorder:
@@ -14,6 +14,7 @@ class Recorder:
     def __init__(self) -> None:
         self.frames: list[Frame] = []
         self.facts: list[DeviceFact] = []
+        self.pasts: list[Past] = []
         self._changed = asyncio.Event()
 
     def on_frame(self, frame: Frame) -> None:
@@ -22,6 +23,10 @@ class Recorder:
 
     def on_fact(self, fact: DeviceFact) -> None:
         self.facts.append(fact)
+        self._changed.set()
+
+    def on_past(self, past: Past) -> None:
+        self.pasts.append(past)
         self._changed.set()
 
     async def until(self, holds: Callable[[], bool], timeout_s: float = 10.0) -> None:

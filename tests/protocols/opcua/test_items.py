@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from protocols.opcua.items import BAD_TYPE_MISMATCH, Assembler, Batch, group
 from protocols.opcua.structures import Definition, Field, Form, Registry
-from protocols.opcua.tags import OpcuaTag
+from protocols.opcua.tags import OpcuaTag, TagGroup
 from protocols.opcua.wire import DataValues, Extension
 
 MS = 1_000_000
+GROUPS = (TagGroup(),)
 
 
 def values(*entries: tuple[int, object], status: int = 0) -> DataValues:
@@ -33,7 +34,7 @@ def assemble(tags: list[OpcuaTag], data: DataValues, *, complete: bool = True) -
         (2, 50), Form.PLAIN, (Field("Count", (0, 6), False, False), Field("AccCount", (0, 6), False, False))
     )
     registry.add((2, 40), found)
-    assembler = Assembler(tags, group(tags, 500 * MS), registry)
+    assembler = Assembler(tags, group(tags, GROUPS), registry)
     return assembler.batches(data, 77, complete=complete), assembler
 
 
@@ -41,10 +42,10 @@ def test_one_monitored_item_per_node_and_interval() -> None:
     """Three elements of one array cost the server one item; another sampling interval is another item."""
     tags = [OpcuaTag(f"c{i}", "ns=2;s=Counts", index=i) for i in range(3)]
     tags.append(OpcuaTag("fast", "ns=2;s=Counts", index=0, sampling_ns=100 * MS))
-    items = group(tags, 500 * MS)
+    items = group(tags, GROUPS)
     assert [item.tags for item in items] == [(0, 1, 2), (3,)]
     tags.append(OpcuaTag("all", "ns=2;s=Counts", index=0, sampling_ns=0))
-    assert [item.queue_size for item in group(tags, 500 * MS)] == [2, 6, 100]
+    assert [item.queue_size for item in group(tags, GROUPS)] == [11, 51, 100]
 
 
 def test_elements_and_fields_are_picked() -> None:
