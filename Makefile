@@ -7,6 +7,8 @@
 #   make laws      the laws of the ledger over LAWS samples (3 million) of random machine lives
 #   make truth     a thousand simulated machine-days with faults, counted against true; writes docs/truth.md. DAYS=, SEED=
 #   make faults    every fault of the wire through the real poller; writes docs/faults.md
+#   make torture   agent, servers and database killed KILLS times, disk, clock, store and network hurt; the books compared;
+#                  writes docs/reliability.md. KILLS=, SEED=
 #   make setup     .venv with everything for development
 #   make ext       rebuild the kernels after editing a .pyx
 
@@ -20,10 +22,11 @@ TESTS ?= tests
 LAWS ?= 3000000
 DAYS ?= 1000
 SEED ?= 1
+KILLS ?= 200
 
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: setup demo test lint bench laws truth faults ext peers clean
+.PHONY: setup demo test lint bench laws truth faults torture ext peers clean
 
 setup: $(VENV)/.ready
 
@@ -93,6 +96,10 @@ truth: $(VENV)/.ready
 faults: $(VENV)/.ready peers
 	@.ci/need test
 	@PYTHONPATH=tests $(PY) -P -m peers.fault_page
+
+torture: $(VENV)/.ready
+	@.ci/need test
+	@PYTHONPATH=tests $(PY) -P -m torture --kills $(KILLS) --seed $(SEED)
 
 clean:
 	rm -rf build dist $(VENV) tests/peers/*/node_modules

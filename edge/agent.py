@@ -66,9 +66,7 @@ class Runtime:
         self._clock = clock
         images = [TagImage(len(device.tags)) for device in plan.devices]
         now_ns = clock.now_ns()
-        self._lives = [
-            MachineLife(m, calendars[m.calendar], images, plan.config_version, now_ns) for m in plan.machines
-        ]
+        self._lives = [MachineLife(m, calendars[m.calendar], images, plan.version_of(m), now_ns) for m in plan.machines]
         values = ProcessValues(plan.machines, images)
         self._hub = Hub(plan.devices, self._lives, values, clock)
         self._notebook = Notebook()
@@ -192,6 +190,13 @@ class Runtime:
         """The wall clock moved under us."""
         self._recorder.gaps.clock_stepped(self._clock.now_ns(), step_ns)
         self._recorder.event("clock-step", f"{step_ns / 1e9:+.3f} s", clock_step_ns=step_ns)
+        if step_ns > 0:  # time on the wall that nobody lived through; set back, the same time is lived twice
+            now_ns = self._clock.now_ns()
+            text = Text(
+                "时钟被拨快，其间的时间不存在；件数照常计",
+                "the clock was set forward over this time; pieces are counted as ever",
+            )
+            self._recorder.gap(now_ns - step_ns, now_ns, "clock-step", self.plan.site.id, str(text))
         log.warning("clock stepped", extra=facts(step_s=round(step_ns / 1e9, 3)))
 
     def status(self) -> str:

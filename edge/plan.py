@@ -327,6 +327,7 @@ class Machine:
     state_times: tuple[StateTime, ...] = field(default=(), metadata=LATER)
     flush_pieces: int = field(default=0, metadata=LATER)  # after a change, this many are still of the old product
     flush_ns: int = field(default=0, metadata=LATER)  # and none later than this; 0 = no such limit
+    version: str = ""  # 12 hex digits of the hash of everything that can move this machine's ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,3 +389,8 @@ class SitePlan:
     sinks: tuple[InfluxSink, ...]
     agent: AgentSettings
     recordings: tuple[RecordingPlan, ...] = ()
+    files: tuple[str, ...] = field(default=(), compare=False)  # what it was read from: a change of one may change it
+
+    def version_of(self, machine: Machine) -> str:
+        """Under which version this machine's ledger is kept: its own, so that an edit elsewhere leaves it alone."""
+        return machine.version or self.config_version

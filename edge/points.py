@@ -107,7 +107,7 @@ _EVIDENCE = (
     FieldDef("tier", _I, "0-4", "signal tier of the machine: what its signals allow to be inferred"),
     FieldDef("revision", _I, "1", "how often the closed window was opened again by later facts; see `revision`"),
     FieldDef("final", _B, "", "false while the window is open, or facts that are on their way may still change it"),
-    FieldDef("config_version", _S, "", "hash of everything that can move a figure"),
+    FieldDef("config_version", _S, "", "hash of everything that can move this machine's ledger"),
 )
 # The bucket UNKNOWN has a field name of its own: `unknown_ns` is only the part of it inside planned production time.
 BUCKET_FIELDS = tuple("unobserved_ns" if bucket is Bucket.UNKNOWN else f"{bucket.name.lower()}_ns" for bucket in Bucket)
@@ -163,7 +163,7 @@ LIVE = Measurement(
             "false: nobody sees the machine now (comm lost, stale); its state is unknown, not stopped",
         ),
         FieldDef("tier", _I, "0-4", "signal tier of the machine: what its signals allow to be inferred"),
-        FieldDef("config_version", _S, "", "hash of everything that can move a figure"),
+        FieldDef("config_version", _S, "", "hash of everything that can move this machine's ledger"),
     ),
     "time of the view, cut to the live interval",
 )
@@ -180,7 +180,7 @@ STOP = Measurement(
         FieldDef("void", _B, "", "true: later facts showed that there was no such stop; its duration is 0"),
         FieldDef("revision", _I, "1", "how often it was told again with another content after it was closed"),
         FieldDef("tier", _I, "0-4", "signal tier of the machine: what its signals allow to be inferred"),
-        FieldDef("config_version", _S, "", "hash of everything that can move a figure"),
+        FieldDef("config_version", _S, "", "hash of everything that can move this machine's ledger"),
     ),
     "start of the stop; coverage and flags are those of the ledger windows it lies in, and time nobody observed is a "
     "stop of class unknown",
@@ -196,7 +196,7 @@ REVISION = Measurement(
         FieldDef("windows", _I, "1", "minute windows written again; hours, shifts and days follow from them"),
         FieldDef("pieces", _I, "pieces", "output in these windows, more than before (negative: less)"),
         FieldDef("detail", _S, "", "for people"),
-        FieldDef("config_version", _S, "", "hash of everything that can move a figure"),
+        FieldDef("config_version", _S, "", "hash of everything that can move this machine's ledger"),
     ),
     "when the closed windows were opened again. Cause: late-reading (later than the watermark), history (read back "
     "from a server), too-late (older than the agent can open again: not counted)",

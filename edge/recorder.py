@@ -191,7 +191,7 @@ class Recorder:
         return Batch(now_ns, lines.records(), tuple(rows), tuple(checkpoints), tuple(meta), gaps)
 
     def _add_events(self, lines: _Lines, life: MachineLife, harvest: Harvest, now_ns: int) -> None:
-        machine, config_version = life.machine, self._plan.config_version
+        machine, config_version = life.machine, self._plan.version_of(life.machine)
         for stop in harvest.stops:
             self.gaps.machine(machine.id, stop)
             lines.add(RecordClass.EVENT, self._encoder.stop(machine, stop, config_version))
@@ -229,7 +229,7 @@ class Recorder:
                     age_ms=view.age_ms,
                     observed=view.bucket is not Bucket.UNKNOWN,
                     tier=life.machine.tier,
-                    config_version=self._plan.config_version,
+                    config_version=self._plan.version_of(life.machine),
                 ),
             )
 

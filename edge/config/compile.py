@@ -7,6 +7,7 @@ mistakes of the whole file. Only a plan without any problem is returned.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -38,7 +39,7 @@ from edge.config.secrets import resolve
 from edge.config.sinks import plan_agent, plan_sink
 from edge.config.templates import MACHINES, PLCS, Templates, config_folder
 from edge.config.validate import Placed, known_keys, many, one
-from edge.config.version import config_version
+from edge.config.version import config_version, machine_version
 from edge.errors import Text
 from edge.plan import Calendar, Device, OpcuaDevice, RecordingPlan, Site, SitePlan
 
@@ -120,6 +121,7 @@ class _SiteCompiler:
             return None
         done = tuple(machine.finish(index, slots) for index, machine in enumerate(machines))
         planned = (*(calendar.calendar for calendar in calendars), *self._own_calendars)
+        done = tuple(replace(machine, version=machine_version(machine, planned, finished)) for machine in done)
         return SitePlan(
             source=document.file,
             config_version=config_version(site, planned, finished, done),

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import date, time
 from enum import Enum
 from typing import Any
 
 from edge.plan import Calendar, Device, Machine, Name, ProcessValue, Signal, Site
 
-_FOLLOWS = ("index", "capabilities", "words")  # fields that follow from others, or are for people
+_FOLLOWS = ("index", "capabilities", "words", "version")  # fields that follow from others, or are for people
 
 
 def config_version(
@@ -28,6 +28,18 @@ def config_version(
         "calendars": sorted(json.dumps(_plain(calendar, devices)) for calendar in calendars),
         "machines": sorted(json.dumps(_plain(machine, devices)) for machine in machines),
     }
+    return hashlib.sha256(json.dumps(canonical).encode()).hexdigest()[:12]
+
+
+def machine_version(machine: Machine, calendars: Sequence[Calendar], devices: Sequence[Device]) -> str:
+    """The same of one machine's ledger: its signals, rules, counters, products and calendar; 12 hex digits.
+
+    What only labels its points, or is divided by afterwards, is left out: an edit of it does not touch the ledger.
+    """
+    calendar = next(one for one in calendars if one.id == machine.calendar)
+    ledger = replace(machine, line="", kind="", process_values=(), capacity_note="", oee_target=0.0, demand_per_h=None,
+                     rated_per_min=None, step=None)  # fmt: skip
+    canonical = [_plain(ledger, devices), _plain(calendar, devices)]
     return hashlib.sha256(json.dumps(canonical).encode()).hexdigest()[:12]
 
 

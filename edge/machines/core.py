@@ -3,7 +3,9 @@ the same core, to the bit.
 
 Rules. The core hears facts in order of time and knows nothing of lateness. Its whole state is one blob: `dump` and
 `load` are how `edge.machines.in_order` goes back to where a late fact belongs, and how a restart goes on. Time between
-samples is the difference of the facts' times, unless the fact says better: wherever it was heard, the core is the same.
+samples is the difference of the facts' times, unless a fact says better: wherever it was heard, the core is the same.
+What a fact says holds for the next sample, however many facts without one, or restarts, lie between: the first that is
+heard after the clock was set may be that a device is down.
 A blob of another configuration keeps what was counted and forgets what was read: signals may be others now. The time
 that was not booked yet by then is decided under rules it was not lived under, and its minutes say CONFIG_CHANGED.
 """
@@ -50,6 +52,8 @@ class Core:
         self.observer = Observer(replace(machine, signals=own), [self.image])
         self.sample = Sample(NO_STATE, UNSEEN.state, 0, machine.product_default, 0, (0, 0, 0))
         self.t_ns = 0  # of the last sample
+        self._base_ns = 0  # the same on the clock of the facts to come: where it was set, not when the sample was read
+        self._heard_ns = 0  # of the last fact
         self.product = machine.product_default  # as the kernel has it
         self.pace = Pace()  # for views; no part of the state
         self.days: Stretch = self._cover(now_ns, now_ns)
@@ -64,16 +68,17 @@ class Core:
             image.i64[signal], image.quality[signal], image.t_ns[signal] = readings[at + 1], readings[at + 2], t_ns
         if fact.contradicts:
             self.book.doubt(t_ns, t_ns + 1, Flag.AMBIGUOUS)
+        if fact.elapsed_ns != FROM_TIMES:
+            self._base_ns = t_ns - fact.elapsed_ns - (self._heard_ns - self._base_ns)
+        self._heard_ns = t_ns
         if not fact.samples:
             return
-        elapsed_ns = fact.elapsed_ns
-        if elapsed_ns == FROM_TIMES:
-            elapsed_ns = t_ns - self.t_ns if self.t_ns else 0
         self.reach(t_ns)
-        sample = feed(self.kernel, self.observer, t_ns, elapsed_ns)
+        sample = feed(self.kernel, self.observer, t_ns, t_ns - self._base_ns if self.t_ns else 0)
         if sample is None:
             return
         self.sample, self.t_ns, self.product = sample, t_ns, sample.product
+        self._base_ns = t_ns
         self.book.add(self.kernel.cells())
         self.pace.mark(t_ns, self.kernel.made[0])
 
@@ -123,6 +128,8 @@ class Core:
             "kernel": len(ledger),
             "book": len(book),
             "t_ns": self.t_ns,
+            "base_ns": self._base_ns,
+            "heard_ns": self._heard_ns,
             "product": self.machine.products[self.product].id,
             "memory": self.observer.memory,
             "sample": [
@@ -141,13 +148,14 @@ class Core:
             header = json.loads(head)
             size, book_size = int(header["kernel"]), int(header["book"])
             same, t_ns, product = header["config"] == self.config_version, int(header["t_ns"]), str(header["product"])
+            base_ns, heard_ns = int(header.get("base_ns", t_ns)), int(header.get("heard_ns", t_ns))
             memory = tuple(int(number) for number in header["memory"])
             bucket, state, fault_code, index, mask, (total, good, reject) = header["sample"]
         except (zlib.error, KeyError, TypeError) as error:
             raise ValueError(f"not a checkpoint, or a damaged one: {error!r}") from error
         ledger, book, read = rest[:size], rest[size : size + book_size], rest[size + book_size :]
         self._load_ledger(ledger, book, same=same)
-        self.t_ns = t_ns
+        self.t_ns, self._base_ns, self._heard_ns = t_ns, base_ns, heard_ns
         ids = [one.id for one in self.machine.products]
         self.product = ids.index(product) if product in ids else 0
         if same:

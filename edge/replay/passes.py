@@ -129,7 +129,7 @@ class _Passes:
         accounts |= again
 
     def _account(self, machine: Machine, revise: Revise) -> Account:
-        account = Account(machine, self._calendars[machine.calendar], self._plan.config_version, revise)
+        account = Account(machine, self._calendars[machine.calendar], self._plan.version_of(machine), revise)
         self._stack.callback(account.close)
         return account
 

@@ -136,11 +136,12 @@ def write_comparison(plan: SitePlan, comparison: Comparison, write: Callable[[st
         f"{machine}: {comparison.compared} rows, {comparison.same} the same, {comparison.different} different",
     )
     write(f"{summary}\n")
-    if others := sorted(comparison.config_versions - {plan.config_version}):
+    version = comparison.account.config_version
+    if others := sorted(comparison.config_versions - {version}):
         versions = ", ".join(others)
         told = Text(
-            f"  存储时的配置版本为 {versions}，本次为 {plan.config_version}",
-            f"  stored under configuration {versions}, replayed under {plan.config_version}",
+            f"  存储时的配置版本为 {versions}，本次为 {version}",
+            f"  stored under configuration {versions}, replayed under {version}",
         )
         write(f"{told}\n")
 

@@ -481,3 +481,29 @@ def test_an_idle_machine_commits_no_checkpoint_twice() -> None:
     assert bench.commit().checkpoint is not None
     assert bench.commit(minute=False).checkpoint is None
     assert bench.registers[RUN] == 1
+
+
+@pytest.mark.parametrize("restart_again", [False, True])
+def test_a_clock_set_back_while_the_agent_was_away_is_known_until_the_next_sample(restart_again: bool) -> None:
+    """The first fact after the restart may be that the device is down: what was made meanwhile is counted all the same,
+    even if the agent is killed once more before it hears of the machine.
+    """
+    bench = Bench()
+    bench.sample()
+    bench.make(20)
+    bench.commit()
+    bench.restart()
+    bench.now_ns -= 60 * MINUTE
+    bench.life = bench._new_life()
+    bench.life.restore(bench.checkpoint, bench.now_ns, bench.pages.values())
+    bench.images[0].quality[:] = type(bench.images[0].quality)("B", [Quality.COMM_LOST] * bench.images[0].size)
+    bench.life.observe(bench.now_ns, bench.monotonic_ns, 0, samples=False)
+    bench.commit()
+    if restart_again:
+        bench.wait(3 * S)
+        bench.restart()
+    bench.wait(5 * S)
+    bench.sample(total=bench.registers[TOTAL] + 300)
+    bench.make(2)
+    bench.commit(closing=True)
+    assert sum(row.sums.tc for row in bench.rows.values()) == 322

@@ -1,0 +1,40 @@
+"""One round: a gateway of its own, one theme, so many kills; then the books."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fixtures.influx import Influx
+from torture.gateway import Gateway
+from torture.hands import Hands, Theme
+from torture.judge import Outcome, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What to play."""
+
+    theme: Theme
+    seed: int
+    kills: int
+    machines: int = 4
+    pause_s: float = 4.0
+
+
+async def play(this: Round, folder: Path) -> Outcome:
+    """Everything, in order. Raises TortureError where something never came."""
+    home = folder / "influx"
+    home.mkdir(parents=True)
+    influx = Influx(home)
+    influx.start()
+    gateway = Gateway(folder / "gateway", f"torture-{this.theme.key}", this.seed, this.machines, influx)
+    hands = Hands(gateway, this.theme, this.seed, this.kills, this.pause_s)
+    try:
+        await gateway.start()
+        await hands.torture()
+        await gateway.settle()
+        return await judge(gateway, hands, this.seed)
+    finally:
+        await gateway.close()
+        influx.kill()
