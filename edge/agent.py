@@ -190,13 +190,6 @@ class Runtime:
         """The wall clock moved under us."""
         self._recorder.gaps.clock_stepped(self._clock.now_ns(), step_ns)
         self._recorder.event("clock-step", f"{step_ns / 1e9:+.3f} s", clock_step_ns=step_ns)
-        if step_ns > 0:  # time on the wall that nobody lived through; set back, the same time is lived twice
-            now_ns = self._clock.now_ns()
-            text = Text(
-                "时钟被拨快，其间的时间不存在；件数照常计",
-                "the clock was set forward over this time; pieces are counted as ever",
-            )
-            self._recorder.gap(now_ns - step_ns, now_ns, "clock-step", self.plan.site.id, str(text))
         log.warning("clock stepped", extra=facts(step_s=round(step_ns / 1e9, 3)))
 
     def status(self) -> str:
