@@ -76,7 +76,15 @@ class Runtime:
         self._outbox = Outbox(_store_settings(plan), clock, Encoder(plan.site).gap_record)
         self._sinks = [make_sink(sink) for sink in plan.sinks]
         self._deliveries = [
-            Delivery(self._outbox, sink, clock, batch_bytes=settings.batch_bytes)
+            Delivery(
+                self._outbox,
+                sink,
+                clock,
+                batch_bytes=settings.batch_bytes,
+                backlog_bytes_per_s=settings.backlog_bytes_per_s,
+                future_ns=settings.future_ns,
+                routes=settings.routes,
+            )
             for sink, settings in zip(self._sinks, plan.sinks, strict=True)
         ]
         self._recording = record(plan, self._lives, clock)

@@ -1,17 +1,16 @@
 """From the outbox to one database. The only module that knows both.
 
-Theory. A delivery is a loop: read what the database has not got, send it, move the cursor. It holds no queue, sleeps
-until a commit wakes it, and never decides that data are old or tried too often: only the server's yes moves the
-cursor.
+Theory. A delivery is two streams beside each other: what is new, and the backlog behind it. Each reads what the
+database has not got, lets its courier send it, and moves the cursor; it holds no queue, sleeps until a commit wakes it,
+and never decides that data are old or tried too often: only the server's yes moves the cursor.
 
 Rules.
-* Wait: the very same lines are sent again after a back-off of 0.5 s doubling to 30 s, with jitter so that a thousand
-  gateways do not return together; a Retry-After of the server is obeyed. After timeouts the batches shrink, so that a
-  link too slow for one megabyte within the deadline still moves.
-* Rejected: the lines are halved until the bad ones stand alone. InfluxDB 1.x has stored the good ones by then (a 400
-  is a partial write), and sending a point again overwrites it, so halving costs requests and never correctness. Bad
-  lines go to the quarantine with the server's words, durably, before the cursor passes them.
-* A long backlog does not hold up what is new: the cursor leaps and the backlog is sent whenever nothing new waits.
+* What is new never waits behind a backlog: after an outage the cursor leaps to the newest record and the rest is sent
+  beside it, oldest first, at most `backlog_bytes_per_s`, one batch in memory at a time.
+* A point may stand in both streams: a window while it was open, and closed. The backlog's old version can arrive last,
+  so what passed the backlog is told again when it ends, in order; of that only points as old as the backlog matter,
+  and only they are sent.
+* Lines that are refused for good go to the quarantine with the server's words, durably, before the cursor passes them.
 * One delivery per database, each with its own cursor: one never holds another.
 """
 
@@ -19,31 +18,23 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from edge.clock import Clock
+from edge.courier import BATCH_MIN_BYTES, Courier, Server
 from edge.errors import StoreError
 from edge.outbox.facts import StoredRecord, StoreStats
 from edge.outbox.store import Outbox
-from edge.sinks import Delivered, Rejected, Sink, TooLarge, Wait
+from edge.plan import Route
+from edge.sinks import Sink
+from edge.sinks.routing import Router
 from edge.snapshot import SinkView
+from ext.victoria import newest_ns
 
-BACKOFF_MIN_S = 0.5
-BACKOFF_MAX_S = 30.0
-RETRY_AFTER_MAX_S = 3_600.0  # a server that asks for more is asked again after an hour
-BATCH_MIN_BYTES = 16_384
 BACKLOG_AGE_NS = 30_000_000_000  # records older than this, in a full batch, are a backlog
+PACES_PER_S = 4  # a bounded backlog goes in pieces of this part of a second's share
+FUTURE_NS = 7_200_000_000_000
 _NS_PER_S = 1_000_000_000
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Lines on their way, in stretches that still have to be accepted, and what was refused so far."""
-
-    up_to_id: int
-    stretches: list[list[bytes]]  # a stack: the last is sent next
-    refused: list[tuple[bytes, str]]
 
 
 class Delivery:
@@ -56,53 +47,127 @@ class Delivery:
         clock: Clock,
         *,
         batch_bytes: int = 1_000_000,
+        backlog_bytes_per_s: int = 0,
+        future_ns: int = FUTURE_NS,
+        routes: Sequence[Route] = (),
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._outbox = outbox
         self._sink = sink
         self._clock = clock
-        self._max_batch_bytes = batch_bytes
-        self._batch_bytes = batch_bytes
-        self._jitter = jitter
-        self._hurried = 0  # how many wait for the end of the backlog: back-offs stay short
-        self._hurry = asyncio.Event()  # set: cut the present back-off
+        self._backlog_bytes_per_s = backlog_bytes_per_s
+        self._server = Server(sink, clock, Router(routes), batch_bytes, future_ns, jitter)
+        self._news = Courier(self._server, self._announce)
+        self._backlog = Courier(self._server, self._announce)
+        self._turn = asyncio.Lock()  # held from a reading of what is new until the cursor moved, and to close a backlog
+        self._leapt = asyncio.Event()  # a backlog is open
         self._moved = asyncio.Event()  # replaced whenever the cursor moved
-        self._waiting: Wait | None = None
         self._store_error = ""
-        self._failures = 0
-        self._delivered_points = 0
-        self._server_offset_ns: int | None = None
+        self._told_up_to = 0  # records up to this were sent, out of turn: they are told again …
+        self._told_before_ns = 0  # … as far as their points are this old
 
     @property
     def server_offset_ns(self) -> int | None:
         """How far the server's clock is ahead (+) of ours, to about a second; None before its first answer."""
-        return self._server_offset_ns
+        return self._server.offset_ns
 
     async def run(self) -> None:
         """Deliver for ever. Ends only by cancellation, or by an error that is a bug."""
+        async with asyncio.TaskGroup() as streams:
+            streams.create_task(self._follow())
+            streams.create_task(self._drain())
+
+    async def _follow(self) -> None:
+        """What is new."""
         while True:
             seen = self._outbox.last_id
             try:
-                records = await self._outbox.read(self._sink.id, self._batch_bytes)
-                self._store_error = ""
-                if records and self._is_long_backlog(records):
-                    self._outbox.leap(self._sink.id)  # and read again, from where the cursor is now
-                    continue
-                if records:
-                    await self._deliver(records)
+                if await self._next():
                     continue
             except StoreError as error:  # the disk, not the database: nothing moved, so nothing is lost
                 self._store_error = str(error)
-                await self._back_off(None)
+                await self._news.back_off()
                 continue
             self._announce()
             await self._outbox.newer_than(seen)
 
+    async def _next(self) -> bool:
+        """The next new records. False = there are none. Raises StoreError."""
+        async with self._turn:
+            records = await self._outbox.read_new(self._sink.id, self._news.batch_bytes)
+            self._store_error = ""
+            if records and self._is_long_backlog(records):
+                self._outbox.leap(self._sink.id)  # and read again, from where the cursor is now
+                self._leapt.set()
+            elif records:
+                await self._deliver(self._news, records)
+                await self._move(records[-1].id)
+            return bool(records)
+
+    async def _drain(self) -> None:
+        """The backlog, beside it, whenever there is one."""
+        while True:
+            if not self._outbox.position(self._sink.id).replaying:
+                self._leapt.clear()
+                await self._leapt.wait()
+            await self._news.well.wait()  # one stream knocks at a closed door, not two
+            try:
+                await self._drain_some()
+            except StoreError as error:
+                self._store_error = str(error)
+                await self._backlog.back_off()
+
+    async def _drain_some(self) -> None:
+        """The next of the backlog, at its pace. Raises StoreError."""
+        share = self._backlog_bytes_per_s // PACES_PER_S or self._backlog.batch_bytes
+        size_limit = max(BATCH_MIN_BYTES, min(share, self._backlog.batch_bytes))
+        began_ns = self._clock.monotonic_ns()
+        records = await self._outbox.read_backlog(self._sink.id, size_limit)
+        sent = await self._deliver(self._backlog, records) if records else 0
+        up_to = records[-1].id if records else self._outbox.position(self._sink.id).replay_to  # evicted meanwhile
+        if up_to < self._outbox.position(self._sink.id).replay_to:
+            await self._move(up_to)
+        else:
+            await self._close_backlog(up_to)
+        if self._backlog_bytes_per_s:
+            took_s = (self._clock.monotonic_ns() - began_ns) / _NS_PER_S
+            await asyncio.sleep(max(0.0, sent / self._backlog_bytes_per_s - took_s))
+
+    async def _close_backlog(self, up_to: int) -> None:
+        """The cursor goes back to the end of the backlog, so nothing new may be on its way meanwhile."""
+        async with self._turn:
+            before = self._outbox.position(self._sink.id)
+            await self._move(up_to)
+            if before.replaying and up_to == before.replay_to and self._told_before_ns:
+                self._told_up_to = before.cursor
+
+    async def _deliver(self, courier: Courier, records: tuple[StoredRecord, ...]) -> int:
+        """Send until every line is accepted or quarantined; how many bytes went. Raises StoreError."""
+        lines = b"\n".join(filter(None, map(self._still_to_tell, records)))
+        refused = await courier.deliver(lines) if lines else ()
+        if refused:
+            await self._outbox.quarantine(self._sink.id, refused)
+        if courier is self._backlog:
+            unsent = [record.t_ns for record in records if record.id > self._told_up_to]
+            self._told_before_ns = max([self._told_before_ns, *unsent])
+        return len(lines)
+
+    def _still_to_tell(self, record: StoredRecord) -> bytes:
+        """All of it; of what was told out of turn, the points that the backlog may have overwritten."""
+        if record.id > self._told_up_to:
+            return record.lines
+        limit_ns = self._told_before_ns + self._server.future_ns
+        return b"\n".join(line for line in record.lines.split(b"\n") if newest_ns(line) <= limit_ns)
+
+    async def _move(self, record_id: int) -> None:
+        await self._outbox.advance(self._sink.id, record_id)
+        self._announce()
+
     async def drained(self, deadline_s: float) -> bool:
         """Wait until the database has everything committed before this call. False when the deadline passes first."""
         goal = self._outbox.last_id
-        self._hurried += 1
-        self._hurry.set()
+        self._server.hurried += 1
+        self._server.hurry.set()
         try:
             async with asyncio.timeout(deadline_s):
                 while not self._has(goal):
@@ -110,127 +175,39 @@ class Delivery:
         except TimeoutError:
             return False
         finally:
-            self._hurried -= 1
+            self._server.hurried -= 1
         return True
 
     def view(self, stats: StoreStats) -> SinkView:
         """For people and scrapers. `stats` are fresh ones of the outbox."""
         backlog = next((b for b in stats.backlogs if b.sink == self._sink.id), None)
         oldest_ns = backlog.oldest_ns if backlog else None
+        waiting = self._news.waiting or self._backlog.waiting
+        error = waiting.detail if waiting else self._store_error
+        offset_ns = self._server.offset_ns
         return SinkView(
             id=self._sink.id,
             url=self._sink.url,
-            state="waiting"
-            if self._waiting or self._store_error
-            else "delivering"
-            if oldest_ns is not None
-            else "idle",
+            state="waiting" if error else "delivering" if oldest_ns is not None else "idle",
             backlog_records=backlog.records if backlog else 0,
             oldest_unsent_age_s=None if oldest_ns is None else max(0, self._clock.now_ns() - oldest_ns) / _NS_PER_S,
-            delivered_points=self._delivered_points,
+            delivered_points=self._server.delivered_points,
             quarantined_points=backlog.quarantined if backlog else 0,
-            error=self._waiting.detail if self._waiting else self._store_error,
-            clock_ahead_s=None if self._server_offset_ns is None else self._server_offset_ns / _NS_PER_S,
+            error=error,
+            clock_ahead_s=None if offset_ns is None else offset_ns / _NS_PER_S,
         )
 
     def _has(self, record_id: int) -> bool:
         return self._outbox.position(self._sink.id).delivered_up_to >= record_id
 
     def _is_long_backlog(self, records: tuple[StoredRecord, ...]) -> bool:
-        """Old records that fill a batch, more behind them, and no backlog open yet."""
+        """Old records that fill a batch, and more behind them."""
         return (
-            not self._outbox.position(self._sink.id).replaying
-            and records[-1].id < self._outbox.last_id
+            records[-1].id < self._outbox.last_id
             and self._clock.now_ns() - records[-1].t_ns > BACKLOG_AGE_NS
-            and sum(len(record.lines) for record in records) > self._batch_bytes // 2
+            and sum(len(record.lines) for record in records) > self._news.batch_bytes // 2
         )
-
-    async def _deliver(self, records: tuple[StoredRecord, ...]) -> None:
-        """Send until every line is accepted or quarantined, then move the cursor. Raises StoreError."""
-        lines = [line for record in records for line in record.lines.split(b"\n")]
-        batch = _Batch(records[-1].id, self._cut(lines), [])
-        while batch.stretches:
-            await self._send(batch)
-        if batch.refused:
-            await self._outbox.quarantine(self._sink.id, batch.refused)
-        await self._outbox.advance(self._sink.id, batch.up_to_id)
-        self._announce()
-
-    async def _send(self, batch: _Batch) -> None:
-        """One request for the next stretch, and what follows from its outcome."""
-        lines = batch.stretches.pop()
-        sent_ns = self._clock.now_ns()
-        body = b"\n".join(lines)
-        outcome = await self._sink.write(body)
-        match outcome:
-            case Delivered(server_date_ns):
-                self._accepted(len(lines), sent_ns, server_date_ns)
-            case Rejected(words) if len(lines) == 1:
-                batch.refused.append((lines[0], words))
-            case Rejected():
-                batch.stretches += _halves(lines)
-            case TooLarge() if len(lines) == 1:
-                batch.refused.append((lines[0], "413: the server takes no request of this size"))
-            case TooLarge():
-                self._max_batch_bytes = max(BATCH_MIN_BYTES, len(body) // 2)  # a setting of the server: remembered
-                self._batch_bytes = min(self._batch_bytes, self._max_batch_bytes)
-                batch.stretches += _halves(lines)
-            case Wait():
-                batch.stretches.append(lines)
-                await self._wait(outcome, batch)
-
-    async def _wait(self, wait: Wait, batch: _Batch) -> None:
-        self._waiting = wait
-        if wait.reason == "timeout":
-            self._batch_bytes = max(BATCH_MIN_BYTES, self._batch_bytes // 2)
-            batch.stretches += self._cut(batch.stretches.pop())
-        await self._back_off(wait.retry_after_s)
-
-    def _accepted(self, points: int, sent_ns: int, server_date_ns: int | None) -> None:
-        self._waiting = None
-        self._failures = 0
-        self._delivered_points += points
-        self._batch_bytes = min(self._batch_bytes + self._batch_bytes // 8, self._max_batch_bytes)
-        if server_date_ns is not None:
-            # The header has whole seconds: its middle against the middle of the request.
-            ours_ns = (sent_ns + self._clock.now_ns()) // 2
-            self._server_offset_ns = server_date_ns + _NS_PER_S // 2 - ours_ns
-
-    async def _back_off(self, retry_after_s: float | None) -> None:
-        """Sleep before the next try; briefly where somebody waits for the end of the backlog."""
-        doublings = 0 if self._hurried else min(self._failures, 10)
-        delay_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2.0**doublings)
-        delay_s = max(BACKOFF_MIN_S, delay_s * (0.5 + self._jitter() / 2))
-        if retry_after_s is not None:
-            delay_s = max(delay_s, min(retry_after_s, RETRY_AFTER_MAX_S))
-        self._failures += 1
-        self._hurry.clear()
-        self._announce()
-        try:
-            async with asyncio.timeout(delay_s):
-                await self._hurry.wait()
-        except TimeoutError:
-            return
-
-    def _cut(self, lines: list[bytes]) -> list[list[bytes]]:
-        """Stretches of at most a batch, the first one last so that it is popped first."""
-        stretches: list[list[bytes]] = []
-        size = self._batch_bytes
-        for line in lines:
-            if size + len(line) >= self._batch_bytes:
-                stretches.append([])
-                size = 0
-            stretches[-1].append(line)
-            size += len(line) + 1
-        stretches.reverse()
-        return stretches
 
     def _announce(self) -> None:
         self._moved.set()
         self._moved = asyncio.Event()
-
-
-def _halves(lines: list[bytes]) -> list[list[bytes]]:
-    """In the order in which a stack pops them."""
-    middle = len(lines) // 2
-    return [lines[middle:], lines[:middle]]

@@ -331,13 +331,54 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """How a database is reached: whom to trust, who we are, through what. Files are PEM and are read when a connection
+    is made, so that a renewed certificate is taken up. Secrets are kept out of repr.
+    """
+
+    ca_file: str = ""  # the only authorities trusted; "" = those of the system
+    certificate_file: str = ""  # ours, where the server asks for one (mutual TLS)
+    key_file: str = ""  # "" = the key is in the certificate's file
+    key_password: str = field(default="", repr=False)
+    proxy: str = ""  # http(s)://host:port; "" = none, whatever the environment says
+    proxy_user: str = field(default="", repr=False)
+    proxy_password: str = field(default="", repr=False)
+    connect_ns: int = 5_000_000_000
+    gzip_level: int | None = None  # 0 = none; None = 1, and none where the server is on this machine
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where points go on a server: a database (1.x, 3.x) or bucket (2.x), and a retention policy (1.x)."""
+
+    database: str
+    retention_policy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Points of these measurements go to `target`; None = this database does not get them."""
+
+    measurements: frozenset[str]
+    target: Target | None
+
+
+@dataclass(frozen=True, slots=True)
+class VictoriaRules:
+    """What makes a VictoriaMetrics idempotent: it must run with -dedup.minScrapeInterval of exactly this."""
+
+    dedup_ns: int = 100_000_000
+    check: bool = True  # ask the server for its flags before the first points
+
+
+@dataclass(frozen=True, slots=True)
 class InfluxSink:
-    """One InfluxDB. Secrets are resolved values and are kept out of repr."""
+    """One database that takes line protocol. Secrets are resolved values and are kept out of repr."""
 
     id: str
-    version: int  # 1 or 2
+    version: int  # of the InfluxDB: 1, 2 or 3
     url: str
-    database: str = ""  # version 1
+    database: str = ""  # version 1 and 3
     retention_policy: str = ""
     user: str = ""
     password: str = ""
@@ -346,6 +387,22 @@ class InfluxSink:
     token: str = ""
     deadline_ns: int = 10_000_000_000
     batch_bytes: int = 1_000_000
+    v2_route: bool = False  # version 3: /api/v2/write instead of /api/v3/write_lp
+    victoria: VictoriaRules | None = None  # the server is a VictoriaMetrics, which speaks the protocol of version 1
+    reach: Reach = Reach()
+    routes: tuple[Route, ...] = ()
+    backlog_bytes_per_s: int = 0  # of line protocol before compression; 0 = as fast as it goes
+    future_ns: int = 7_200_000_000_000  # points further ahead of the server's clock than this are not sent
+
+    @property
+    def kind(self) -> str:
+        """As the site file names it."""
+        return "victoriametrics" if self.victoria else f"influxdb{self.version}"
+
+    @property
+    def target(self) -> Target:
+        """Where points go that no route names."""
+        return Target(self.bucket or self.database, self.retention_policy)
 
     def __repr__(self) -> str:
         """Everything but the secrets."""

@@ -18,7 +18,7 @@ from edge.delivery import Delivery
 from edge.outbox.batch import Batch, Record
 from edge.outbox.reader import Reader
 from edge.outbox.store import Outbox
-from edge.plan import InfluxSink
+from edge.plan import InfluxSink, Target
 from edge.points import RecordClass
 from edge.sinks import Delivered, Outcome, Rejected, TooLarge, Wait
 from edge.sinks.factory import make_sink
@@ -38,7 +38,7 @@ class Scripted:
         self.bad: set[bytes] = set()
         self.max_bytes = 1 << 30
 
-    async def write(self, lines: bytes) -> Outcome:
+    async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
         await asyncio.sleep(0)
         split = lines.split(b"\n")
         self.got.append(split)
@@ -360,7 +360,7 @@ async def test_a_store_that_cannot_be_read_is_waited_for(outbox: Outbox, monkeyp
     from edge.errors import StoreError
 
     sink = Scripted()
-    healthy = outbox.read
+    healthy = outbox.read_new
     broken = True
 
     async def read(sink_id: str, max_bytes: int) -> object:
@@ -368,7 +368,7 @@ async def test_a_store_that_cannot_be_read_is_waited_for(outbox: Outbox, monkeyp
             raise StoreError("the card is gone")
         return await healthy(sink_id, max_bytes)
 
-    monkeypatch.setattr(outbox, "read", read)
+    monkeypatch.setattr(outbox, "read_new", read)
     clock: Clock = ManualClock(T0_NS)
     delivery = Delivery(outbox, sink, clock)
     await commit(outbox, [1])

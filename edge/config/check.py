@@ -18,6 +18,7 @@ from edge.config.words import NS_PER_S, called, lasting, say
 from edge.errors import Text
 from edge.plan import (
     Calendar,
+    InfluxSink,
     ModbusDevice,
     OpcuaDevice,
     RecordingPlan,
@@ -209,10 +210,21 @@ def _sinks(plan: SitePlan) -> list[str]:
         return [say("数据库：未配置，数据只存本机", "databases: none; data stay on this gateway")]
     rows = []
     for sink in plan.sinks:
-        target = sink.database if sink.version == 1 else f"{sink.org}/{sink.bucket}"
+        target = f"{sink.org}/{sink.bucket}" if sink.org else sink.database
         secret = say("有密钥", "with a secret") if sink.token or sink.password else say("无密钥", "without a secret")
-        rows.append([sink.id, f"InfluxDB {sink.version}", sink.url, target, secret])
+        kind = "VictoriaMetrics" if sink.victoria else f"InfluxDB {sink.version}"
+        rows.append([sink.id, kind, sink.url, target, secret, _by_routes(sink)])
     return [say("数据库：", "databases:"), *columns(rows)]
+
+
+def _by_routes(sink: InfluxSink) -> str:
+    """Where single measurements go instead."""
+    told = []
+    for route in sink.routes:
+        there = route.target
+        where = ".".join(filter(None, (there.database, there.retention_policy))) if there else say("不发", "not sent")
+        told.append(f"{', '.join(sorted(route.measurements))} → {where}")
+    return "; ".join(told)
 
 
 def _store(plan: SitePlan) -> list[str]:

@@ -112,7 +112,8 @@ class _SiteCompiler:
         calendars = self._calendars(timezone)
         devices = self._devices()
         machines = self._machines(devices, calendars, ZoneInfo(timezone))
-        sinks = [plan_sink(sink, problems) for sink in self._unique(many(SinkModel, document, ("sinks",), problems))]
+        placed_sinks = self._unique(many(SinkModel, document, ("sinks",), problems))
+        sinks = [plan_sink(sink, problems, self._folder) for sink in placed_sinks]
         agent = one(AgentModel, document, ("agent",), problems) if document.at(("agent",)) is not None else None
         finished, slots = self._finish_devices(devices)
         for machine in machines:

@@ -321,20 +321,70 @@ class MachineModel(Identified):
     )
 
 
-class SinkModel(Identified):
-    """One InfluxDB."""
+class SinkTlsModel(Strict):
+    """Trust and identity towards a database. Always verified; there is no switch to leave it out."""
 
-    type: Literal["influxdb1", "influxdb2"]
-    url: Word = Field(description="http(s)://host:8086, without user name and password")
-    database: Word | None = Field(None, description="influxdb1")
+    ca_file: Word | None = Field(None, description="PEM; only these authorities are trusted, not the system's")
+    certificate_file: Word | None = Field(None, description="PEM; our certificate, where the server asks for one")
+    key_file: Word | None = Field(None, description="PEM; default: the key is in certificate_file")
+    key_password: Secret | None = Field(None, repr=False)
+
+
+class ProxyModel(Strict):
+    """An HTTP proxy on the way to a database. The environment's proxies are never used."""
+
+    url: Word = Field(description="http(s)://host:3128, without user name and password")
+    user: Secret | None = Field(None, repr=False)
+    password: Secret | None = Field(None, repr=False)
+
+
+class RouteModel(Strict):
+    """Points of some classes or measurements go elsewhere on the same server, or not at all."""
+
+    classes: tuple[Literal["tag", "live", "ledger", "event"], ...] = ()
+    measurements: tuple[Word, ...] = ()
+    database: Word | None = Field(None, description="influxdb1, influxdb3; victoriametrics: the label db")
     retention_policy: Word | None = Field(None, description="influxdb1")
-    user: Secret | None = Field(None, repr=False, description="influxdb1")
-    password: Secret | None = Field(None, repr=False, description="influxdb1")
+    bucket: Word | None = Field(None, description="influxdb2")
+    skip: bool = Field(False, description="this database does not get them")
+
+
+class SinkModel(Identified):
+    """One database that takes line protocol."""
+
+    type: Literal["influxdb1", "influxdb2", "influxdb3", "victoriametrics"]
+    url: Word = Field(description="http(s)://host:8086, without user name and password")
+    database: Word | None = Field(None, description="influxdb1, influxdb3; victoriametrics: becomes the label db")
+    retention_policy: Word | None = Field(None, description="influxdb1; default: the database's own")
+    user: Secret | None = Field(None, repr=False, description="influxdb1, victoriametrics")
+    password: Secret | None = Field(None, repr=False, description="influxdb1, victoriametrics")
     org: Word | None = Field(None, description="influxdb2")
     bucket: Word | None = Field(None, description="influxdb2")
-    token: Secret | None = Field(None, repr=False, description="influxdb2")
-    deadline_s: float = Field(10.0, gt=0, le=300)
-    batch_bytes: Size = Field(1_000_000, ge=1_000, le=50_000_000)
+    token: Secret | None = Field(
+        None, repr=False, description="influxdb2, influxdb3; influxdb1, victoriametrics: bearer token"
+    )
+    api: Literal["v2", "v3"] | None = Field(None, description="influxdb3: route of the writes; default v3")
+    dedup_ms: int | None = Field(
+        None, ge=10, le=10_000, description="victoriametrics: its -dedup.minScrapeInterval; default 100"
+    )
+    check_flags: bool | None = Field(
+        None, description="victoriametrics: look at its flags before the first points; default true"
+    )
+    tls: SinkTlsModel = SinkTlsModel()
+    proxy: ProxyModel | None = None
+    gzip_level: int | None = Field(
+        None, ge=0, le=9, description="0 = none; default 1, and none where the server is on this machine"
+    )
+    deadline_s: float = Field(10.0, gt=0, le=300, description="of one request")
+    connect_s: float = Field(5.0, gt=0, le=300, description="to reach the server")
+    batch_bytes: Size = Field(1_000_000, ge=1_000, le=50_000_000, description="of one request, before compression")
+    backlog_bytes_per_s: Size = Field(
+        2_000_000, ge=0, le=1_000_000_000, description="after an outage, before compression; 0 = no limit"
+    )
+    future_limit_s: float = Field(
+        7_200.0, ge=60, le=172_800, description="points further ahead of the server's clock are not sent"
+    )
+    routes: tuple[RouteModel, ...] = Field((), description="the first that names a measurement decides")
 
 
 class StoreModel(Strict):

@@ -136,8 +136,8 @@ class Tally:
 class Position:
     """How far one database has got.
 
-    Everything up to `cursor` was delivered, except ids in (replay_from, replay_to]: a backlog that is sent when
-    nothing new waits.
+    Everything up to `cursor` was delivered, except ids in (replay_from, replay_to]: a backlog that is sent beside
+    what is new.
     """
 
     cursor: int = 0

@@ -25,7 +25,7 @@ from edge.points import RecordClass
 _COUNTED_EXACTLY = 20_000
 
 _AFTER = "SELECT id, class, points, t_ns, codec, crc, lines FROM record WHERE id > ? AND id <= ? ORDER BY id"
-_NO_LIMIT = (1 << 63) - 1
+NO_LIMIT = (1 << 63) - 1
 
 
 class Reader:
@@ -70,16 +70,27 @@ class Reader:
             self._connection.close()
             self._connection = None
 
-    def read(self, position: Position, max_bytes: int) -> tuple[tuple[StoredRecord, ...], tuple[int, ...]]:
-        """The next records for a database at `position`: what is new, and where nothing is, its backlog.
+    def stretch(self, after: int, up_to: int, max_bytes: int) -> tuple[tuple[StoredRecord, ...], tuple[int, ...]]:
+        """Records with ids in (after, up_to].
 
         At least one record where there is any, then as many as fit `max_bytes`. Second: ids of records in this stretch
         whose checksum fails; they are left out.
         """
-        found = self._stretch(position.cursor, _NO_LIMIT, max_bytes)
-        if found == ((), ()) and position.replaying:
-            found = self._stretch(position.replay_from, position.replay_to, max_bytes)
-        return found
+        records: list[StoredRecord] = []
+        damaged: list[int] = []
+        size = 0
+        with self._explained() as connection:
+            for row in connection.execute(_AFTER, (after, up_to)):
+                record_id, record_class, points, t_ns = row[:4]
+                lines = maybe_unpack(*row)
+                if lines is None:
+                    damaged.append(record_id)
+                    continue
+                size += len(lines) + 1
+                if records and size > max_bytes:
+                    break
+                records.append(StoredRecord(record_id, RecordClass(record_class), lines, points, t_ns))
+        return tuple(records), tuple(damaged)
 
     def last_id(self) -> int:
         """Id of the newest record ever committed."""
@@ -153,23 +164,6 @@ class Reader:
         with self._explained() as connection:
             return tuple(_backlog(connection, sink, position) for sink, position in positions.items())
 
-    def _stretch(self, after: int, up_to: int, max_bytes: int) -> tuple[tuple[StoredRecord, ...], tuple[int, ...]]:
-        records: list[StoredRecord] = []
-        damaged: list[int] = []
-        size = 0
-        with self._explained() as connection:
-            for row in connection.execute(_AFTER, (after, up_to)):
-                record_id, record_class, points, t_ns = row[:4]
-                lines = maybe_unpack(*row)
-                if lines is None:
-                    damaged.append(record_id)
-                    continue
-                size += len(lines) + 1
-                if records and size > max_bytes:
-                    break
-                records.append(StoredRecord(record_id, RecordClass(record_class), lines, points, t_ns))
-        return tuple(records), tuple(damaged)
-
     @contextmanager
     def _explained(self) -> Iterator[sqlite3.Connection]:
         """The connection; SQLite's errors become StoreError."""
@@ -193,7 +187,7 @@ class Reader:
 
 
 def _backlog(connection: sqlite3.Connection, sink: str, position: Position) -> Backlog:
-    stretches = [(position.cursor, _NO_LIMIT)]
+    stretches = [(position.cursor, NO_LIMIT)]
     if position.replaying:
         stretches.append((position.replay_from, position.replay_to))
     first = "SELECT t_ns FROM record WHERE id > ? AND id <= ? ORDER BY id LIMIT 1"

@@ -24,7 +24,7 @@ from edge.kpi.row import Row
 from edge.outbox import files
 from edge.outbox.batch import Batch
 from edge.outbox.facts import Counts, OpenReport, Position, StoredRecord, StoreSettings, StoreStats
-from edge.outbox.reader import Reader
+from edge.outbox.reader import NO_LIMIT, Reader
 from edge.outbox.writer import GapRecord, Writer
 
 _P = ParamSpec("_P")
@@ -111,18 +111,30 @@ class Outbox:
             await self._news.wait()
 
     async def read(self, sink: str, max_bytes: int) -> tuple[StoredRecord, ...]:
-        """The next records for a database: what is new first, then its backlog. Empty = it has everything.
+        """The next records for a database: what is new first, then its backlog. Empty = it has everything."""
+        records = await self.read_new(sink, max_bytes) or await self.read_backlog(sink, max_bytes)
+        if not records and self._positions[sink].replaying:  # the rest of the backlog was evicted
+            await self.advance(sink, self._positions[sink].replay_to)
+        return records
+
+    async def read_new(self, sink: str, max_bytes: int) -> tuple[StoredRecord, ...]:
+        """The next records behind the cursor of a database.
 
         At least one record where there is any, then as many as fit `max_bytes`. Damaged records are moved to the
         quarantine.
         """
+        return await self._read(self._positions[sink].cursor, NO_LIMIT, max_bytes)
+
+    async def read_backlog(self, sink: str, max_bytes: int) -> tuple[StoredRecord, ...]:
+        """The next records of the backlog of a database, as `read_new`. Empty = what is left of it was evicted."""
         position = self._positions[sink]
-        records, damaged = await self._in_reader(self._reader.read, position, max_bytes)
+        return await self._read(position.replay_from, position.replay_to, max_bytes)
+
+    async def _read(self, after: int, up_to: int, max_bytes: int) -> tuple[StoredRecord, ...]:
+        records, damaged = await self._in_reader(self._reader.stretch, after, up_to, max_bytes)
         if damaged:
             await self._in_writer(self._writer.set_damaged_aside, damaged, self._clock.now_ns())
-            return records or await self.read(sink, max_bytes)
-        if not records and position.replaying:  # the rest of the backlog was evicted
-            self._positions[sink] = Position(self._positions[sink].replay_to)
+            return records or await self._read(after, up_to, max_bytes)
         return records
 
     async def advance(self, sink: str, record_id: int) -> None:
@@ -134,9 +146,9 @@ class Outbox:
         return self._positions[sink]
 
     def leap(self, sink: str) -> None:
-        """Let new records pass the backlog: it is sent from now on when nothing new waits.
+        """Let new records pass the backlog, which is sent beside them from now on.
 
-        Never between `read` and `advance`: what was read would belong to another stretch than before.
+        Never between `read_new` and `advance`: what was read would belong to another stretch than before.
         """
         self._positions[sink] = self._positions[sink].leapt(self._last_id)
 

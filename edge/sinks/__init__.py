@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from edge.plan import Target
+
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
@@ -41,13 +43,15 @@ Outcome = Delivered | Wait | TooLarge | Rejected
 
 
 class Sink(Protocol):
-    """One database. One call at a time; never raises for anything the network or the server does."""
+    """One database. At most two calls at a time (what is new, and the backlog beside it); never raises for anything
+    the network or the server does.
+    """
 
     id: str
     url: str
 
-    async def write(self, lines: bytes) -> Outcome:
-        """Send newline-separated line protocol, nanosecond precision."""
+    async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
+        """Send newline-separated line protocol, nanosecond precision; without a target to the configured one."""
 
     async def close(self) -> None:
         """Let go of connections."""

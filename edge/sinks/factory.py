@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-from urllib.parse import urlsplit
-
 from edge.plan import InfluxSink
 from edge.sinks import Sink
 
@@ -14,21 +11,20 @@ def make_sink(plan: InfluxSink) -> Sink:
 
     The first sink of a kind imports its library, which takes some tenths of a second: call it off a busy event loop.
     """
-    compress = not _is_this_machine(plan.url)  # on loopback bytes are free and CPU is not
+    if plan.victoria is not None:
+        from edge.sinks.victoria import Victoria
+
+        return Victoria(plan, plan.victoria)
     if plan.version == 1:
         from edge.sinks.influx1 import Influx1
 
-        return Influx1(plan, compress=compress)
-    if plan.version == 2:
+        return Influx1(plan)
+    if plan.version == 2 or (plan.version == 3 and plan.v2_route):
         from edge.sinks.influx2 import Influx2
 
-        return Influx2(plan, compress=compress)
-    raise ValueError(f"sink {plan.id}: InfluxDB version {plan.version} is not known; there are 1 and 2")
+        return Influx2(plan)
+    if plan.version == 3:
+        from edge.sinks.influx3 import Influx3
 
-
-def _is_this_machine(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return Influx3(plan)
+    raise ValueError(f"sink {plan.id}: InfluxDB version {plan.version} is not known; there are 1, 2 and 3")

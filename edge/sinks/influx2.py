@@ -1,77 +1,88 @@
-"""InfluxDB 2.x, and 3.x through its 2.x route: POST /api/v2/write by influxdb-client.
+"""InfluxDB 2.x, and 3.x by its route for clients of 2.x: POST /api/v2/write by influxdb-client.
 
 Theory. The client's write service is used at its lowest public level: raw bytes out, (data, status, headers) back.
 Its batching mode is not: it keeps an unbounded queue in memory and drops after retries, while the outbox is durable.
 Its own gzip is not: it compresses at zlib's default level, ten times the CPU of level 1. Its `True` is not: it also
-calls a 201 success, and the higher-level call hides the status. One request at a time; the asynchronous API ends at
-once on cancel.
+calls a 201 success, and the higher-level call hides the status. Its TLS settings are not: it reads certificates on the
+event loop. The asynchronous API ends at once on cancel.
 
 This module is imported only where a 2.x database is configured: the client costs 14 MiB and more.
 """
 
 from __future__ import annotations
 
+import ssl
+
 import aiohttp
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.rest import ApiException
 from influxdb_client.service.write_service import WriteService
 
-from edge.plan import InfluxSink
-from edge.sinks import Outcome
-from edge.sinks.influx1 import GZIP_FROM_BYTES, gzip_fast
+from edge.plan import InfluxSink, Target
+from edge.sinks import Outcome, Wait
+from edge.sinks.http import BROKEN, CONNECTIONS, gzip_level, packed, proxy_url, timeout_of, trust
 from edge.sinks.verdict import judge_failure, judge_reply
 
 
 class Influx2:
-    """One bucket of one InfluxDB 2.x. Compresses unless the server is on this machine."""
+    """One InfluxDB 2.x, or a 3.x whose database is the bucket."""
 
-    def __init__(self, plan: InfluxSink, *, compress: bool) -> None:
+    def __init__(self, plan: InfluxSink) -> None:
         self.id = plan.id
         self.url = plan.url
         self._plan = plan
-        self._compress = compress
-        self._target = f"{plan.url} {plan.org}/{plan.bucket}"
+        self._main = plan.target
+        self._level = gzip_level(plan)
         self._client: InfluxDBClientAsync | None = None
 
-    async def write(self, lines: bytes) -> Outcome:
+    async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
         """Send newline-separated line protocol, nanosecond precision. Never raises for network or server."""
-        encoding = "identity"
-        body = lines
-        if self._compress and len(lines) >= GZIP_FROM_BYTES:
-            encoding = "gzip"
-            body = await gzip_fast(lines)
+        to = target or self._main
+        name = f"{self.url} {self._plan.org}/{to.database}" if self._plan.org else f"{self.url} {to.database}"
+        outcome = await self._post(lines, to.database, name)
+        if isinstance(outcome, Wait) and outcome.reason in BROKEN:
+            await self.close()
+        return outcome
+
+    async def _post(self, lines: bytes, bucket: str, name: str) -> Outcome:
+        body, encoding = await packed(lines, self._level)
         try:
-            service = WriteService(self._connected().api_client)  # type: ignore[no-untyped-call]
+            service = WriteService((await self._connected()).api_client)  # type: ignore[no-untyped-call]
             _, status, headers = await service.post_write_async(  # type: ignore[no-untyped-call]
                 org=self._plan.org,
-                bucket=self._plan.bucket,
+                bucket=bucket,
                 body=body,
                 precision="ns",
-                content_encoding=encoding,
+                content_encoding=encoding.get("Content-Encoding", "identity"),
                 content_type="text/plain; charset=utf-8",
                 _return_http_data_only=False,
             )
         except ApiException as refusal:
-            return judge_reply(self._target, refusal.status, refusal.headers, _bytes(refusal.body))
+            return judge_reply(name, refusal.status, refusal.headers, _bytes(refusal.body))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return judge_failure(self._target, error)
-        return judge_reply(self._target, status, headers, b"")
+            return judge_failure(name, error)
+        return judge_reply(name, status, headers, b"")
 
     async def close(self) -> None:
-        """Close the connection."""
-        if self._client is not None:
-            await self._client.close()  # type: ignore[no-untyped-call]
-            self._client = None
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()  # type: ignore[no-untyped-call]
 
-    def _connected(self) -> InfluxDBClientAsync:
+    async def _connected(self) -> InfluxDBClientAsync:
         if self._client is None:
+            context = await trust(self._plan)
+            if self._client is not None:  # the other stream was quicker
+                return self._client
             self._client = InfluxDBClientAsync(
                 url=self._plan.url,
                 token=self._plan.token,
                 org=self._plan.org,
-                timeout=self._plan.deadline_ns // 1_000_000,  # milliseconds
+                timeout=timeout_of(self._plan),
+                ssl_context=context if isinstance(context, ssl.SSLContext) else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+                proxy=proxy_url(self._plan.reach),
                 allow_redirects=False,  # a redirect is a portal, never the database
-                connection_pool_maxsize=1,
+                connection_pool_maxsize=CONNECTIONS,
             )
         return self._client
 

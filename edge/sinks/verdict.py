@@ -1,4 +1,4 @@
-"""What a server's answer, or its silence, means for the data: one table for InfluxDB 1.x and 2.x.
+"""What a server's answer, or its silence, means for the data: one table for InfluxDB 1.x, 2.x, 3.x, VictoriaMetrics.
 
 Rules.
 * Only 204 is success. A 200 is a portal or proxy page that has swallowed the request.
@@ -6,14 +6,15 @@ Rules.
   Any other 4xx is about the request or comes from something in between: the data wait.
 * Everything else waits: data are never dropped because of a network, a right, or a server in trouble.
 
-Sources: InfluxDB 1.x HTTP API reference, "/write"; InfluxDB v2 API, "POST /api/v2/write"; RFC 9110 §10.2.3
-(Retry-After).
+Sources: InfluxDB 1.x HTTP API reference, "/write"; InfluxDB v2 API, "POST /api/v2/write"; InfluxDB 3 HTTP API,
+"/api/v3/write_lp"; RFC 9110 §10.2.3 (Retry-After), §15.5.8 (407).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -23,7 +24,9 @@ from aiohttp import (  # by name: where the page left the client out, it is load
     ClientConnectorDNSError,
     ClientConnectorError,
     ClientError,
+    ClientHttpProxyError,
     ClientOSError,
+    ClientProxyConnectionError,
     ClientSSLError,
     ServerConnectionError,
 )
@@ -42,6 +45,13 @@ _ABOUT_POINTS = (
     "max-values-per-tag",
     "max key length exceeded",
     "write buffer error: parse error",
+    "line protocol parse failed",
+    "failed to parse",
+    "errors encountered on line",
+    "parsing failed for write_lp endpoint",
+    "outside retention policy",
+    "outside of retention",
+    "invalid column type for column",
 )
 _WORDS_KEPT = 1_000
 
@@ -60,6 +70,8 @@ def judge_reply(target: str, status: int, headers: Mapping[str, str], body: byte
             return _unauthorized(target, status, words)
         case 404:
             return _not_found(target, words)
+        case 407:
+            return _proxy_refuses(target, status, words)
         case 429 | 503:
             return _overloaded(target, status, words, _retry_after_s(headers))
         case _ if status >= 500:
@@ -72,11 +84,19 @@ def judge_failure(target: str, error: ClientError | asyncio.TimeoutError | OSErr
     """No complete reply. Whether the server stored anything is unknown; sending again overwrites."""
     if isinstance(error, TimeoutError):
         reason, zh, en = "timeout", "在期限内没有回答", "did not answer in time"
-    elif isinstance(error, ClientConnectorCertificateError | ClientSSLError):
+    elif isinstance(error, ClientHttpProxyError):
+        return _proxy_refuses(target, error.status, error.message)
+    elif isinstance(error, ClientProxyConnectionError):
+        reason, zh, en = (
+            "proxy",
+            "的代理无法到达，请检查 proxy 及代理服务",
+            "is behind a proxy that cannot be reached: check proxy and whether it runs",
+        )
+    elif isinstance(error, ClientConnectorCertificateError | ClientSSLError) or _is_tls(error):
         reason, zh, en = (
             "tls",
-            "证书不被信任，请检查证书和网关时钟",
-            "is not trusted: check its certificate and the clock",
+            "无法建立可信连接，请检查双方证书、tls 设置和网关时钟",
+            "cannot be trusted, or does not trust us: check both certificates, the tls settings and the clock",
         )
     elif isinstance(error, ClientConnectorDNSError):
         reason, zh, en = "dns", "的名字无法解析，请检查 DNS", "cannot be resolved: check the name and the DNS server"
@@ -96,6 +116,28 @@ def judge_failure(target: str, error: ClientError | asyncio.TimeoutError | OSErr
         f"{target} {en} ({cause}); the data stay in the store and are sent again",
     )
     return Wait(reason, str(detail))
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    """A server that refuses our certificate says so when the first bytes are read (RFC 8446 §4.4.2.4), underneath."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _proxy_refuses(target: str, status: int, words: str) -> Wait:
+    return Wait(
+        "proxy",
+        str(
+            Text(
+                f"通往 {target} 的代理拒绝转发（{status}：{words}）；请检查 proxy 的用户、密码和规则，数据会自动重试",
+                f"the proxy on the way to {target} refuses ({status}: {words}); check its user, password and rules, "
+                "the data are sent again",
+            )
+        ),
+    )
 
 
 def _is_refused(error: BaseException) -> bool:
@@ -162,15 +204,23 @@ def _unexpected(target: str, status: int, words: str) -> Wait:
 
 
 def _words(body: bytes) -> str:
-    """The server's own words: 1.x has {"error": …}, 2.x {"code": …, "message": …}; else the beginning of the page."""
+    """The server's own words: 1.x has {"error": …}, 2.x {"code": …, "message": …}, 3.x {"error": …, "data": [{
+    "line_number": …, "error_message": …}]}; else the beginning of the page.
+    """
     text = body[: 4 * _WORDS_KEPT].decode("utf-8", "replace").strip()
     try:
         reply = json.loads(body)
     except ValueError:
         return " ".join(text.split())[:200]
     if isinstance(reply, dict):
-        text = str(reply.get("message") or reply.get("error") or text)
+        text = str(reply.get("message") or reply.get("error") or text) + _about_lines(reply.get("data"))
     return text[:_WORDS_KEPT]
+
+
+def _about_lines(data: object) -> str:
+    """What 3.x says of single lines; of a batch that is halved only the first matters."""
+    first = data[0] if isinstance(data, list) and data else data
+    return f": {first['error_message']}" if isinstance(first, dict) and "error_message" in first else ""
 
 
 def _is_about_points(words: str) -> bool:

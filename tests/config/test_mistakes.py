@@ -238,11 +238,79 @@ CASES = {
         "sinks[0].database",
         "requires database",
     ),
-    "token for InfluxDB 1": (
-        MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://h", database: d, token: t}]\n',
+    "bucket for InfluxDB 1": (
+        MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://h", database: d, bucket: t}]\n',
+        6,
+        "sinks[0].bucket",
+        "has no bucket",
+    ),
+    "token and user": (
+        MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://h", database: d, token: t, user: u}]\n',
         6,
         "sinks[0].token",
-        "has no token",
+        "not both",
+    ),
+    "InfluxDB 3 without a token": (
+        MINIMAL + 'sinks: [{id: a, type: influxdb3, url: "http://h", database: d}]\n',
+        6,
+        "sinks[0].token",
+        "requires token",
+    ),
+    "flags of VictoriaMetrics for another": (
+        MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://h", database: d, dedup_ms: 100}]\n',
+        6,
+        "sinks[0].dedup_ms",
+        "has no dedup_ms",
+    ),
+    "certificates for plain http": (
+        MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://h", database: d, tls: {key_password: x}}]\n',
+        6,
+        "sinks[0].tls",
+        "not https",
+    ),
+    "an authority that is not there": (
+        MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "https://h", database: d, tls: {ca_file: no.pem}}]\n',
+        6,
+        "sinks[0].tls.ca_file",
+        "cannot read",
+    ),
+    "a key without its certificate": (
+        MINIMAL + 'sinks:\n- {id: a, type: influxdb1, url: "https://h", database: d, tls: {key_file: /no}}\n',
+        7,
+        "sinks[0].tls.key_file",
+        "cannot read",
+    ),
+    "password inside the address of a proxy": (
+        MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://h", database: d, proxy: {url: "http://u:p@h"}}]\n',
+        6,
+        "sinks[0].proxy.url",
+        "password",
+    ),
+    "a route for nothing": (
+        MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://h", database: d, routes: [{database: e}]}]\n',
+        6,
+        "sinks[0].routes[0]",
+        "classes or measurements",
+    ),
+    "a route to nowhere": (
+        MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://h", database: d, routes: [{classes: [tag]}]}]\n',
+        6,
+        "sinks[0].routes[0]",
+        "database or skip",
+    ),
+    "a route for an unknown measurement": (
+        MINIMAL + 'sinks:\n- {id: a, type: influxdb1, url: "http://h", database: d,\n'
+        "   routes: [{measurements: [legder], skip: true}]}\n",
+        8,
+        "sinks[0].routes[0].measurements[0]",
+        "no measurement legder",
+    ),
+    "a route to a bucket of InfluxDB 1": (
+        MINIMAL
+        + 'sinks:\n- {id: a, type: influxdb1, url: "http://h", database: d, routes: [{classes: [tag], bucket: b}]}\n',
+        7,
+        "sinks[0].routes[0].bucket",
+        "has no bucket",
     ),
     "no such sink type": (
         MINIMAL + 'sinks: [{id: a, type: influx, url: "http://h"}]\n',

@@ -68,7 +68,7 @@ def test_nothing_prints_them(folder: Path, language: str, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     "broken",
     [
-        SITE.replace("type: influxdb2", "type: influxdb3"),
+        SITE.replace("type: influxdb2", "type: influxdb4"),
         SITE.replace("bucket: b, token:", "bucket: b, tocken: {x: 1}, token:").replace(
             "org: o", "org: ${OPC_PW}, database: x"
         ),

@@ -1,4 +1,4 @@
-"""Both sinks obey one table: only 204 is success, only the database's own words condemn points, all else waits."""
+"""All sinks obey one table: only 204 is success, only the database's own words condemn points, all else waits."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ import pytest
 from fixtures.influx import Influx
 from fixtures.influx2 import BUCKET, ORG, TOKEN, Influx2Stub, Script, cut, hang, reply
 
-from edge.plan import InfluxSink
+from edge.plan import InfluxSink, Reach, Target
 from edge.sinks import Delivered, Rejected, Sink, TooLarge, Wait
 from edge.sinks.factory import make_sink
-from edge.sinks.influx1 import Influx1
-from edge.sinks.influx2 import Influx2
+from edge.sinks.http import gzip_level
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
 
@@ -28,10 +27,12 @@ def plan_of(version: int, url: str) -> InfluxSink:
     plan = InfluxSink("s", version, url, deadline_ns=300_000_000)
     if version == 1:
         return replace(plan, database="db", user="u", password="p4ss")
+    if version == 3:
+        return replace(plan, database="db", token=TOKEN)
     return replace(plan, org=ORG, bucket=BUCKET, token=TOKEN)
 
 
-@pytest.fixture(params=[1, 2], ids=["influx1", "influx2"])
+@pytest.fixture(params=[1, 2, 3], ids=["influx1", "influx2", "influx3"])
 async def sink(request: pytest.FixtureRequest, influx2: Influx2Stub) -> AsyncIterator[Sink]:
     sink = make_sink(plan_of(request.param, influx2.url))
     yield sink
@@ -84,13 +85,18 @@ async def test_everything_else_waits(sink: Sink, influx2: Influx2Stub, answer: S
         (400, {"error": "unable to parse 'm x': missing fields"}),
         (400, {"code": "invalid", "message": "unable to parse 'm x': missing fields"}),
         (422, {"code": "unprocessable entity", "message": "partial write: points beyond retention policy dropped=1"}),
+        (400, {"error": "parsing failed for write_lp endpoint", "data": {"error_message": "No fields were provided"}}),
+        (400, {"error": "write buffer error: line protocol parse failed: timestamp out of range"}),
     ],
 )
 async def test_the_databases_own_words_condemn_points(
     sink: Sink, influx2: Influx2Stub, status: int, body: dict[str, str]
 ) -> None:
     influx2.script.append(reply(status, body))
-    assert await sink.write(LINE) == Rejected(body.get("message") or body["error"])
+    outcome = await sink.write(LINE)
+    assert isinstance(outcome, Rejected)
+    assert outcome.words.startswith(body.get("message") or body["error"])
+    assert "data" not in body or "No fields were provided" in outcome.words
 
 
 async def test_413_asks_to_split(sink: Sink, influx2: Influx2Stub) -> None:
@@ -114,7 +120,7 @@ async def test_retry_after(sink: Sink, influx2: Influx2Stub, headers: dict[str, 
     assert outcome.retry_after_s == seconds
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 async def test_nobody_listening_and_no_such_name(version: int) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -127,10 +133,10 @@ async def test_nobody_listening_and_no_such_name(version: int) -> None:
         assert outcome.reason == reason
 
 
-@pytest.mark.parametrize("kind", [Influx1, Influx2])
-async def test_far_servers_get_gzip(kind: type[Influx1 | Influx2], influx2: Influx2Stub) -> None:
+@pytest.mark.parametrize("version", [1, 2, 3])
+async def test_far_servers_get_gzip(version: int, influx2: Influx2Stub) -> None:
     """Compression is on for every host but this machine; here it is asked for."""
-    sink = kind(plan_of(1 if kind is Influx1 else 2, influx2.url), compress=True)
+    sink = make_sink(replace(plan_of(version, influx2.url), reach=Reach(gzip_level=1)))
     lines = b"\n".join(b"m,k=v x=%di %d" % (n, 1_700_000_000_000_000_000 + n) for n in range(500))
     assert isinstance(await sink.write(lines), Delivered)
     assert isinstance(await sink.write(LINE), Delivered)
@@ -163,6 +169,40 @@ async def test_influx2_request(influx2: Influx2Stub) -> None:
     assert influx2.bodies == [LINE]
 
 
+async def test_influx3_request(influx2: Influx2Stub) -> None:
+    """By its own route, and by the one for clients of 2.x, where the database is the bucket."""
+    sink = make_sink(plan_of(3, influx2.url))
+    assert isinstance(await sink.write(LINE, Target("other")), Delivered)
+    await sink.close()
+    request = influx2.requests[0]
+    assert request.path == "/api/v3/write_lp"
+    assert dict(request.query) == {"db": "other", "precision": "nanosecond", "accept_partial": "true"}
+    sink = make_sink(replace(plan_of(3, influx2.url), v2_route=True))
+    influx2.script.append(reply(204))
+    assert isinstance(await sink.write(LINE), Delivered)
+    await sink.close()
+    request = influx2.requests[1]
+    assert (request.path, request.query["bucket"]) == ("/api/v2/write", "db")
+    assert request.headers["Authorization"] == f"Token {TOKEN}"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_target_replaces_the_configured_one(version: int, influx2: Influx2Stub) -> None:
+    sink = make_sink(plan_of(version, influx2.url))
+    influx2.script.append(reply(204))
+    await sink.write(LINE, Target("archive", "ten_years"))
+    await sink.close()
+    query = influx2.requests[0].query
+    assert (query["db"], query["rp"]) == ("archive", "ten_years") if version == 1 else query["bucket"] == "archive"
+
+
+async def test_influx1_takes_a_bearer_token(influx2: Influx2Stub) -> None:
+    sink = make_sink(replace(plan_of(1, influx2.url), user="", password="", token="a.jwt"))
+    await sink.write(LINE)
+    await sink.close()
+    assert influx2.requests[0].headers["Authorization"] == "Bearer a.jwt"
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [({"token": "x"}, "unauthorized"), ({"org": "x"}, "not-found"), ({"bucket": "x"}, "not-found")],
@@ -185,8 +225,8 @@ async def test_cancelling_a_write_ends_at_once(sink: Sink, influx2: Influx2Stub)
 
 
 def test_an_unknown_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="version 3"):
-        make_sink(InfluxSink("s", 3, "http://127.0.0.1"))
+    with pytest.raises(ValueError, match="version 4"):
+        make_sink(InfluxSink("s", 4, "http://127.0.0.1"))
 
 
 @pytest.mark.parametrize(
@@ -200,9 +240,9 @@ def test_an_unknown_version_is_refused() -> None:
     ],
 )
 def test_only_this_machine_is_spared_compression(url: str, compress: bool) -> None:
-    sink = make_sink(plan_of(1, url))
-    assert isinstance(sink, Influx1)
-    assert sink._compress is compress
+    assert gzip_level(plan_of(1, url)) == int(compress)
+    assert gzip_level(replace(plan_of(1, url), reach=Reach(gzip_level=6))) == 6
+    assert gzip_level(replace(plan_of(1, url), reach=Reach(proxy="http://far:3128"))) == 1
 
 
 async def test_a_real_influxdb_1_obeys_the_same_table(influx: tuple[Influx, str]) -> None:

@@ -1,0 +1,216 @@
+"""Lines to one database, until each of them is accepted or refused for good.
+
+Rules.
+* Wait: the very same lines are sent again after a back-off of 0.5 s doubling to 30 s, with jitter so that a thousand
+  gateways do not return together; a Retry-After of the server is obeyed. After timeouts the batches shrink, so that a
+  link too slow for one megabyte within the deadline still moves.
+* Rejected: the lines are halved until the bad ones stand alone. InfluxDB has stored the good ones by then (a 400 is a
+  partial write), and sending a point again overwrites it, so halving costs requests and never correctness.
+* TooLarge: halved as well; the size is a setting of the server and is remembered.
+* Nothing is sent whose time is further ahead of the server's clock than the bound: a year ahead, it would be the newest
+  point of every dashboard for a year. Where our own clock is that far ahead the lines wait for it to be set; where it
+  is not, they are refused, each with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from edge.clock import Clock
+from edge.errors import Text
+from edge.plan import Target
+from edge.sinks import Delivered, Rejected, Sink, TooLarge, Wait
+from edge.sinks.routing import Router
+from ext.victoria import newest_ns
+
+BACKOFF_MIN_S = 0.5
+BACKOFF_MAX_S = 30.0
+RETRY_AFTER_MAX_S = 3_600.0  # a server that asks for more is asked again after an hour
+BATCH_MIN_BYTES = 16_384
+_NS_PER_S = 1_000_000_000
+
+Refused = tuple[bytes, str]  # a line, and why
+
+
+@dataclass(slots=True)
+class Server:
+    """What is known of a server, by all who send to it."""
+
+    sink: Sink
+    clock: Clock
+    router: Router
+    max_batch_bytes: int
+    future_ns: int
+    jitter: Callable[[], float] = random.random
+    delivered_points: int = 0
+    offset_ns: int | None = None  # its clock ahead (+) of ours when it was last heard, to about a second
+    hurried: int = 0  # how many wait for the end of the backlog: back-offs stay short
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)  # set: cut the present back-off
+    _date_ns: int = 0
+    _heard_ns: int = 0  # monotonic: a step of our clock does not move the server's
+
+    def heard(self, date_ns: int | None, sent_ns: int) -> None:
+        """It answered with its Date. The header has whole seconds: its middle against the middle of the request."""
+        if date_ns is not None:
+            self._date_ns, self._heard_ns = date_ns + _NS_PER_S // 2, self.clock.monotonic_ns()
+            self.offset_ns = self._date_ns - (sent_ns + self.clock.now_ns()) // 2
+
+    def now_ns(self) -> int | None:
+        """What its clock shows; None before it was heard."""
+        if self.offset_ns is None:
+            return None
+        return self._date_ns + self.clock.monotonic_ns() - self._heard_ns
+
+
+@dataclass(slots=True)
+class _Load:
+    """Lines on their way, in stretches that still have to be accepted, and what was refused so far."""
+
+    stretches: list[tuple[Target | None, list[bytes] | bytes]]  # a stack: the last is sent next
+    refused: list[Refused] = field(default_factory=list)
+
+
+class Courier:
+    """One stream of requests to a server. `on_change` is called when something about it changed."""
+
+    def __init__(self, server: Server, on_change: Callable[[], None]) -> None:
+        self._server = server
+        self._on_change = on_change
+        self._failures = 0
+        self.batch_bytes = server.max_batch_bytes
+        self.waiting: Wait | None = None
+        self.well = asyncio.Event()  # set while nothing is wrong
+        self.well.set()
+
+    async def deliver(self, lines: bytes) -> list[Refused]:
+        """Send until every line is accepted or refused. Returns the refused ones; waits for as long as it takes."""
+        load = _Load([(parcel.target, parcel.lines) for parcel in reversed(self._server.router.parcels(lines))])
+        while load.stretches:
+            await self._send(load)
+        return load.refused
+
+    async def _send(self, load: _Load) -> None:
+        """One request for the next stretch, and what follows from its outcome."""
+        server = self._server
+        target, stretch = load.stretches.pop()
+        body = stretch if isinstance(stretch, bytes) else b"\n".join(stretch)
+        if len(body) > self.batch_bytes and b"\n" in body:
+            load.stretches += [(target, run) for run in cut(body.split(b"\n"), self.batch_bytes)]
+            return
+        if not server.delivered_points and (first := body.find(b"\n")) >= 0:  # one point, to learn the server's clock
+            load.stretches += [(target, body[first + 1 :]), (target, body[:first])]
+            return
+        if self._is_ahead(body):
+            await self._hold_back(load, target, body)
+            return
+        sent_ns = server.clock.now_ns()
+        outcome = await (server.sink.write(body) if target is None else server.sink.write(body, target))
+        match outcome:
+            case Delivered(server_date_ns):
+                server.heard(server_date_ns, sent_ns)
+                self._accepted(body.count(b"\n") + 1)
+            case Wait():
+                load.stretches.append((target, body))
+                await self._wait(outcome)
+            case Rejected(words) if b"\n" not in body:
+                load.refused.append((body, words))
+            case TooLarge() if b"\n" not in body:
+                load.refused.append((body, "413: the server takes no request of this size"))
+            case Rejected() | TooLarge():
+                if isinstance(outcome, TooLarge):
+                    server.max_batch_bytes = max(BATCH_MIN_BYTES, len(body) // 2)
+                    self.batch_bytes = min(self.batch_bytes, server.max_batch_bytes)
+                load.stretches += [(target, half) for half in _halves(body.split(b"\n"))]
+
+    def _accepted(self, points: int) -> None:
+        self.waiting = None
+        self.well.set()
+        self._failures = 0
+        self._server.delivered_points += points
+        self.batch_bytes = min(self.batch_bytes + self.batch_bytes // 8, self._server.max_batch_bytes)
+
+    async def _wait(self, wait: Wait) -> None:
+        self.waiting = wait
+        self.well.clear()
+        if wait.reason == "timeout":
+            self.batch_bytes = max(BATCH_MIN_BYTES, self.batch_bytes // 2)
+        await self.back_off(wait.retry_after_s)
+
+    async def back_off(self, retry_after_s: float | None = None) -> None:
+        """Sleep before the next try; briefly where somebody waits for the end of the backlog."""
+        server = self._server
+        doublings = 0 if server.hurried else min(self._failures, 10)
+        delay_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2.0**doublings)
+        delay_s = max(BACKOFF_MIN_S, delay_s * (0.5 + server.jitter() / 2))
+        if retry_after_s is not None:
+            delay_s = max(delay_s, min(retry_after_s, RETRY_AFTER_MAX_S))
+        self._failures += 1
+        server.hurry.clear()
+        self._on_change()
+        try:
+            async with asyncio.timeout(delay_s):
+                await server.hurry.wait()
+        except TimeoutError:
+            return
+
+    def _is_ahead(self, lines: bytes) -> bool:
+        now_ns = self._server.now_ns()
+        return now_ns is not None and newest_ns(lines) > now_ns + self._server.future_ns
+
+    async def _hold_back(self, load: _Load, target: Target | None, lines: bytes) -> None:
+        """Lines of which some are too far ahead: those that are not go on."""
+        server = self._server
+        ahead = [line for line in lines.split(b"\n") if self._is_ahead(line)]
+        fine = [line for line in lines.split(b"\n") if not self._is_ahead(line)]
+        ours_ns = server.clock.now_ns() - (server.now_ns() or 0)
+        if ours_ns > server.future_ns:
+            load.stretches.append((target, ahead))
+            if fine:
+                load.stretches.append((target, fine))
+            else:
+                await self._wait(_clock_ahead(server.sink.url, ours_ns))
+            return
+        load.refused += [(line, _too_far_ahead(newest_ns(line) - (server.now_ns() or 0))) for line in ahead]
+        if fine:
+            load.stretches.append((target, fine))
+
+
+def cut(lines: list[bytes], size_bytes: int) -> list[list[bytes]]:
+    """Stretches of at most a size, the first one last so that it is popped first."""
+    stretches: list[list[bytes]] = []
+    size = size_bytes
+    for line in lines:
+        if size + len(line) >= size_bytes:
+            stretches.append([])
+            size = 0
+        stretches[-1].append(line)
+        size += len(line) + 1
+    stretches.reverse()
+    return stretches
+
+
+def _halves(lines: list[bytes]) -> list[list[bytes]]:
+    """In the order in which a stack pops them."""
+    middle = len(lines) // 2
+    return [lines[middle:], lines[:middle]]
+
+
+def _clock_ahead(url: str, ahead_ns: int) -> Wait:
+    detail = Text(
+        f"网关时钟比 {url} 快 {ahead_ns / 1e9:.0f} 秒，超过 future_limit_s；未来的点暂不发送。请校准两边时钟（NTP）",
+        f"the gateway's clock is {ahead_ns / 1e9:.0f} s ahead of {url}, more than future_limit_s; points of the future "
+        "are held back. Set the clocks (NTP)",
+    )
+    return Wait("clock", str(detail))
+
+
+def _too_far_ahead(ahead_ns: int) -> str:
+    return str(
+        Text(
+            f"时间戳比数据库时钟快 {ahead_ns / 1e9:.0f} 秒，超过 future_limit_s",
+            f"its time is {ahead_ns / 1e9:.0f} s ahead of the server's clock, more than future_limit_s",
+        )
+    )
