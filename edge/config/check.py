@@ -30,6 +30,7 @@ from protocols.modbus.address import TABLE_NAMES
 from protocols.modbus.bus import Bus, bus_of, payload_bytes
 from protocols.modbus.plan import Request, bus_time_ns
 from protocols.modbus.tags import DataType, ModbusTag
+from protocols.opcua.tags import Deadband, Mode, ServerLimits, TagGroup
 
 DAY_NS = 86_400 * NS_PER_S
 _SCHEDULE = {
@@ -162,10 +163,42 @@ def _opcua(device: OpcuaDevice) -> list[str]:
     return [
         say("设备", "device") + f" {device.id}  {device.brand}  OPC UA {endpoint.url}",
         say("  安全：", "  security: ") + security + user,
-        say("  发布周期 ", "  publishing ") + lasting(endpoint.publishing_ns),
-        say("  点（节点、采样）：", "  tags (node, sampling):"),
-        *columns([tag.name, _node(tag.node, tag.index, tag.field), lasting(tag.sampling_ns)] for tag in device.tags),
+        say("  每次调用的节点数：", "  nodes per call: ") + _per_call(endpoint.limits),
+        say(
+            "  组（方式、周期、采样队列、满时丢弃、触发、死区）：",
+            "  groups (mode, interval, queue, discarded when full, trigger, deadband):",
+        ),
+        *columns(_group_row(group) for group in endpoint.tag_groups),
+        say("  点（节点、采样、组）：", "  tags (node, sampling, group):"),
+        *columns(
+            [
+                tag.name,
+                _node(tag.node, tag.index, tag.field),
+                "" if endpoint.tag_groups[tag.group].mode is Mode.POLL else lasting(tag.sampling_ns),
+                endpoint.tag_groups[tag.group].name,
+            ]
+            for tag in device.tags
+        ),
     ]
+
+
+def _per_call(limits: ServerLimits) -> str:
+    own = say("由服务器告知，不说则 50", "as the server says, 50 where it does not")
+    said = str(limits.nodes_per_call) if limits.nodes_per_call else own
+    items = say(f"；监视项最多 {limits.items}，其余改为读取", f"; at most {limits.items} items, the rest is read")
+    return said + (items if limits.items else "")
+
+
+def _group_row(group: TagGroup) -> list[str]:
+    if group.mode is Mode.POLL:
+        return [group.name, say("轮询", "poll"), lasting(group.publishing_ns), "", "", "", ""]
+    queue = str(group.queue_size) if group.queue_size else say("够断线 5 秒", "for a break of 5 s")
+    discard = say("最旧的", "oldest") if group.discard_oldest else say("最新的", "newest")
+    deadband = ""
+    if group.deadband is not Deadband.NONE:
+        deadband = f"{group.deadband_value:g}" + (" %" if group.deadband is Deadband.PERCENT else "")
+    trigger = group.trigger.name.lower().replace("_", "-")
+    return [group.name, say("订阅", "subscribe"), lasting(group.publishing_ns), queue, discard, trigger, deadband]
 
 
 def _node(node: str, index: int | None, field: str | None) -> str:

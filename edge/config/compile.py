@@ -83,10 +83,18 @@ def _text_of(path: Path, problems: Problems) -> str:
 
 
 def _requests(device: Device) -> list[int]:
-    """By tag: which request reads it. A server pushes all of its tags in one sample."""
+    """By tag: which request reads it. A server pushes all tags of a group in one sample."""
     if isinstance(device, OpcuaDevice):
-        return [0] * len(device.tags)
+        return [tag.group for tag in device.tags]
     return [number for number, request in enumerate(device.requests) for _ in range(request.count)]
+
+
+def _filtered(device: Device) -> list[bool]:
+    """By tag: whether the server keeps some of its changes from us."""
+    if isinstance(device, OpcuaDevice):
+        groups = device.endpoint.tag_groups
+        return [groups[tag.group].filters for tag in device.tags]
+    return [False] * len(device.tags)
 
 
 class _SiteCompiler:
@@ -231,7 +239,11 @@ class _SiteCompiler:
                 names = [tag.name for tag in device.tags]
                 deadline_ns = device.endpoint.deadline_ns
                 requests = _requests(device)
-                slots.update((name, Slot(index, at, deadline_ns, requests[at])) for at, name in enumerate(names))
+                filtered = _filtered(device)
+                slots.update(
+                    (name, Slot(index, at, deadline_ns, requests[at], filtered=filtered[at]))
+                    for at, name in enumerate(names)
+                )
         return devices, slots
 
     def _unknown_template(self, placed: Placed[DeviceModel] | Placed[MachineModel], kind: str) -> None:

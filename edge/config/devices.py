@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from edge.config.endpoints import endpoint_of, shared
+from edge.config.groups import ChosenGroup, check_patterns, group_of, groups_of
 from edge.config.modbus_tags import DeviceOrders, modbus_tag, with_bit
 from edge.config.models import AreaModel, DeviceModel, NodesModel, PlcTemplate
 from edge.config.nodes import NodeError, needs_base, node_of
@@ -26,7 +27,7 @@ from protocols.modbus.address import TABLE_NAMES, AddressError, AddressMap, Area
 from protocols.modbus.bus import bus_of
 from protocols.modbus.plan import PlanError, plan_requests
 from protocols.modbus.tags import DataType, Endpoint, Limits, ModbusTag, Table
-from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
+from protocols.opcua.tags import Mode, OpcuaEndpoint, OpcuaTag, ServerLimits
 
 NS_PER_S = 1_000_000_000
 FAST_S = 1.0  # tags due this often or more are sampled at the device's own sampling interval
@@ -120,6 +121,7 @@ class OpcuaDraft:
     template: PlcTemplate
     endpoint: OpcuaEndpoint
     sampling_ns: int
+    groups: tuple[ChosenGroup, ...]
     tags: dict[str, OpcuaTag] = field(default_factory=dict)
 
     def add(self, name: str, tag: MergedTag, base: str | None, problems: Problems) -> bool:
@@ -130,9 +132,11 @@ class OpcuaDraft:
         except NodeError as error:
             tag.add(problems, "node" if spec.node else "base", Text(error.zh, error.en))
             return False
-        sampling_ns = (
-            self.sampling_ns if tag.interval_ns <= FAST_S * NS_PER_S else max(self.sampling_ns, tag.interval_ns)
-        )
+        group = group_of(self.groups, name)
+        sampling_ns = self.groups[group].sampling_ns
+        if sampling_ns is None:
+            fast = tag.interval_ns <= FAST_S * NS_PER_S
+            sampling_ns = self.sampling_ns if fast else max(self.sampling_ns, tag.interval_ns)
         wrong = next((key for key in _MODBUS_ONLY if key in tag.overridden and getattr(spec, key) is not None), None)
         if wrong is not None:
             what = Text(f"{wrong} 只用于 Modbus", f"{wrong} is for Modbus only")
@@ -143,7 +147,7 @@ class OpcuaDraft:
             (raw_low, raw_high), (low, high) = spec.range.raw, spec.range.value
             scale = (high - low) / (raw_high - raw_low)
             add = low - raw_low * scale
-        self.tags[name] = OpcuaTag(name, node, spec.index, spec.field, scale, add, sampling_ns)
+        self.tags[name] = OpcuaTag(name, node, spec.index, spec.field, scale, add, sampling_ns, group)
         return True
 
     def needs_base(self, tag: MergedTag) -> bool:
@@ -156,11 +160,14 @@ class OpcuaDraft:
 
     def interval_ns(self, name: str) -> int:
         """How often a tag is confirmed: sampled by the server, published to us."""
-        return max(self.tags[name].sampling_ns, self.endpoint.publishing_ns)
+        tag = self.tags[name]
+        group = self.groups[tag.group].group
+        return group.publishing_ns if group.mode is Mode.POLL else max(tag.sampling_ns, group.publishing_ns)
 
     def finish(self, index: int, problems: Problems) -> OpcuaDevice:
         """The nodes in image order."""
         model = self.placed.value
+        check_patterns(self.placed, self.groups, list(self.tags), problems)
         return OpcuaDevice(index, model.id, model.template, self.endpoint, tuple(self.tags.values()))
 
 
@@ -182,8 +189,8 @@ def draft(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Pro
 
 def _modbus(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Problems) -> ModbusDraft | None:
     model, template = placed.value, brand.value
-    for key in ("url", "nodes", "publishing_s", "sampling_s"):
-        if getattr(model, key) is not None:
+    for key in ("url", "nodes", "publishing_s", "sampling_s", "groups", "server"):
+        if getattr(model, key):
             _misplaced(placed, key, "Modbus", "host", problems)
     areas = _maybe_areas(placed, brand, problems)
     if areas is None:
@@ -289,6 +296,8 @@ def _opcua(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Pr
         placed.add(problems, ("url",), Text(zh, "no user or password in the address: put them under security"))
     own, default = model.security, template.security
     policy = own.policy or default.policy or "auto"
+    groups = groups_of(placed, template, problems)
+    server = model.server or template.server
     endpoint = OpcuaEndpoint(
         url=model.url
         if url.port or not template.port
@@ -297,11 +306,13 @@ def _opcua(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Pr
         mode="None" if policy == "None" else own.mode or default.mode or "SignAndEncrypt",
         user=own.user or default.user,
         password=own.password or default.password,
-        publishing_ns=_ns(model.publishing_s or template.publishing_s),
+        publishing_ns=groups[0].group.publishing_ns,
+        groups=tuple(chosen.group for chosen in groups) if model.groups else (),
+        limits=ServerLimits(server.nodes_per_call, server.items, server.subscriptions),
         deadline_ns=_ns(model.deadline_s or template.deadline_s),
         watchdog_ns=_ns(template.watchdog_s),
     )
-    return OpcuaDraft(placed, template, endpoint, _ns(model.sampling_s or template.sampling_s))
+    return OpcuaDraft(placed, template, endpoint, _ns(model.sampling_s or template.sampling_s), groups)
 
 
 def _misplaced(placed: Placed[DeviceModel], key: str, protocol: str, instead: str, problems: Problems) -> None:

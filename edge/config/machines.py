@@ -47,7 +47,8 @@ class Slot:
     device: int
     tag: int
     deadline_ns: int  # how late a reply of the device may be and still be taken
-    request: int = 0  # of its device; 0 where a server pushes everything in one sample
+    request: int = 0  # of its device; of a server that pushes: the tag group
+    filtered: bool = False  # some changes of the value are kept from us (deadband, trigger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,19 @@ class MachineDraft:
                 f"{names} 须在同一请求中读取，否则会拼出从未有过的状态",
                 f"{names} must be read in one request, or they give a state that never was",
             )
-            hint = Text("把它们放在相邻地址、相同 interval_s", "put them side by side, with the same interval_s")
+            hint = Text(
+                "把它们放在相邻地址、相同 interval_s；OPC UA：放在同一组 groups",
+                "put them side by side, with the same interval_s; OPC UA: in one of its groups",
+            )
             self.placed.add(problems, ("together",), what, hint)
+        for name in sorted(self._used()):
+            slot = slots.get(f"{self.placed.value.id}.{name}")
+            if slot is not None and slot.filtered:
+                what = Text(
+                    f"{name} 用于计数或状态，不能放进有死区或 trigger: status 的组：会漏掉变化",
+                    f"{name} is counted or tells the state: a group with a deadband or trigger: status hides changes",
+                )
+                self.placed.add(problems, ("tags", name), what)
 
     def finish(self, index: int, slots: Mapping[str, Slot]) -> Machine:
         """The machine of the plan. `slots` are the places of all tags by `machine.tag`."""

@@ -111,6 +111,33 @@ class NodesModel(Strict):
     prefix: str = Field("", description="before each part, e.g. 2: in a browse path")
 
 
+class GroupModel(Strict):
+    """OPC UA: tags that are sent, or read, together."""
+
+    tags: tuple[Word, ...] = Field((), description="which, as machine.tag with * and ?, e.g. ['*.temp*']; first match")
+    mode: Literal["subscribe", "poll"] = Field(
+        "subscribe", description="sent where they change, or read at an interval"
+    )
+    interval_s: float | None = Field(None, ge=0.05, le=3600, description="poll: read this often; default publishing_s")
+    publishing_s: float | None = Field(None, gt=0, le=60, description="subscribe: how often the server sends")
+    sampling_s: float | None = Field(None, ge=0, le=60, description="subscribe: sampling interval; 0 = every change")
+    queue: int | None = Field(None, ge=1, le=10_000, description="values the server holds; default for a break of 5 s")
+    discard: Literal["oldest", "newest"] = Field("oldest", description="which value goes where the queue is full")
+    trigger: Literal["status", "status-value", "status-value-timestamp"] = Field(
+        "status-value", description="what is reported as a change"
+    )
+    deadband: float | None = Field(None, gt=0, description="smaller changes are not sent, in the node's own unit")
+    deadband_percent: float | None = Field(None, gt=0, le=100, description="the same, in percent of its EURange")
+
+
+class ServerModel(Strict):
+    """What an OPC UA server takes, where it does not say so itself."""
+
+    nodes_per_call: int = Field(0, ge=0, le=10_000, description="nodes per service call; 0 = unknown")
+    items: int = Field(0, ge=0, description="monitored items of one session; what is more is read instead; 0 = unknown")
+    subscriptions: int = Field(0, ge=0, description="subscriptions of one session; 0 = unknown")
+
+
 class AreaModel(Strict):
     """One line of a PLC's address table."""
 
@@ -148,6 +175,8 @@ class DeviceModel(Identified):
     nodes: NodesModel | None = Field(None, description="OPC UA: how tag names become node ids")
     publishing_s: float | None = Field(None, gt=0, le=60, description="OPC UA publishing interval")
     sampling_s: float | None = Field(None, gt=0, le=60, description="OPC UA sampling interval of fast tags")
+    groups: dict[Id, GroupModel] = Field({}, description="OPC UA: tag groups; `default` is the one of all other tags")
+    server: ServerModel | None = Field(None, description="OPC UA: what the server takes; default from the template")
 
 
 class ProcessModel(Strict):
@@ -490,4 +519,5 @@ class PlcTemplate(Strict):
     sampling_s: float = Field(0.5, gt=0, le=60)
     publishing_s: float = Field(0.5, gt=0, le=60)
     watchdog_s: float = Field(5.0, gt=0, le=300)
+    server: ServerModel = ServerModel()
     notes: tuple[Label, ...] = ()

@@ -1,9 +1,9 @@
 """From a tag's name to an OPC UA node id, by the brand's pattern. Pure.
 
 `a/b[0]/c` under base `M` becomes `ns=2;s=M.a.b[0].c`, or `ns=3;s="M"."a"."b"[0]."c"`, or the browse path
-`/0:Objects/2:M/2:a/…`. A part with a namespace of its own (`0:CurrentState`) keeps it in a browse path and loses it in
-a node id. A name that is already a node id (`ns=…`, `i=…`) or a browse path (`/…`) is taken as it is; so is a base:
-`ns=4;s=Line1` gives `ns=4;s=Line1.a.b[0].c`.
+`/0:Objects/2:M/2:a/…`. A part with a namespace of its own (`0:CurrentState`, `nsu=urn:maker;Tape1`) keeps it in a
+browse path and loses it in a node id. A name that is already a node id (`ns=…`, `i=…`) or a browse path (`/…`) is taken
+as it is; so is a base: `ns=4;s=Line1` gives `ns=4;s=Line1.a.b[0].c`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 
 from edge.config.models import NodesModel
+from protocols.opcua.address import split_path
 
 _ABSOLUTE = re.compile(r"(ns=|nsu=|svr=|[isgb]=|/)")
 _PART = re.compile(r"(.*?)((?:\[\d+\])*)")
-_NAMESPACE = re.compile(r"\d+:")
+_NAMESPACE = re.compile(r"\d+:|nsu=[^;]+;")
+_NODE_ID = re.compile(r"nsu=[^;]+;[isgb]=")
 
 
 class NodeError(ValueError):
@@ -28,28 +30,33 @@ class NodeError(ValueError):
 
 def needs_base(name: str, nodes: NodesModel | None) -> bool:
     """True where `node_of` cannot do without a base."""
-    return nodes is not None and "{base}" in nodes.pattern and not _ABSOLUTE.match(name)
+    return nodes is not None and "{base}" in nodes.pattern and not _is_absolute(name)
 
 
 def node_of(name: str, base: str | None, nodes: NodesModel | None) -> str:
     """The node id or browse path of a tag. Raises NodeError where base or pattern is missing."""
-    if _ABSOLUTE.match(name):
+    if _is_absolute(name):
         return name
     if nodes is None:
         raise NodeError(
             "此品牌没有 nodes 模式：请写完整节点号", "this brand has no node pattern: give the full node id"
         )
-    tag = nodes.separator.join(_part(part, nodes) for part in name.split("/"))
+    tag = nodes.separator.join(_part(part, nodes) for part in split_path(name))
     if base is None:
         if needs_base(name, nodes):
             raise NodeError(
                 "缺少 base：设备节点前缀，例如 Tape1", "base is required: the machine's node prefix, e.g. Tape1"
             )
         return nodes.pattern.replace("{tag}", tag)
-    if _ABSOLUTE.match(base):
+    if _is_absolute(base):
         return f"{base}{nodes.separator}{tag}"
-    prefix = nodes.separator.join(_part(part, nodes) for part in base.split("/"))
+    prefix = nodes.separator.join(_part(part, nodes) for part in split_path(base))
     return nodes.pattern.replace("{base}", prefix).replace("{tag}", tag)
+
+
+def _is_absolute(name: str) -> bool:
+    """A whole node id or browse path. `nsu=…;` alone is the namespace of a step."""
+    return bool(_NODE_ID.match(name) if name.startswith("nsu=") else _ABSOLUTE.match(name))
 
 
 def _part(part: str, nodes: NodesModel) -> str:

@@ -259,13 +259,26 @@ class OpcuaClient:
         await self._monitor(made, positions)
 
     async def _monitor(self, made: Subscription, positions: Sequence[int]) -> None:
-        """Create monitored items; what the server refuses is refused alone."""
+        """Create monitored items; what the server refuses is refused alone, what it has no room for is read."""
+        room = self._room(made, len(positions))
+        self._no_room.update(positions[room:])
+        positions = positions[:room]
         codes = await self._subscriptions.monitor(made, [(at, self._nodes.found[at]) for at in positions])
         for position, code in zip(positions, codes, strict=True):
             if code in _NO_ROOM:
                 self._no_room.add(position)
             elif code >> 30:
                 self._nodes.refuse(position, code)
+            else:
+                made.items += 1
+
+    def _room(self, made: Subscription, wanted: int) -> int:
+        """How many of so many items the server has room for, by what it says and what is known of its make."""
+        if self.about.items:
+            wanted = min(wanted, self.about.items - made.items)
+        if limit := self._endpoint.limits.items:
+            wanted = min(wanted, limit - sum(one.items for one in self._subscriptions.all))
+        return max(wanted, 0)
 
     async def retry_refused(self) -> None:
         """Ask again for what was refused: a program download may have brought it. Errors: OpcuaConnectionError."""

@@ -42,6 +42,7 @@ class Subscription:
         self.group = group
         self.id = id_
         self.publishing_s = publishing_s  # as the server revised it
+        self.items = 0  # monitored, the heartbeat among them
         self.sequence = 0  # of the last notification taken; numbers run 1 … 2^32-1 and over
 
     def missing_before(self, sequence: int) -> list[int]:
@@ -101,7 +102,7 @@ class Subscriptions:
         first = not self.by_id
         self.by_id[made.id] = made
         if first:  # servers without ServerStatus.CurrentTime exist; the keep-alive then serves as the heartbeat
-            await self._create_items(made, [_heartbeat()])
+            made.items += sum(not code >> 30 for code in await self._create_items(made, [_heartbeat()]))
         return made
 
     async def monitor(self, made: Subscription, nodes: Sequence[tuple[int, ua.NodeId]]) -> list[int]:

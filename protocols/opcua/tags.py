@@ -55,11 +55,9 @@ class TagGroup:
 class ServerLimits:
     """What a make of server takes where it does not say so itself; a profile, as data of the brand's template."""
 
-    nodes_per_call: int = 50
+    nodes_per_call: int = 0  # 0 = unknown
     items: int = 0  # monitored items of one session; 0 = unknown
     subscriptions: int = 0  # of one session; 0 = unknown
-    sampling_ns: int = 0  # the shortest sampling interval worth asking for
-    publishing_ns: int = 0  # the shortest publishing interval worth asking for
 
 
 @dataclass(frozen=True, slots=True)
