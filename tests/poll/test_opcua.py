@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
@@ -16,49 +14,11 @@ from asyncua import ua
 from asyncua.server.internal_subscription import InternalSubscription
 from peers.asyncua_server import Plant, plant
 from peers.node_opcua import NodePeer, free_port
-from peers.recorder import Recorder
+from peers.opcua_rig import MS, PEER, rig
 
-from edge.clock import SystemClock
 from edge.errors import DeviceError
-from edge.plan import OpcuaDevice
-from edge.poll.opcua import OpcuaPoller
-from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
-from protocols.reading import Quality, TagImage
-
-MS = 1_000_000
-PEER = "nsu=urn:seamline:peer;s="
-
-
-class Rig:
-    """A poller, its image and what it told."""
-
-    def __init__(self, endpoint: OpcuaEndpoint, tags: Sequence[OpcuaTag], pki: Path | None = None) -> None:
-        self.device = OpcuaDevice(3, "press", "generic", endpoint, tuple(tags))
-        self.image = TagImage(len(tags))
-        self.seen = Recorder()
-        self.poller = OpcuaPoller(self.device, self.image, self.seen, SystemClock(), pki=pki, jitter=Random(7))
-
-    def quality(self, tag: int = 0) -> Quality:
-        return Quality(self.image.quality[tag])
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Rig]:
-        task = asyncio.create_task(self.poller.run())
-        try:
-            yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-
-def rig(url: str, nodes: Sequence[str | OpcuaTag], *, pki: Path | None = None, **endpoint: Any) -> Rig:
-    """Tags of the given nodes, publishing every 100 ms unless told otherwise."""
-    settings = {"security": "None", "publishing_ns": 100 * MS, "watchdog_ns": 2500 * MS, **endpoint}
-    tags = [
-        node if isinstance(node, OpcuaTag) else OpcuaTag(f"t{i}", node, sampling_ns=100 * MS)
-        for i, node in enumerate(nodes)
-    ]
-    return Rig(OpcuaEndpoint(url, **settings), tags, pki)
+from protocols.opcua.tags import OpcuaTag
+from protocols.reading import Quality
 
 
 @pytest.fixture
