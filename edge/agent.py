@@ -42,6 +42,7 @@ from edge.recorder import CHECKPOINT, JOURNAL, META_ALIVE, Recorder
 from edge.recording.recording import record
 from edge.sinks.factory import make_sink
 from edge.supervise import supervise
+from edge.trust import pki_folder
 from edge.view import Viewer
 from edge.web.server import Page
 from protocols.reading import TagImage
@@ -70,7 +71,7 @@ class Runtime:
         values = ProcessValues(plan.machines, images)
         self._hub = Hub(plan.devices, self._lives, values, clock)
         self._notebook = Notebook()
-        pki = Path(plan.agent.store_path).parent / "pki"
+        pki = pki_folder(plan)
         self._sources = make_sources(plan.devices, images, self._hub, clock, pki=pki, notebook=self._notebook)
         pollers = self._sources.pollers
         self._outbox = Outbox(_store_settings(plan), clock, Encoder(plan.site).gap_record)

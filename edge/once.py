@@ -22,6 +22,7 @@ from edge.config import load
 from edge.errors import Text
 from edge.plan import Device, ModbusDevice, SitePlan
 from edge.poll.factory import make_sources
+from edge.trust import pki_folder
 from protocols.modbus.tags import DataType, ModbusTag, Word
 from protocols.opcua.tags import OpcuaTag
 from protocols.reading import DeviceFact, Frame, Past, Quality, TagImage
@@ -61,15 +62,15 @@ def run(config: Path, *, device: str | None, as_json: bool) -> int:
             file=sys.stderr,
         )
         return EXIT_USAGE
-    answers = asyncio.run(_read(chosen))
+    answers = asyncio.run(_read(chosen, pki_folder(plan)))
     print(_as_json(answers) if as_json else _as_table(plan, answers))
     return 1 if any(a.error for a in answers) else 0
 
 
-async def _read(devices: Sequence[Device]) -> list[Answer]:
+async def _read(devices: Sequence[Device], pki: Path) -> list[Answer]:
     """All connections at once; devices that share one, after one another."""
     images = [TagImage(len(device.tags)) for device in devices]
-    connections = make_sources(devices, images, _Silence(), SystemClock()).connections
+    connections = make_sources(devices, images, _Silence(), SystemClock(), pki=pki).connections
     errors = [""] * len(devices)
     for connection, answers in zip(
         connections, await asyncio.gather(*(connection.read_once() for connection in connections)), strict=True

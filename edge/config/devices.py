@@ -18,6 +18,7 @@ from edge.config.groups import ChosenGroup, check_patterns, group_of, groups_of
 from edge.config.modbus_tags import DeviceOrders, modbus_tag, with_bit
 from edge.config.models import AreaModel, DeviceModel, NodesModel, PlcTemplate
 from edge.config.nodes import NodeError, needs_base, node_of
+from edge.config.opcua_security import user_files
 from edge.config.problems import Problems
 from edge.config.tags import MergedTag
 from edge.config.validate import Placed
@@ -298,6 +299,7 @@ def _opcua(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Pr
     policy = own.policy or default.policy or "auto"
     groups = groups_of(placed, template, problems)
     server = model.server or template.server
+    user_certificate, user_key = user_files(placed, problems)
     endpoint = OpcuaEndpoint(
         url=model.url
         if url.port or not template.port
@@ -309,6 +311,11 @@ def _opcua(placed: Placed[DeviceModel], brand: Placed[PlcTemplate], problems: Pr
         publishing_ns=groups[0].group.publishing_ns,
         groups=tuple(chosen.group for chosen in groups) if model.groups else (),
         limits=ServerLimits(server.nodes_per_call, server.items, server.subscriptions),
+        user_certificate=user_certificate,
+        user_key=user_key,
+        user_key_password=own.user_key_password,
+        fingerprint=own.fingerprint or "",
+        tolerate=frozenset(own.tolerate or default.tolerate or ()),
         deadline_ns=_ns(model.deadline_s or template.deadline_s),
         watchdog_ns=_ns(template.watchdog_s),
     )

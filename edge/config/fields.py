@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from ext.buckets import Bucket
 from protocols.modbus.tags import DataType, Encoding, WordOrder
+from protocols.opcua import fingerprint
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 
@@ -106,6 +107,20 @@ def _bucket(value: Any) -> Any:
 _SAME_ORDER = {"ABCDEFGH": "ABCD", "GHEFCDAB": "CDAB", "BADCFEHG": "BADC", "HGFEDCBA": "DCBA"}
 
 
+def _fingerprint(value: Any) -> Any:
+    """A SHA-256 fingerprint however people write it, as upper-case digits."""
+    try:
+        digits = fingerprint.normal(value) if isinstance(value, str) else ""
+    except ValueError:
+        digits = ""
+    if len(digits) != fingerprint.SHA256:
+        raise wrong(
+            "应为 SHA-256 指纹：64 个十六进制数字（seamline trust list 会显示）",
+            "a SHA-256 fingerprint is expected: 64 hexadecimal digits (seamline trust list shows them)",
+        )
+    return digits
+
+
 def _choice(value: Any) -> Any:
     """PLC spellings in any case, `cdab`; the eight letters of a 64-bit value also where four say the same."""
     return _SAME_ORDER.get(value.upper(), value.upper()) if isinstance(value, str) else value
@@ -137,6 +152,7 @@ Order = Annotated[WordOrder, BeforeValidator(_choice)]
 Type = Annotated[DataType, BeforeValidator(_lower)]
 Characters = Annotated[Encoding, BeforeValidator(_lower)]
 Secret = Annotated[str, WithJsonSchema(_SECRET_SCHEMA)]  # fields of it say repr=False
+Fingerprint = Annotated[str, BeforeValidator(_fingerprint), WithJsonSchema(_TEXT)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 

@@ -14,6 +14,7 @@ from edge.config.calendar_models import CalendarModel, ExceptionModel, StopModel
 from edge.config.fields import (
     BucketName,
     Characters,
+    Fingerprint,
     Id,
     Identified,
     Label,
@@ -76,6 +77,17 @@ class SecurityModel(Strict):
     mode: Literal["None", "Sign", "SignAndEncrypt"] | None = None
     user: Secret | None = Field(None, repr=False)
     password: Secret | None = Field(None, repr=False)
+    user_certificate: Word | None = Field(
+        None, description="X.509 user instead: file (PEM or DER), beside the site file"
+    )
+    user_key: Word | None = Field(None, description="its private key; default: in the file of the certificate")
+    user_key_password: Secret | None = Field(None, repr=False)
+    fingerprint: Fingerprint | None = Field(
+        None, description="SHA-256 of the one certificate the server may have, in place of the trust list"
+    )
+    tolerate: tuple[Literal["dates", "host", "usage", "revocation"], ...] | None = Field(
+        None, description="findings on the server's certificate that are accepted here"
+    )
 
 
 class TlsModel(Strict):

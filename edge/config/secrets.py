@@ -2,8 +2,7 @@
 
 Rules.
 * `${NAME}` is the environment variable; `${NAME:-default}` falls back; `$${` is a literal `${`.
-* `{file: /run/secrets/x}` under `token`, `password`, `user` or `key_password` is the content of that
-  file, less its last line break.
+* `{file: /run/secrets/x}` under one of SECRET_KEYS is the content of that file, less its last line break.
 * A missing variable or an unreadable file is a problem like any other: it names the variable or file, never a value.
 """
 
@@ -17,7 +16,7 @@ from edge.config.document import Data, Document
 from edge.config.problems import KeyPath, Problems, suggest
 from edge.errors import Text
 
-SECRET_KEYS = ("token", "password", "user", "key_password")
+SECRET_KEYS = ("token", "password", "user", "key_password", "user_key_password")
 _MAX_SECRET_BYTES = 64 * 1024
 _VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)

@@ -63,7 +63,7 @@ def make_sources(
 ) -> Sources:
     """Pollers and connections of `devices`; an image has one place per tag.
 
-    `pki`: folder of this gateway's own certificate; `notebook`: what was learned of the devices, and will be.
+    `pki`: folder of certificates, own and trusted; `notebook`: what was learned of the devices, and will be.
     """
     pollers: dict[int, Poller] = {}
     connections: list[Running] = []
@@ -96,8 +96,11 @@ def _session(
     place: int, device: OpcuaDevice, image: TagImage, receiver: Receiver, clock: Clock, pki: Path | None, gate: Gate
 ) -> tuple[Poller, Running]:
     from edge.poll.opcua import OpcuaPoller
+    from edge.trust.hosts import own_hosts
+    from protocols.opcua.channel import Pki
 
-    poller = OpcuaPoller(device, image, receiver, clock, pki=pki, gate=gate)
+    keys = None if pki is None else Pki(pki, own_hosts, clock.now_ns)
+    poller = OpcuaPoller(device, image, receiver, clock, pki=keys, gate=gate)
 
     async def read_once() -> Sequence[DeviceError | None]:
         try:

@@ -23,11 +23,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from random import Random
 
 from edge.clock import Clock
@@ -40,9 +37,9 @@ from edge.poll.past import Gap, past_of
 from edge.poll.publish_time import PublishTime
 from edge.poll.stats import PollStats
 from protocols.errors import Fault, ProtocolError
-from protocols.opcua.certificate import Identity, ensure_identity
+from protocols.opcua.channel import Pki
 from protocols.opcua.client import OpcuaClient
-from protocols.opcua.errors import OpcuaConnectionError, OpcuaError, certificate_unwritable, internal, silent, turned
+from protocols.opcua.errors import OpcuaConnectionError, OpcuaError, internal, silent, turned
 from protocols.opcua.items import Batch
 from protocols.opcua.services import CallLimits
 from protocols.reading import Frame, Receiver, TagImage
@@ -65,13 +62,6 @@ _BROKEN = frozenset(
 )
 
 
-def state_folder() -> Path:
-    """Where this gateway keeps what it made itself: systemd's StateDirectory=, else the user's state folder (XDG)."""
-    if given := os.environ.get("STATE_DIRECTORY"):
-        return Path(given.split(":")[0])
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "seamline"
-
-
 class OpcuaPoller:
     """Keeps one server's image fresh. See `edge.poll.factory.Poller`."""
 
@@ -82,12 +72,12 @@ class OpcuaPoller:
         receiver: Receiver,
         clock: Clock,
         *,
-        pki: Path | None = None,
+        pki: Pki | None = None,
         jitter: Random | None = None,
         gate: Gate | None = None,
     ) -> None:
-        """`pki`: folder of this gateway's certificate, `<state folder>/pki` by default; `gate`: shared with the other
-        servers of this gateway.
+        """`pki`: own certificates and trust list, needed unless security is None; `gate`: shared with the other servers
+        of this gateway.
         """
         self._device = device
         self._image = image
@@ -168,7 +158,7 @@ class OpcuaPoller:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[OpcuaClient]:
         """A session, the round trip measured once; closed at the end whatever happens."""
-        client = OpcuaClient(self._device.endpoint, self._device.tags, await self._identity(), self._limits)
+        client = OpcuaClient(self._device.endpoint, self._device.tags, self._pki, self._limits)
         try:
             async with self._gate:
                 await client.connect()
@@ -183,15 +173,6 @@ class OpcuaPoller:
             yield client
         finally:
             await client.close()
-
-    async def _identity(self) -> Identity | None:
-        if self._device.endpoint.security == "None":
-            return None
-        folder = self._pki or state_folder() / "pki"
-        try:
-            return await asyncio.to_thread(ensure_identity, folder, socket.gethostname(), self._clock.now_ns())
-        except OSError as error:
-            raise certificate_unwritable(str(folder), error) from error
 
     async def _resume(self, client: OpcuaClient, times: PublishTime) -> None:
         """Over a new connection, the same session. Errors: ProtocolError where that is no use."""

@@ -1,10 +1,21 @@
-"""The gateway's own application instance certificate (OPC 10000-6 §6.2.2), made once and kept.
+"""The gateway's own application instance certificates (OPC 10000-6 §6.2.2): made at the first start, renewed in time.
 
 Theory. An OPC UA client proves itself with a certificate whose subject alternative name holds its application URI;
-servers compare both and ask a person to trust the certificate once. It must therefore outlive restarts and upgrades:
-it is made at the first start and never replaced silently. RSA 2048 with SHA-256 is what every policy in
-`security.POLICIES` and every PLC in the field takes. The private key is readable by this user only (mode 0600,
-written before it has its name).
+servers compare both, and a person trusts the certificate there once. So it must outlive restarts and upgrades, and a
+new one is a job for a person at every server. Hence there may be several: RENEW_BEFORE before the newest ends, a
+new pair is made beside it. A session tries the newest first and falls back to the older one where the server does not
+take the new one yet (`protocols.opcua.channel`), which also puts the new one before the eyes of whoever looks after
+that server. Between then and the end of the old one there is a quarter to trust it.
+
+RSA 2048 with SHA-256 is what every policy in `security.POLICIES` and every PLC in the field takes.
+
+Rules.
+* Pairs are files of one stem: `own/certs/STEM.der`, `own/private/STEM.pem`. The key is written first; a certificate
+  without its key, or with another one, is no pair.
+* Only pairs this gateway signed itself are renewed. A certificate of the plant's authority, put there by a person, is
+  used as long as it is valid and never replaced by one nobody ordered.
+* The application URI never changes: it is the one of the newest pair, whatever the host is called now.
+* A clock before EARLIEST is wrong: no certificate is made by it, servers would refuse it once it is right.
 
 Blocking: making a key takes up to a second of CPU. Call it in a thread.
 """
@@ -12,9 +23,10 @@ Blocking: making a key takes up to a second of CPU. Call it in a thread.
 from __future__ import annotations
 
 import fcntl
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -24,60 +36,103 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from protocols.errors import Fault
 from protocols.opcua.errors import OpcuaSecurityError
+from protocols.opcua.pki_files import OWN_CERTS, OWN_PRIVATE, files, make_folder, write_whole
+from protocols.opcua.x509 import CertificateError, Facts, facts, load_file
 
-CERTIFICATE_NAME = "own.der"
-KEY_NAME = "own-key.pem"
+RENEW_BEFORE_NS = 90 * 86_400 * 1_000_000_000
+EARLIEST_NS = 1_735_689_600_000_000_000  # 2025-01-01: no gateway with this program lived before
 _YEARS = 10
+_PRIVATE_FOLDER, _PRIVATE = 0o700, 0o600
+_COMMON_NAME_MOST = 64  # X.520 upper bound
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Where the certificate and its key lie, and the application URI inside."""
+    """A certificate of ours, where it and its key lie, and what it says."""
 
     certificate: Path
     key: Path
-    application_uri: str
+    facts: Facts
+
+    @property
+    def application_uri(self) -> str:
+        """As it stands in the certificate; a session must say the same."""
+        return self.facts.application_uri
 
 
-def ensure_identity(folder: Path, host: str, now_ns: int) -> Identity:
-    """The identity in `folder`, made where there is none. `now_ns`: UTC. Errors: OpcuaSecurityError, OSError."""
-    identity = Identity(folder / CERTIFICATE_NAME, folder / KEY_NAME, f"urn:{host}:seamline")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+def identities(folder: Path) -> list[Identity]:
+    """Every pair in `folder`, newest first, expired ones too. Errors: OSError."""
+    found = [one for path in files(folder / OWN_CERTS) if (one := _pair(folder, path)) is not None]
+    return sorted(found, key=lambda one: (one.facts.begins_ns, one.facts.ends_ns), reverse=True)
+
+
+def ensure_identities(folder: Path, hosts: Sequence[str], now_ns: int) -> list[Identity]:
+    """The pairs valid now, newest first, at least one: made where there is none, or none that lasts.
+
+    `hosts`: names and addresses of this gateway, the host name first. `now_ns`: UTC.
+    Errors: OpcuaSecurityError, OSError.
+    """
+    make_folder(folder)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several devices start at once and share one pair
-        if not (identity.certificate.exists() and identity.key.exists()):
-            _make(identity, host, now_ns)
-    return _checked(identity, now_ns)
+        known = identities(folder)
+        valid = [one for one in known if one.facts.begins_ns <= now_ns <= one.facts.ends_ns]
+        if not valid or (valid[0].facts.self_signed and valid[0].facts.ends_ns - now_ns < RENEW_BEFORE_NS):
+            uri = known[0].application_uri if known else f"urn:{hosts[0]}:seamline"
+            valid.insert(0, _made(folder, uri, hosts, now_ns))
+    return valid
 
 
-def _make(identity: Identity, host: str, now_ns: int) -> None:
+def _pair(folder: Path, path: Path) -> Identity | None:
+    key = folder / OWN_PRIVATE / f"{path.stem}.pem"
+    try:
+        certificate = load_file(path.read_bytes())[0]
+        private = serialization.load_pem_private_key(key.read_bytes(), password=None)
+        fits = private.public_key() == certificate.public_key()
+        return Identity(path, key, facts(certificate)) if fits else None
+    except (CertificateError, FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def _made(folder: Path, uri: str, hosts: Sequence[str], now_ns: int) -> Identity:
+    if now_ns < EARLIEST_NS:
+        raise _clock_wrong(now_ns)
+    now = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    made = _certificate(key, identity.application_uri, host, datetime.fromtimestamp(now_ns // 1_000_000_000, UTC))
+    made = _certificate(key, uri, hosts, now)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    _write(identity.key, pem)
-    _write(identity.certificate, made.public_bytes(serialization.Encoding.DER))
+    stem = f"seamline {now:%Y%m%d-%H%M%S}"
+    make_folder(folder / OWN_CERTS)
+    make_folder(folder / OWN_PRIVATE, _PRIVATE_FOLDER)
+    identity = Identity(
+        folder / OWN_CERTS / f"{stem}.der",
+        folder / OWN_PRIVATE / f"{stem}.pem",
+        facts(made),
+    )
+    write_whole(identity.key, pem, _PRIVATE)
+    write_whole(identity.certificate, made.public_bytes(serialization.Encoding.DER))
+    return identity
 
 
-def _checked(identity: Identity, now_ns: int) -> Identity:
-    """The identity as it was made; the URI is the one inside, so a renamed host changes nothing."""
-    certificate = x509.load_der_x509_certificate(identity.certificate.read_bytes())
-    if certificate.not_valid_after_utc.timestamp() < now_ns / 1e9:
-        where, until = identity.certificate.parent, certificate.not_valid_after_utc.date()
-        raise OpcuaSecurityError(
-            "own-certificate-expired",
-            f"本网关的 OPC UA 证书已于 {until} 过期。移走 {where} 中的文件后重启会生成新证书，然后在服务器上信任它",
-            f"this gateway's OPC UA certificate expired on {until}. Move the files in {where} away and restart to make "
-            "a new one, then trust it on the server",
-            Fault.CONFIG,
-        )
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)[:1] or [identity.application_uri]
-    return Identity(identity.certificate, identity.key, uri)
+def _clock_wrong(now_ns: int) -> OpcuaSecurityError:
+    said = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC).date()
+    return OpcuaSecurityError(
+        "clock-wrong",
+        f"本网关的时钟为 {said}，明显不对：证书会带上错误的有效期。请校时（NTP 或手动），代理会自动重试",
+        f"this gateway's clock says {said}, which cannot be: a certificate made now would have wrong dates. Set the "
+        "clock (NTP or by hand); it is tried again",
+        Fault.CONFIG,
+    )
 
 
-def _certificate(key: rsa.RSAPrivateKey, uri: str, host: str, now: datetime) -> x509.Certificate:
+def _certificate(key: rsa.RSAPrivateKey, uri: str, hosts: Sequence[str], now: datetime) -> x509.Certificate:
+    public = key.public_key()
     name = x509.Name(
-        [x509.NameAttribute(NameOID.COMMON_NAME, "Seamline"), x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Seamline")]
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, f"Seamline@{hosts[0]}"[:_COMMON_NAME_MOST]),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Seamline"),
+            x509.NameAttribute(NameOID.DOMAIN_COMPONENT, hosts[0]),
+        ]
     )
     usage = x509.KeyUsage(
         digital_signature=True,
@@ -90,12 +145,13 @@ def _certificate(key: rsa.RSAPrivateKey, uri: str, host: str, now: datetime) -> 
         encipher_only=False,
         decipher_only=False,
     )
-    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri), x509.DNSName(host)])
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri), *map(_host, hosts)])
+    identifier = x509.SubjectKeyIdentifier.from_public_key(public)
     return (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
-        .public_key(key.public_key())
+        .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))  # the server's clock may be behind
         .not_valid_after(now + timedelta(days=365 * _YEARS))
@@ -103,17 +159,14 @@ def _certificate(key: rsa.RSAPrivateKey, uri: str, host: str, now: datetime) -> 
         .add_extension(usage, critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .add_extension(names, critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(identifier, critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(key, hashes.SHA256())
     )
 
 
-def _write(path: Path, content: bytes) -> None:
-    """All of it or nothing, readable by the owner only."""
-    fresh = path.with_suffix(path.suffix + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    fresh.replace(path)
+def _host(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

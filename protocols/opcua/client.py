@@ -29,7 +29,7 @@ from dataclasses import dataclass
 
 from asyncua.ua.attribute_ids import AttributeIds
 
-from protocols.opcua.certificate import Identity
+from protocols.opcua.channel import Pki
 from protocols.opcua.errors import OpcuaConnectionError, subscription_closed
 from protocols.opcua.items import Assembler, Batch, Problem, group
 from protocols.opcua.nodes import Nodes
@@ -67,10 +67,10 @@ class OpcuaClient:
         self,
         endpoint: OpcuaEndpoint,
         tags: Sequence[OpcuaTag],
-        identity: Identity | None = None,
+        pki: Pki | None = None,
         limits: CallLimits | None = None,
     ) -> None:
-        """`identity`: this gateway's certificate; needed unless the endpoint's security is "None". `limits`: what was
+        """`pki`: own certificates and trust list; needed unless the endpoint's security is "None". `limits`: what was
         learned of this server in earlier sessions. Does no I/O.
         """
         self._endpoint = endpoint
@@ -78,7 +78,7 @@ class OpcuaClient:
         self._items = group(tags, self._groups)
         self._tags = tags
         self._services = Services(endpoint.url, endpoint.deadline_ns / _NS_PER_S, limits or CallLimits(endpoint.limits))
-        self.session = Session(endpoint, identity, self._services)
+        self.session = Session(endpoint, pki, self._services)
         self._reads = Reads(self._services)
         self._set_out()
         self._polled = {at for at, item in enumerate(self._items) if self._groups[item.group].mode is Mode.POLL}

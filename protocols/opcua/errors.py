@@ -71,8 +71,9 @@ def refused(url: str, name: str) -> OpcuaError:
     if name.startswith(_CERTIFICATE):
         return OpcuaSecurityError(
             name,
-            f"{url}: 服务器不接受本网关的证书（{name}），请在服务器上信任 own.der",
-            f"{url}: the server does not accept this gateway's certificate ({name}); trust own.der on the server",
+            f"{url}: 服务器不接受本网关的证书（{name}）。请在服务器上信任它：seamline trust show own 会显示指纹和文件",
+            f"{url}: the server does not accept this gateway's certificate ({name}). Trust it on the server: "
+            "seamline trust show own shows its fingerprint and file",
             Fault.DEVICE,
         )
     return lost(url, name)

@@ -15,10 +15,12 @@ from enum import Enum
 from typing import Any, TypeVar, cast
 
 from asyncua import ua
-from asyncua.client.client import Client
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
+from cryptography.exceptions import InvalidSignature
 
+from protocols.opcua.distrust import not_its_key
 from protocols.opcua.errors import OpcuaConnectionError, lost, nonsense, refused
+from protocols.opcua.secure_client import SecureClient
 from protocols.opcua.tags import ServerLimits
 from protocols.opcua.wire import Reader, WireError
 
@@ -76,9 +78,9 @@ class Services:
         self.url = url
         self.deadline_s = deadline_s
         self.limits = limits
-        self.client: Client | None = None
+        self.client: SecureClient | None = None
 
-    def live(self) -> Client:
+    def live(self) -> SecureClient:
         """The connection. Errors: OpcuaConnectionError where there is none."""
         if self.client is None:
             raise lost(self.url, "closed")
@@ -149,6 +151,8 @@ class Translated:
             raise lost(self._url, "closed") from error
         if isinstance(error, UaStatusCodeError):
             raise refused(self._url, name_of(error.code)) from error
+        if isinstance(error, InvalidSignature):
+            raise not_its_key(self._url) from error
         if isinstance(error, (UaError, AssertionError, ValueError, struct.error)):  # how asyncua meets odd answers
             raise lost(self._url, "protocol") from error
         if isinstance(error, asyncio.InvalidStateError):  # an answer that came when its request was given up

@@ -83,6 +83,11 @@ class OpcuaEndpoint:
     mode: str = "SignAndEncrypt"  # "Sign" | "SignAndEncrypt" ("None" goes with security None)
     user: str | None = None
     password: str | None = None  # already resolved secret; repr must never show it
+    user_certificate: str | None = None  # files of an X.509 user, in place of user and password
+    user_key: str | None = None  # default: in the file of the certificate
+    user_key_password: str | None = None
+    fingerprint: str = ""  # SHA-256 of the one certificate this server may have, in place of the trust list
+    tolerate: frozenset[str] = frozenset()  # of protocols.opcua.distrust.TOLERABLE
     publishing_ns: int = 500_000_000  # of the default group
     deadline_ns: int = 4_000_000_000
     watchdog_ns: int = 5_000_000_000
@@ -95,5 +100,5 @@ class OpcuaEndpoint:
         return self.groups or (TagGroup(publishing_ns=self.publishing_ns),)
 
     def __repr__(self) -> str:
-        """Everything but the password."""
+        """Everything but the passwords."""
         return f"OpcuaEndpoint(url={self.url!r}, security={self.security!r}, mode={self.mode!r}, user={self.user!r})"

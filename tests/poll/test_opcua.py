@@ -351,47 +351,6 @@ async def test_structures_of_a_foreign_server(tmp_path: Path) -> None:
         assert "AccCount" in made.seen.facts[-1].detail
 
 
-# ── security ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("security", "mode", "expected"),
-    [
-        ("auto", "SignAndEncrypt", "Aes256_Sha256_RsaPss/SignAndEncrypt"),
-        ("Basic256Sha256", "SignAndEncrypt", "Basic256Sha256/SignAndEncrypt"),
-        ("Aes128_Sha256_RsaOaep", "Sign", "Aes128_Sha256_RsaOaep/Sign"),
-    ],
-)
-async def test_secured_end_to_end(
-    tmp_path_factory: pytest.TempPathFactory, security: str, mode: str, expected: str
-) -> None:
-    """Values flow over the policy asked for, or the strongest; with user and password, by our own certificate."""
-    folder = tmp_path_factory.getbasetemp() / "secured"
-    folder.mkdir(exist_ok=True)
-    async with NodePeer(folder, secure=True) as peer:
-        account = {"user": "reader", "password": "secret"}
-        made = rig(peer.url, [PEER + "Total"], pki=folder / "gateway", security=security, mode=mode, **account)
-        async with made.running():
-            await made.seen.until(lambda: made.image.i64[0] > 0 or (False in dict(made.seen.ups)), 15)
-            assert made.seen.ups == [(True, "connected")]
-        assert made.poller.security == expected
-        account["password"] = "wrong"
-        wrong = rig(peer.url, [PEER + "Total"], pki=folder / "gateway", security=security, mode=mode, **account)
-        with pytest.raises(DeviceError, match=r"user/password"):
-            await wrong.poller.read_once()
-
-
-async def test_an_unsecured_server_is_refused_unless_the_site_file_says_none(tmp_path: Path) -> None:
-    """auto does not fall back to None, and the fact says what to write if that is wanted."""
-    async with NodePeer(tmp_path) as peer:
-        made = rig(peer.url, [PEER + "Total"], pki=tmp_path / "gateway", security="auto")
-        async with made.running():
-            await made.seen.until(lambda: bool(made.seen.facts))
-        assert made.seen.ups == [(False, "security-none-only")]
-        assert "security: None" in made.seen.facts[0].detail
-        assert (await peer.statistics())["made"] == 0
-
-
 # ── the process ─────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -23,13 +23,19 @@ async function main() {
     port: options.port,
     hostname: "127.0.0.1",
     serverCertificateManager: certificates,
+    ...(options.certificate ? { certificateFile: options.certificate, privateKeyFile: options.key } : {}),
+    ...(options.uri ? { serverInfo: { applicationUri: options.uri } } : {}),
     userCertificateManager: certificates,
     nodeset_filename: options.types ? [nodesets.standard, path.join(__dirname, "count.xml")] : [nodesets.standard],
-    securityPolicies: options.secure
+    securityPolicies: options.secure === "all"
+      ? [SecurityPolicy.None, SecurityPolicy.Basic256Sha256, SecurityPolicy.Aes128_Sha256_RsaOaep, SecurityPolicy.Aes256_Sha256_RsaPss]
+      : options.secure
       ? [SecurityPolicy.Basic256Sha256, SecurityPolicy.Aes128_Sha256_RsaOaep, SecurityPolicy.Aes256_Sha256_RsaPss]
       : [SecurityPolicy.None],
-    securityModes: options.secure ? [MessageSecurityMode.Sign, MessageSecurityMode.SignAndEncrypt] : [MessageSecurityMode.None],
-    allowAnonymous: !options.secure,
+    securityModes: options.secure === "all"
+      ? [MessageSecurityMode.None, MessageSecurityMode.Sign, MessageSecurityMode.SignAndEncrypt]
+      : options.secure ? [MessageSecurityMode.Sign, MessageSecurityMode.SignAndEncrypt] : [MessageSecurityMode.None],
+    allowAnonymous: options.secure !== true,
     userManager: { isValidUser: (name, password) => name === "reader" && password === "secret" },
     disableDiscovery: !options.secure, // the endpoints of a secured server are listed over an unsecured channel
     serverCapabilities: {
