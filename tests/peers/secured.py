@@ -35,6 +35,15 @@ class Users:
         return User(role=UserRole.User) if known else None
 
 
+def wear(server: Server, made: Made) -> None:
+    """Show another certificate, of the same key, from now on."""
+    server.iserver.certificate = made.certificate
+    for factory in server._policies:
+        factory.certificate = made.certificate
+    for endpoint in server.iserver.endpoints:
+        endpoint.ServerCertificate = made.der
+
+
 @asynccontextmanager
 async def secured(
     made: Made | None,
