@@ -29,11 +29,13 @@ from edge.clock import ManualClock
 from edge.errors import DeviceError
 from edge.plan import OpcuaDevice
 from edge.poll.opcua import OpcuaPoller
-from protocols.opcua.channel import Pki, close_session, open_session
+from protocols.opcua.channel import Pki
 from protocols.opcua.distrust import OpcuaTrustError
 from protocols.opcua.errors import OpcuaError
 from protocols.opcua.pki_files import REJECTED, TRUSTED, TRUSTED_CRL, files
 from protocols.opcua.security import POLICIES
+from protocols.opcua.services import CallLimits, Services
+from protocols.opcua.session import Session
 from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
 from protocols.reading import Quality, TagImage
 
@@ -308,10 +310,11 @@ async def test_a_renewed_certificate_waits_for_the_servers_trust(gateway: Gatewa
     server.set_certificate_validator(validator)
     endpoint = OpcuaEndpoint(url_of(server))
     for expected in (old, new):
-        client, way = await open_session(endpoint, gateway.pki)
-        await close_session(client, endpoint.url, 5.0)
-        assert way.own is not None
-        assert (way.own.facts, way.newest) == (expected.facts, new.facts)
+        session = Session(endpoint, gateway.pki, Services(endpoint.url, 20.0, CallLimits()))
+        await session.open()
+        await session.close()
+        assert session.way.own is not None
+        assert (session.way.own.facts, session.way.newest) == (expected.facts, new.facts)
         known.add(new.facts.sha256)
     known.clear()
     error = await gateway.refusal(url_of(server))
