@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -24,11 +23,11 @@ PEER = "nsu=urn:seamline:peer;s="
 class Rig:
     """A poller, its image and what it told."""
 
-    def __init__(self, endpoint: OpcuaEndpoint, tags: Sequence[OpcuaTag], pki: Path | None = None) -> None:
+    def __init__(self, endpoint: OpcuaEndpoint, tags: Sequence[OpcuaTag]) -> None:
         self.device = OpcuaDevice(3, "press", "generic", endpoint, tuple(tags))
         self.image = TagImage(len(tags))
         self.seen = Recorder()
-        self.poller = OpcuaPoller(self.device, self.image, self.seen, SystemClock(), pki=pki, jitter=Random(7))
+        self.poller = OpcuaPoller(self.device, self.image, self.seen, SystemClock(), jitter=Random(7))
 
     def quality(self, tag: int = 0) -> Quality:
         return Quality(self.image.quality[tag])
@@ -43,14 +42,14 @@ class Rig:
             await asyncio.gather(task, return_exceptions=True)
 
 
-def rig(url: str, nodes: Sequence[str | OpcuaTag], *, pki: Path | None = None, **endpoint: Any) -> Rig:
+def rig(url: str, nodes: Sequence[str | OpcuaTag], **endpoint: Any) -> Rig:
     """Tags of the given nodes, publishing every 100 ms unless told otherwise."""
     settings = {"security": "None", "publishing_ns": 100 * MS, "watchdog_ns": 2500 * MS, **endpoint}
     tags = [
         node if isinstance(node, OpcuaTag) else OpcuaTag(f"t{i}", node, sampling_ns=100 * MS)
         for i, node in enumerate(nodes)
     ]
-    return Rig(OpcuaEndpoint(url, **settings), tags, pki)
+    return Rig(OpcuaEndpoint(url, **settings), tags)
 
 
 class Seen:
