@@ -20,7 +20,7 @@ EXIT_DISAGREES = 1  # the command ran and found something wrong
 MOST_DAYS = 800  # that a calendar is printed for
 MOST_WATERMARK_S = 86_400.0  # a replay keeps that much of every machine in memory
 
-HEAVY = ("simulate", "demo", "store")  # their options live in their own rooms, which the agent must not import
+HEAVY = ("simulate", "demo", "store", "probe")  # their options live in their rooms, which the agent must not import
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -75,7 +75,7 @@ def _complain(error: ConfigError) -> None:
 def build_parser(chosen: str = "") -> Parser:
     """Every command with its help, in the reader's language.
 
-    The simulator's own options are imported only for `chosen`.
+    Options that come from elsewhere are imported only for `chosen`.
     """
     parser = Parser(
         prog="seamline",
@@ -122,6 +122,21 @@ def build_parser(chosen: str = "") -> Parser:
         Text("检查配置并打印编译后的计划，不碰网络", "check a site file and print the compiled plan; no network"),
     )
     _site_file(check)
+
+    probe = _add(
+        commands,
+        "probe",
+        _probe,
+        Text(
+            "调试时核对点表：用触摸屏上的数值找出字序、偏移、类型，并改正配置",
+            "commissioning: values a person reads off the HMI against the registers; finds word order, offset and "
+            "type, and corrects the site file",
+        ),
+    )
+    if chosen == "probe":
+        from edge.probe.command import add_arguments as add_probe_arguments
+
+        add_probe_arguments(probe)
 
     calendar = _add(
         commands,
@@ -331,6 +346,12 @@ def _check(options: argparse.Namespace) -> int:
 
     print(render(load(options.config, os.environ), SystemClock().now_ns()))
     return 0
+
+
+def _probe(options: argparse.Namespace) -> int:
+    from edge.probe.command import run
+
+    return run(options)
 
 
 def _calendar(options: argparse.Namespace) -> int:
