@@ -80,7 +80,6 @@ class Delivery:
     async def _follow(self) -> None:
         """What is new."""
         while True:
-            seen = self._outbox.last_id
             try:
                 if await self._next():
                     continue
@@ -89,11 +88,12 @@ class Delivery:
                 await self._news.back_off()
                 continue
             self._announce()
-            await self._outbox.newer_than(seen)
+            await self._outbox.something_new(self._sink.id)
 
     async def _next(self) -> bool:
         """The next new records. False = there are none. Raises StoreError."""
         async with self._turn:
+            last_id = self._outbox.last_id
             records = await self._outbox.read_new(self._sink.id, self._news.batch_bytes)
             self._store_error = ""
             if records and self._is_long_backlog(records):
@@ -102,6 +102,8 @@ class Delivery:
             elif records:
                 await self._deliver(self._news, records)
                 await self._move(records[-1].id)
+            elif self._outbox.position(self._sink.id).cursor < last_id:
+                await self._move(last_id)  # the newest were evicted, or set aside
             return bool(records)
 
     async def _drain(self) -> None:

@@ -13,6 +13,7 @@ Rules (VictoriaMetrics documentation, "How to send data from InfluxDB-compatible
 * Times are whole milliseconds. A point that may be told again (it has `final`, `open` or `revision`) is moved to
   `1 + revision` ms behind the last multiple of `step_ms`, the server's deduplication interval: of the samples of one
   interval the server keeps the last, which is the highest revision, however often and in whatever order they were sent.
+  A point that was made void (`void`) comes behind them all.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -45,6 +46,7 @@ cdef struct Point:
     bint has_texts
     bint versioned
     bint unfinished
+    bint is_void
     long long revision
     long long t_ns
 
@@ -208,7 +210,9 @@ cdef long long time_ms(Point *point, long long step_ms) noexcept:
     cdef long long place
     if not point.versioned:
         return t_ms
-    place = 1 + max(0, min(point.revision, step_ms - 2))  # short of the next multiple, which another interval may own
+    if point.is_void:
+        return floor_div(t_ms, step_ms) * step_ms + step_ms - 1
+    place = 1 + max(0, min(point.revision, step_ms - 3))  # short of the next multiple, which another interval may own
     return floor_div(t_ms, step_ms) * step_ms + place
 
 
@@ -219,7 +223,7 @@ cdef int translate(const char *line, Py_ssize_t end, long long step_ms, Buffer *
     cdef ValueKind kind
     numbers.used = 0
     labels.used = 0
-    point.has_numbers = point.has_texts = point.versioned = point.unfinished = False
+    point.has_numbers = point.has_texts = point.versioned = point.unfinished = point.is_void = False
     point.revision = 0
     point.series_end = series_of(line, end, &point.labels)
     if point.series_end < 0 or end > MAX_LINE:
@@ -257,6 +261,8 @@ cdef int translate(const char *line, Py_ssize_t end, long long step_ms, Buffer *
             elif is_word(line + key, key_size, b"open", 4):
                 point.versioned = True
                 point.unfinished = point.unfinished or kind == TRUE
+            elif is_word(line + key, key_size, b"void", 4):
+                point.is_void = kind == TRUE
             elif is_word(line + key, key_size, b"revision", 8):
                 point.versioned = True
                 point.revision = integer_of(line, value, after)
@@ -278,7 +284,7 @@ def to_victoria(bytes lines not None, long long step_ms):
     """The lines as VictoriaMetrics shall store them, times in milliseconds, and how many of the given ones are in.
 
     Raises ValueError, naming the line (from 1), for one that is malformed, longer than 200,000 bytes, or would have
-    more than 30 labels; and for a `step_ms` below 2.
+    more than 30 labels; and for a `step_ms` below 3.
     """
     cdef Buffer out, numbers, labels
     cdef Point point
@@ -290,7 +296,7 @@ def to_victoria(bytes lines not None, long long step_ms):
     cdef Py_ssize_t end
     cdef const char *feed
     cdef const char *line
-    if step_ms < 2:
+    if step_ms < 3:
         raise ValueError(f"a deduplication interval of {step_ms} ms")
     out.data = numbers.data = labels.data = NULL
     out.used = out.size = numbers.used = numbers.size = labels.used = labels.size = 0

@@ -102,12 +102,16 @@ class Outbox:
     def _wake(self, last_id: int) -> None:
         if last_id > self._last_id:
             self._last_id = last_id
-            self._news.set()
-            self._news = asyncio.Event()
+            self._tell()
 
-    async def newer_than(self, record_id: int) -> None:
-        """Wait until a record after `record_id` is committed."""
-        while self._last_id <= record_id:
+    def _tell(self) -> None:
+        """There is something new for a database."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def something_new(self, sink: str) -> None:
+        """Wait until there are records behind the cursor of a database."""
+        while self._last_id <= self._positions[sink].cursor:
             await self._news.wait()
 
     async def read(self, sink: str, max_bytes: int) -> tuple[StoredRecord, ...]:
@@ -139,7 +143,10 @@ class Outbox:
 
     async def advance(self, sink: str, record_id: int) -> None:
         """A database has everything up to `record_id` of the stretch it was reading. Durable with the next commit."""
-        self._positions[sink] = self._positions[sink].advanced(record_id)
+        before = self._positions[sink]
+        self._positions[sink] = before.advanced(record_id)
+        if self._positions[sink].cursor < before.cursor:  # a backlog ended: what passed it is new once more
+            self._tell()
 
     def position(self, sink: str) -> Position:
         """How far a database has got."""

@@ -102,7 +102,7 @@ async def test_new_records_pass_a_backlog_and_the_backlog_follows(path: Path) ->
 async def test_a_commit_wakes_who_waits(path: Path) -> None:
     outbox = outbox_at(path, "a")
     await outbox.open()
-    waiter = asyncio.create_task(outbox.newer_than(outbox.last_id))
+    waiter = asyncio.create_task(outbox.something_new("a"))
     await asyncio.sleep(0)
     await outbox.commit(batch(0, checkpoints=(("k", b""),)))  # nothing to deliver: nobody wakes
     await asyncio.sleep(0.01)
