@@ -13,13 +13,15 @@ ValueError.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from types import MappingProxyType
 
 from edge.gaps.gap import Gap
 from edge.kpi.row import SUM_COLUMNS, Row
 from edge.machines.events import Revision, StopEvent
+from edge.machines.values import Kept
 from edge.outbox.batch import Record
 from edge.plan import Device, Machine, Site
 from edge.points import (
@@ -36,7 +38,7 @@ from edge.points import (
     Measurement,
 )
 from ext.buckets import Bucket
-from ext.lineprotocol import Schema, encode_prefix, encode_row
+from ext.lineprotocol import Schema, encode_prefix, encode_row, encode_rows
 from protocols.reading import Quality
 
 MAX_TEXT = 2_000  # characters of a free text; InfluxDB 1.x refuses strings beyond 64 KiB
@@ -59,6 +61,16 @@ def _getters_around_buckets() -> tuple[attrgetter[tuple[object, ...]], attrgette
 
 
 _before_buckets, _behind_buckets = _getters_around_buckets()
+
+
+# The tag that tells values of one machine apart is the last of its measurement, so it can be put behind the others.
+_TAG_MACHINE = replace(TAG, tags=TAG.tags[:-1])
+_ANY = encode_prefix(TAG.name, ())
+
+
+def _name_tag(name: str) -> bytes:
+    """The last tag of a process value, with its comma."""
+    return encode_prefix(TAG.name, ((TAG.tags[-1], name),))[len(_ANY) :]
 
 
 def one_line(text: str) -> str:
@@ -141,11 +153,22 @@ class Encoder:
         )  # fmt: skip
         return encode_row(SCHEMAS["revision"], self._machine_prefix(REVISION, machine, revision.cause), values, t_ns)
 
-    def tag(self, machine: Machine, t_ns: int, *, name: str, value: float | None, quality: Quality, unit: str) -> bytes:
-        """A process value read at `t_ns`; the value is left out unless its quality is good."""
-        trusted = value if quality is Quality.GOOD else None
-        prefix = self._machine_prefix(TAG, machine, name)
-        return encode_row(SCHEMAS["tag"], prefix, (trusted, int(quality), unit), t_ns)
+    def tags(self, values: Iterable[Kept], machines: Sequence[Machine]) -> Record | None:
+        """Process values, each at the time it was read; None for none.
+
+        Left out of a point is the value unless its quality is good. A prefix is made for each: to keep those of a
+        hundred thousand tags would cost more than to make the few that are needed.
+        """
+        prefixes: list[bytes] = []
+        rows: list[tuple[object, ...]] = []
+        times_ns: list[int] = []
+        for kept in values:
+            machine = self._machine_prefix(_TAG_MACHINE, machines[kept.machine])
+            prefixes.append(machine + _name_tag(kept.name))
+            rows.append((kept.number if kept.quality is Quality.GOOD else None, int(kept.quality), kept.unit))
+            times_ns.append(kept.t_ns)
+        lines, points = encode_rows(SCHEMAS["tag"], prefixes, rows, times_ns)
+        return Record(TAG.record_class, lines, points) if points else None
 
     def device(
         self,

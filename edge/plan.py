@@ -1,11 +1,13 @@
 """The compiled plan: everything decided at start, frozen. The hot path only follows it; `seamline check` prints it.
 
 Flow: YAML ─ edge.config ─► SitePlan ─► poll, machines, ledger, outbox, sinks, web. Nothing below here reads YAML.
-Pure data: no loop, socket, database or clock is imported here.
+Pure data: no loop, socket, database or clock is imported here. What a big site has very many of (tags, signals, process
+values) may be packed (`edge.packed`): sequences of what their types say.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from enum import Enum
@@ -133,7 +135,7 @@ class ModbusDevice:
     brand: str  # PLC template, e.g. "inovance-h5u"
     endpoint: Endpoint
     limits: Limits
-    tags: tuple[ModbusTag, ...]  # image order: tags of one request are adjacent
+    tags: Sequence[ModbusTag]  # image order: tags of one request are adjacent
     requests: tuple[Request, ...]
     protocol: str = "modbus"
     addresses: AddressMap = field(default_factory=AddressMap)  # the vendor's names of addresses, for people
@@ -305,7 +307,7 @@ class Machine:
     calendar: str
     hold_ns: int  # a state is believed this long after its last reading, then the time is UNKNOWN
     poll_ns: int  # slowest interval among the state and counter signals
-    signals: tuple[Signal, ...]
+    signals: Sequence[Signal]
     states: tuple[StateRule, ...]
     state_default: StateRule  # when no rule fits
     counters: tuple[CounterRule, ...]
@@ -314,7 +316,7 @@ class Machine:
     product_default: int  # index into products
     fault_code_signal: int | None
     faults: tuple[FaultText, ...]
-    process_values: tuple[ProcessValue, ...]
+    process_values: Sequence[ProcessValue]
     capacity_note: str = ""  # counting point: made, sterilised, released …
     oee_target: float = 0.85  # what the plan expects of scheduled time: gives the target count
     demand_per_h: float | None = field(default=None, metadata=LATER)  # good pieces needed per hour of planned time

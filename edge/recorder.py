@@ -181,14 +181,15 @@ class Recorder:
         if minute:
             self._add_device_sums(lines, now_ns)
             self._minute_due_ns = now_ns - (now_ns - AFTER_MINUTE_NS) % MINUTE_NS + MINUTE_NS
-        self._add_values(lines)
         gaps = self.gaps.take(now_ns, minute=minute)
         for gap in gaps:
             lines.add(RecordClass.EVENT, self._encoder.gap(gap))
         meta = [(META_ALIVE, str(now_ns)), *self._notebook.take()]
         if minute or closing:
             meta += [(META_SINCE + life.machine.id, str(life.since_ns)) for life in self._lives if life.since_ns]
-        return Batch(now_ns, lines.records(), tuple(rows), tuple(checkpoints), tuple(meta), gaps)
+        values = self._encoder.tags(self._values.take(), self._plan.machines)
+        records = lines.records() if values is None else (*lines.records(), values)
+        return Batch(now_ns, records, tuple(rows), tuple(checkpoints), tuple(meta), gaps)
 
     def _add_events(self, lines: _Lines, life: MachineLife, harvest: Harvest, now_ns: int) -> None:
         machine, config_version = life.machine, self._plan.version_of(life.machine)
@@ -203,7 +204,7 @@ class Recorder:
         t_ns = now_ns - now_ns % interval_ns
         self._live_due_ns = t_ns + interval_ns
         for life in self._lives:
-            view = life.view(now_ns)
+            view = life.view(now_ns, values=False)
             shift = view.shift
             lines.add(
                 RecordClass.LIVE,
@@ -266,14 +267,6 @@ class Recorder:
                 reconnects=reconnects,
             )
             lines.add(RecordClass.EVENT, line)
-
-    def _add_values(self, lines: _Lines) -> None:
-        for kept in self._values.take():
-            machine = self._plan.machines[kept.machine]
-            line = self._encoder.tag(
-                machine, kept.t_ns, name=kept.value.name, value=kept.number, quality=kept.quality, unit=kept.value.unit
-            )
-            lines.add(RecordClass.TAG, line)
 
 
 def _is_due(now_ns: int, due_ns: int, interval_ns: int) -> bool:

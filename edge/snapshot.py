@@ -78,6 +78,7 @@ class MachineView:
     late: int = 0  # readings that opened closed windows again, since the process began
     too_late: int = 0  # readings that were older than any window that could be opened again
     tier: int = 0  # what its signals allow to be said: 0 … 4
+    more_values: int = 0  # process values that `process_values` leaves out: the first of a big machine are shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from edge.encode import MAX_TEXT, SCHEMAS, Encoder, one_line
 from edge.gaps.gap import Gap, GapCause, GapScope
 from edge.kpi.row import SUM_COLUMNS, Row, RowKey, Sums
 from edge.machines.events import Revision, StopEvent
+from edge.machines.values import Kept
 from edge.outbox.facts import Eviction
 from edge.plan import Machine, ModbusDevice, Name, Site, StateRule
 from edge.points import BUCKET_FIELDS, GAP, LEDGER, MEASUREMENTS, Kind, Measurement, RecordClass
@@ -50,6 +52,13 @@ def numbered_row() -> Row:
     return Row(RowKey("ts-01", "1m", T_NS, "suit", "day", "2026-01-05"), T_NS + 60, sums, 4, True, "abc", 3)
 
 
+def value_line(encoder: Encoder, name: str, number: float, quality: Quality) -> bytes:
+    record = encoder.tags([Kept(0, name, "°C", T_NS, number, quality)], [MACHINE])
+    assert record is not None
+    assert (record.record_class, record.points) == (RecordClass.TAG, 1)
+    return record.lines
+
+
 CALLS: dict[str, Callable[[Encoder], bytes]] = {
     "ledger": lambda e: e.ledger(numbered_row(), MACHINE),
     "live": lambda e: e.live(
@@ -59,7 +68,7 @@ CALLS: dict[str, Callable[[Encoder], bytes]] = {
     ),
     "stop": lambda e: e.stop(MACHINE, StopEvent(T_NS, T_NS + 5, Bucket.BREAKDOWN, 17, is_open=True), "abc"),
     "revision": lambda e: e.revision(MACHINE, T_NS, Revision("late-reading", 1, 2, 3, 4, -5, "why"), "abc"),
-    "tag": lambda e: e.tag(MACHINE, T_NS, name="air temp", value=420.5, quality=Quality.GOOD, unit="°C"),
+    "tag": lambda e: value_line(e, "air temp", 420.5, Quality.GOOD),
     "device": lambda e: e.device(
         DEVICE, T_NS, up=True, reason="connected", latency_ms=1.25, requests=1, exceptions=2, timeouts=3, reconnects=4
     ),
@@ -118,7 +127,7 @@ def test_values_stand_under_their_own_names(encoder: Encoder) -> None:
     assert [device[name] for name in ("requests", "exceptions", "timeouts", "reconnects")] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("name", ["live", "tag", "device", "agent"])
+@pytest.mark.parametrize("name", ["live", "device", "agent"])
 def test_arguments_are_the_fields_of_the_dictionary(name: str) -> None:
     """A field added to the dictionary must be asked for; an argument must be a field or a tag."""
     measurement = next(m for m in MEASUREMENTS if m.name == name)
@@ -157,8 +166,20 @@ def test_undefined_figures_are_absent(encoder: Encoder) -> None:
 
 @pytest.mark.parametrize("quality", [quality for quality in Quality if quality is not Quality.GOOD])
 def test_a_process_value_nobody_trusts_is_absent(encoder: Encoder, quality: Quality) -> None:
-    fields = parsed(encoder.tag(MACHINE, T_NS, name="t", value=1.0, quality=quality, unit="°C"))["fields"]
+    fields = parsed(value_line(encoder, "t", 1.0, quality))["fields"]
     assert fields == {"quality": int(quality), "unit": "°C"}
+
+
+def test_process_values_of_many_machines_are_one_record(encoder: Encoder) -> None:
+    other = replace(MACHINE, id="ts-02")
+    kept = [Kept(n % 2, f"t{n}", "°C", T_NS + n, n / 10, Quality.GOOD) for n in range(6)]
+    record = encoder.tags(kept, [MACHINE, other])
+    assert record is not None
+    points = [parsed(line) for line in record.lines.split(b"\n")]
+    assert [(p["tags"]["machine"], p["tags"]["name"], p["fields"]["value"], p["time"]) for p in points] == [
+        (("ts-01", "ts-02")[n % 2], f"t{n}", n / 10, T_NS + n) for n in range(6)
+    ]
+    assert encoder.tags([], [MACHINE]) is None
 
 
 @pytest.mark.parametrize("text", ["two\nlines", "x" * 10_000, "lone \ud800 surrogate", "tab\t", ""])

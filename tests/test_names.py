@@ -15,7 +15,7 @@ import pytest
 import ext.build_info
 
 BUILD = os.environ.get("SEAMLINE_EXPECT_BUILD")  # "checked" or "release" while an installed wheel is tested
-KERNELS = ("ext.build_info", "ext.counters", "ext.decode", "ext.ledger", "ext.lineprotocol", "ext.victoria")
+KERNELS = ("ext.build_info", "ext.counters", "ext.decode", "ext.ledger", "ext.lineprotocol", "ext.values", "ext.victoria")
 PACKAGES = ("edge", "protocols", "ext")
 
 
@@ -63,6 +63,7 @@ def test_public_faces() -> None:
         "ext.ledger": ("MachineLedger", "CELL_FIELDS", "SAMPLE_FIELDS"),
         "ext.decode": ("DecodeTable", "decode"),
         "ext.counters": ("CounterDecoder",),
+        "ext.values": ("ValueTable", "Backlog"),
         "ext.lineprotocol": ("encode_rows", "encode_row", "encode_prefix", "Schema"),
     }
     for module, names in faces.items():

@@ -23,6 +23,7 @@ from edge.config.problems import Problems
 from edge.config.tags import MergedTag
 from edge.config.validate import Placed
 from edge.errors import Text
+from edge.packed import packed
 from edge.plan import ModbusDevice, OpcuaDevice
 from protocols.modbus.address import TABLE_NAMES, AddressError, AddressMap, Area, Refused, Resolved
 from protocols.modbus.bus import bus_of
@@ -85,7 +86,7 @@ class ModbusDraft:
             brand=model.template,
             endpoint=self.endpoint,
             limits=self.limits,
-            tags=planned.tags,
+            tags=packed(planned.tags),
             requests=planned.requests,
             addresses=self.addresses,
             unit=self.unit,

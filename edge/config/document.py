@@ -7,7 +7,8 @@ Rules.
 * Scalars follow the YAML 1.2 core schema: `14:00` and `2026-05-01` stay text, `no` is not false, `010` is ten. (YAML
   1.1, pyyaml's default, reads 14:00 as the number 840 and 06:00 as text.)
 * A key written twice is a problem, not "the last one wins".
-* Aliases and `<<` merges work; a file that would grow beyond `MAX_NODES` through them is refused.
+* Aliases and `<<` merges work; a file that would grow beyond `MAX_NODES` through them is refused. A file without any
+  may be as large as it is: a node takes a character at least.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def read(text: str, file: str, problems: Problems) -> Document | None:
     if root is None:
         problems.add(Place(file, 0, ()), Text("文件是空的", "the file is empty"))
         return None
-    builder = _Builder(file, problems)
+    builder = _Builder(file, problems, max(MAX_NODES, len(text)))
     data = builder.value(root, ())
     return Document(file, data, builder.places)
 
@@ -92,7 +93,8 @@ def read(text: str, file: str, problems: Problems) -> Document | None:
 class _Builder:
     """One walk over the nodes: values, places, duplicate keys."""
 
-    def __init__(self, file: str, problems: Problems) -> None:
+    def __init__(self, file: str, problems: Problems, most_nodes: int) -> None:
+        self._most_nodes = most_nodes
         self.places: dict[KeyPath, Place] = {}
         self._file = file
         self._problems = problems
@@ -105,7 +107,7 @@ class _Builder:
         self.places.setdefault(path, self._place(node, path))
         if isinstance(node, ScalarNode):
             return self._scalar(node, path)
-        if id(node) in self._open or self._nodes > MAX_NODES:
+        if id(node) in self._open or self._nodes > self._most_nodes:
             self._add(node, path, "别名（*）无限展开", "aliases (*) without end", None)
             return None
         self._open.add(id(node))

@@ -22,6 +22,7 @@ from edge.config.tags import MergedTag, merge_tags
 from edge.config.tiers import ORDER, capabilities_of, tier_of
 from edge.config.validate import Placed
 from edge.errors import Text
+from edge.packed import packed
 from edge.plan import (
     Condition,
     CounterRule,
@@ -124,7 +125,7 @@ class MachineDraft:
             calendar=self.calendar,
             hold_ns=self.hold_ns,
             poll_ns=self.poll_ns,
-            signals=tuple(Signal(name, place[name].device, place[name].tag) for name in names),
+            signals=packed([Signal(name, place[name].device, place[name].tag) for name in names]),
             states=states,
             state_default=StateRule((), self.default.bucket, self.default.state),
             counters=counters,
@@ -133,8 +134,8 @@ class MachineDraft:
             product_default=0,
             fault_code_signal=None if self.fault_code is None else at[self.fault_code],
             faults=self._faults(),
-            process_values=tuple(
-                self._process_value(name, tag, place[name]) for name, tag in self.tags.items() if tag.spec.process
+            process_values=packed(
+                [self._process_value(name, tag, place[name]) for name, tag in self.tags.items() if tag.spec.process]
             ),
             capacity_note=model.counts or self.template.counts,
             oee_target=model.oee_target,

@@ -14,6 +14,7 @@ from datetime import date, time
 from enum import Enum
 from typing import Any
 
+from edge.packed import Packed
 from edge.plan import Calendar, Device, Machine, Name, ProcessValue, Signal, Site
 
 _FOLLOWS = ("index", "capabilities", "words", "version")  # fields that follow from others, or are for people
@@ -66,7 +67,7 @@ def _plain(value: Any, devices: Sequence[Device]) -> Any:
         return value.value
     if isinstance(value, frozenset):
         return sorted(_plain(item, devices) for item in value)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | Packed):
         return [_plain(item, devices) for item in value]
     if isinstance(value, date | time):
         return value.isoformat()

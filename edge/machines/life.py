@@ -45,7 +45,7 @@ from edge.machines.revisions import HISTORY, LATE, came_too_late, opened_again, 
 from edge.machines.signals import used_signals
 from edge.machines.stops import SHOWN_NS, StopTeller
 from edge.machines.watermark import watermark_ns
-from edge.plan import Calendar, Machine, Name, Signal
+from edge.plan import Calendar, Machine, Name, ProcessValue, Signal
 from edge.recording.tape import Tape
 from edge.snapshot import MachineView
 from ext.buckets import Bucket, Correction
@@ -54,6 +54,7 @@ from protocols.reading import Quality, TagImage
 log = logging.getLogger(__name__)
 
 LONG_NS = DAY_NS  # with it a counter believes any change
+SHOWN_VALUES = 40  # process values of a machine that a view has: more than a page can show; all are stored
 SET_NS = 250_000_000  # wall and monotonic clock apart by more since the last fact: the clock was set
 _NEVER_NS = 1 << 62
 _HEADER_END = b"\n"
@@ -104,6 +105,7 @@ class MachineLife:
         self._corrections = dict.fromkeys(Correction, 0)
         self.late = 0  # readings that opened windows again, since the process began
         self.too_late = 0  # readings nobody could use any more
+        self._shown: tuple[ProcessValue, ...] | None = None  # made when somebody looks
         self.tape: Tape | None = None  # writes down every fact, where that is wanted
 
     def _begin(self, core: Core, page: int) -> None:
@@ -371,8 +373,8 @@ class MachineLife:
 
     # ---- views ----
 
-    def view(self, now_ns: int) -> MachineView:
-        """The machine as it is now."""
+    def view(self, now_ns: int, *, values: bool = True) -> MachineView:
+        """The machine as it is now; `values`: with its process values, `SHOWN_VALUES` at most."""
         self._catch_up()
         core, books = self._core, self._books
         core.reach(now_ns)
@@ -408,7 +410,8 @@ class MachineLife:
             shift_target=self._target(shift_rows) if shift else None,
             hour=figures_of(books.window(HOUR, present, hour_ns), machine, hour_ns, now_ns),
             timeline=self._timeline.spans(now_ns, bucket, since_ns, fault_code) if kernel.started else (),
-            process_values=tuple(self._process_values()),
+            process_values=tuple(self._process_values()) if values else (),
+            more_values=max(0, len(machine.process_values) - SHOWN_VALUES) if values else 0,
             corrections=(
                 self._corrections[Correction.ROLLOVER],
                 self._corrections[Correction.RESET] + self._corrections[Correction.REBASE],
@@ -425,7 +428,9 @@ class MachineLife:
         return target_count([p for p in planned if p[1]], self.machine.oee_target)
 
     def _process_values(self) -> Iterator[tuple[str, Name, float | None, str]]:
-        for value in self.machine.process_values:
+        if self._shown is None:
+            self._shown = tuple(self.machine.process_values[:SHOWN_VALUES])
+        for value in self._shown:
             image = self._images[value.device]
             good = image.quality[value.tag] <= Quality.UNCERTAIN
             yield value.name, value.label, image.f64[value.tag] if good else None, value.unit

@@ -1,39 +1,39 @@
 """Process values worth keeping: temperature, pressure, tension, power. By interval and deadband, with their quality.
 
+Theory. What is worth it is decided by a kernel (`ext.values`, with the rules in full), because a big site has a hundred
+thousand of them; only what is kept becomes an object here, when the recorder takes it.
+
 Rules. A value is kept when it moved by more than its deadband, when its quality changed, or when its interval passed.
 The time written is the time it was read; a value that was not read again is not written again. While nobody takes what
-is kept, the newest values go and are counted.
+is kept, further readings are refused and counted, and a change that lasts is told once there is room.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from edge.plan import Machine, ProcessValue
+from edge.packed import column
+from edge.plan import Machine
+from ext.values import Backlog, ValueTable
 from protocols.reading import Frame, Quality, TagImage
 
-WAITING_LIMIT = 20_000  # values waiting for the next commit; the store takes them each second, so this is a stuck disk
+WAITING_LIMIT = 20_000  # values waiting for the next commits, or two of each where there are more
+TAKEN_LIMIT = 10_000  # by one commit: all at once would be a stall, and memory that is never given back
+
+_QUALITIES = tuple(Quality)
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """One process value to be stored."""
 
     machine: int
-    value: ProcessValue
+    name: str
+    unit: str
     t_ns: int
     number: float
     quality: Quality
-
-
-@dataclass(slots=True)
-class _Last:
-    machine: int
-    value: ProcessValue
-    t_ns: int = 0
-    number: float = 0.0
-    quality: int = -1
 
 
 class ProcessValues:
@@ -41,33 +41,64 @@ class ProcessValues:
 
     def __init__(self, machines: Sequence[Machine], images: Sequence[TagImage]) -> None:
         self._images = images
-        self._by_device: list[list[_Last]] = [[] for _ in images]
-        for machine in machines:
-            for value in machine.process_values:
-                self._by_device[value.device].append(_Last(machine.index, value))
-        self._waiting: list[Kept] = []
-        self.dropped = 0
+        self._names = [column(machine.process_values, "name") for machine in machines]
+        self._units = [column(machine.process_values, "unit") for machine in machines]
+        self._machine, self._index = array("I"), array("I")  # of each value, in the order of the tables
+        self._tables: list[ValueTable | None] = [None] * len(images)
+        for device, places in sorted(_by_device(machines).items()):
+            self._tables[device] = self._table(machines, places)
+        self._backlog = Backlog(max(WAITING_LIMIT, 2 * len(self._machine)))
+
+    def _table(self, machines: Sequence[Machine], places: list[tuple[int, int, int]]) -> ValueTable:
+        """The values of one device; `places`: tag, machine, index of the value there."""
+        places.sort()
+        first = len(self._machine)
+        self._machine.extend(machine for _, machine, _ in places)
+        self._index.extend(index for _, _, index in places)
+        rules = {
+            machine: (
+                column(machines[machine].process_values, "deadband"),
+                column(machines[machine].process_values, "interval_ns"),
+            )
+            for machine in {machine for _, machine, _ in places}
+        }
+        return ValueTable(
+            first,
+            tags=[tag for tag, _, _ in places],
+            deadbands=[rules[machine][0][index] for _, machine, index in places],
+            intervals_ns=[rules[machine][1][index] for _, machine, index in places],
+        )
+
+    @property
+    def dropped(self) -> int:
+        """Readings worth keeping that found no room."""
+        return self._backlog.refused
 
     def on_frame(self, frame: Frame) -> None:
         """Keep what this frame changed."""
-        image = self._images[frame.device]
-        for last in self._by_device[frame.device]:
-            tag = last.value.tag
-            if tag not in frame.tags:
-                continue
-            number, quality, t_ns = image.f64[tag], image.quality[tag], image.t_ns[tag]
-            resting = 0 <= t_ns - last.t_ns < last.value.interval_ns  # below 0: the clock was set back
-            if not resting or quality != last.quality or abs(number - last.number) > last.value.deadband:
-                last.number, last.quality, last.t_ns = number, quality, t_ns
-                self._keep(Kept(last.machine, last.value, t_ns, number, Quality(quality)))
-
-    def _keep(self, kept: Kept) -> None:
-        if len(self._waiting) >= WAITING_LIMIT:
-            self.dropped += 1
+        table = self._tables[frame.device]
+        if table is None:
             return
-        self._waiting.append(kept)
+        image, tags, backlog = self._images[frame.device], frame.tags, self._backlog
+        if isinstance(tags, range):
+            table.keep(tags.start, tags.stop, image.f64, image.quality, image.t_ns, backlog)
+            return
+        for tag in tags:
+            table.keep(tag, tag + 1, image.f64, image.quality, image.t_ns, backlog)
 
-    def take(self) -> list[Kept]:
-        """What was kept since the last call."""
-        taken, self._waiting = self._waiting, []
-        return taken
+    def take(self) -> Iterator[Kept]:
+        """What was kept since the last call, oldest first; the rest comes with the next calls."""
+        machines, indices, names, units = self._machine, self._index, self._names, self._units
+        for value, t_ns, number, quality in zip(*self._backlog.take(TAKEN_LIMIT), strict=True):
+            machine, index = machines[value], indices[value]
+            yield Kept(machine, names[machine][index], units[machine][index], t_ns, number, _QUALITIES[quality])
+
+
+def _by_device(machines: Sequence[Machine]) -> dict[int, list[tuple[int, int, int]]]:
+    """Of each device: tag, machine, and index of the value there."""
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    for number, machine in enumerate(machines):
+        values = machine.process_values
+        for index, (device, tag) in enumerate(zip(column(values, "device"), column(values, "tag"), strict=True)):
+            found.setdefault(device, []).append((tag, number, index))
+    return found

@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from edge.packed import packed
 from protocols.modbus.decode import BlockDecoder, compile_request
 from protocols.modbus.errors import ILLEGAL_DATA_VALUE, ILLEGAL_FUNCTION
 from protocols.modbus.plan import Request
@@ -85,7 +86,7 @@ class Block:
         self.todo: list[Read] = []  # of this round, the next one last
         self.flying = 0  # reads under way
         self._tags = tags
-        self._atoms = _atoms(request, tags)
+        self._atoms = packed(_atoms(request, tags[request.first : request.first + request.count]))
         self._refused: dict[int, int] = {}  # atom -> when it is probed again
         self._refused_tags: tuple[int, ...] = ()
         self._probe_all_ns = 0  # when a block that is refused altogether is probed as a whole
@@ -165,6 +166,8 @@ class Block:
 
     def recall(self, tags: set[int], splits: set[int], now_ns: int) -> None:
         """What was learned earlier: image indices of refused tags, addresses of splits."""
+        if not tags and not splits:
+            return
         for number, atom in enumerate(self._atoms):
             if tags.issuperset(range(atom.first, atom.first + atom.count)):
                 self.refuse(number, number + 1, now_ns)
@@ -222,6 +225,8 @@ class Block:
 
     def _runs(self) -> list[tuple[int, int]]:
         """Maximal runs of accepted atoms that no split cuts."""
+        if not self._refused and not self._splits:
+            return [(0, len(self._atoms))]
         runs: list[tuple[int, int]] = []
         for atom in range(len(self._atoms)):
             if atom in self._refused:
@@ -233,15 +238,14 @@ class Block:
         return runs
 
 
-def _atoms(request: Request, tags: Sequence[ModbusTag]) -> tuple[_Atom, ...]:
+def _atoms(request: Request, block: Sequence[ModbusTag]) -> list[_Atom]:
     """Tags are sorted by address, so an atom ends where the next tag begins beyond everything so far."""
     atoms: list[_Atom] = []
-    for index in range(request.first, request.first + request.count):
-        tag = tags[index]
+    for index, tag in enumerate(block, request.first):
         start, end = tag.address, tag.address + tag.registers
         if atoms and start < atoms[-1].end:
             last = atoms[-1]
             atoms[-1] = _Atom(last.first, last.count + 1, last.start, max(last.end, end))
         else:
             atoms.append(_Atom(index, 1, start, end))
-    return tuple(atoms)
+    return atoms

@@ -49,7 +49,8 @@ class Notebook:
 
     def recall(self, device: ModbusDevice) -> Notes:
         """What was learned of this device with this map; nothing where the map is another one."""
-        return _read(self._texts.get(_KEY + device.id, ""), fingerprint(device))
+        text = self._texts.get(_KEY + device.id)
+        return _read(text, fingerprint(device)) if text else Notes()
 
     def write(self, device: ModbusDevice, notes: Notes) -> None:
         """Keep this instead of what was known."""
@@ -79,7 +80,7 @@ def fingerprint(device: ModbusDevice) -> str:
 def _read(text: str, wanted: str) -> Notes:
     """What a text says; nothing where it is about another map, of another version, or no notes at all."""
     try:
-        said = json.loads(text) if text else {}
+        said = json.loads(text)
         if said.get("version") != _VERSION or said.get("map") != wanted:
             return Notes()
         return Notes(

@@ -77,6 +77,7 @@ def _machine(view: MachineView) -> Json:
             {"name": name, "label": _name(label), "value": value, "unit": unit}
             for name, label, value, unit in view.process_values
         ],
+        "more_values": view.more_values,
         "corrections": dict(zip(_CORRECTIONS, view.corrections, strict=True)),
         "tier": view.tier,
     }

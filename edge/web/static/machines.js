@@ -48,7 +48,8 @@ function renderCard({ root, parts }, machine, { nowMs, minutes, force }) {
   text(parts.fault, fault(machine));
   renderOee(parts, machine);
   renderOutput(parts, machine, bucket);
-  text(parts.process, machine.process_values.map(processValue).join("  "));
+  const more = machine.more_values ? [`… +${machine.more_values}`] : [];
+  text(parts.process, [...machine.process_values.map(processValue), ...more].join("  "));
   renderNotes(parts.notes, machine.shift);
   drawStrip(parts.strip, machine.timeline, nowMs, minutes, force);
   attr(parts.strip, "aria-label", describeStrip(machine.timeline));
