@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 FIRST_MEASURED = 16  # see modbus_devices.c
+MAX_REGISTERS, MAX_GAP = 125, 16
 SIGNALS = 3  # run, fault, total
 CONTIGUOUS, HOLED = "contiguous", "holed"
 MAPS = (CONTIGUOUS, HOLED)
@@ -44,11 +45,12 @@ class Plant:
 
     @property
     def requests(self) -> int:
-        """Fewest requests of 125 registers at most that read all tags of a device, wide holes left out."""
-        count, end = 0, -1
-        for offset in [0, 8, *self.offsets]:
-            if offset > end:
-                count, end = count + 1, offset + 124
+        """Fewest requests within the limits below that read all tags of a device."""
+        count, begin, end = 0, -MAX_REGISTERS, 0
+        for offset in (0, 8, *self.offsets):
+            if offset - end > MAX_GAP or offset - begin >= MAX_REGISTERS:
+                count, begin = count + 1, offset
+            end = offset + 1
         return count
 
 
@@ -74,7 +76,13 @@ def write_site(folder: Path, plant: Plant, ports: Sequence[int], page_port: int)
 
 
 def _devices(ports: Sequence[int]) -> Iterator[dict[str, Any]]:
-    limits = {"max_registers": 125, "max_gap": 16, "pause_ms": 0, "requests_per_s": 1000, "turnaround_ms": 2}
+    limits = {
+        "max_registers": MAX_REGISTERS,
+        "max_gap": MAX_GAP,
+        "pause_ms": 0,
+        "requests_per_s": 1000,
+        "turnaround_ms": 2,
+    }
     for number, port in enumerate(ports):
         address = {"host": "127.0.0.1", "port": port, "unit": 1}
         yield {"id": f"plc-{number:03}", "template": "generic-modbus", **address, "limits": limits}

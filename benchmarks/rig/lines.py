@@ -53,12 +53,17 @@ def simulated(machines: int, protocols: Sequence[str], folder: Path) -> Iterator
 
 
 def agent_on(lines: Lines) -> Program:
+    """The agent on these machines."""
+    return agent_with(lines.site_file)
+
+
+def agent_with(site_file: Path) -> Program:
     """The installed command in the environment of its systemd unit, to be entered."""
     command = Path(sys.executable).with_name("seamline")
-    return Program([str(command), "run", "-c", str(lines.site_file)], env={**os.environ, **unit_environment()})
+    return Program([str(command), "run", "-c", str(site_file)], env={**os.environ, **_unit_environment()})
 
 
-def unit_environment() -> dict[str, str]:
+def _unit_environment() -> dict[str, str]:
     unit = Path(__file__).parents[2] / "config" / "seamline.service"
     prefix = "Environment="
     settings = [line.removeprefix(prefix) for line in unit.read_text("utf-8").splitlines() if line.startswith(prefix)]
