@@ -15,7 +15,15 @@ import pytest
 import ext.build_info
 
 BUILD = os.environ.get("SEAMLINE_EXPECT_BUILD")  # "checked" or "release" while an installed wheel is tested
-KERNELS = ("ext.build_info", "ext.counters", "ext.decode", "ext.ledger", "ext.lineprotocol", "ext.values", "ext.victoria")
+KERNELS = (
+    "ext.build_info",
+    "ext.counters",
+    "ext.decode",
+    "ext.ledger",
+    "ext.lineprotocol",
+    "ext.values",
+    "ext.victoria",
+)
 PACKAGES = ("edge", "protocols", "ext")
 
 
