@@ -20,7 +20,8 @@ EXIT_DISAGREES = 1  # the command ran and found something wrong
 MOST_DAYS = 800  # that a calendar is printed for
 MOST_WATERMARK_S = 86_400.0  # a replay keeps that much of every machine in memory
 
-HEAVY = ("simulate", "demo", "store", "probe")  # their options live in their rooms, which the agent must not import
+# their options live in their own rooms, which the agent must not import
+HEAVY = ("simulate", "demo", "store", "probe", "trust", "browse")
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -172,6 +173,17 @@ def build_parser(chosen: str = "") -> Parser:
         from edge.store.options import add_arguments as add_store_arguments
 
         add_store_arguments(store)
+
+    trust = _add(
+        commands,
+        "trust",
+        _trust,
+        Text("OPC UA 服务器证书：列出、信任、拒绝、查看", "certificates of OPC UA servers: list, accept, reject, show"),
+    )
+    if chosen == "trust":
+        from edge.trust.command import add_arguments as add_trust_arguments
+
+        add_trust_arguments(trust)
 
     init = _add(
         commands,
@@ -398,6 +410,12 @@ def _schema(_options: argparse.Namespace) -> int:
 
 def _store(options: argparse.Namespace) -> int:
     from edge.store.command import run
+
+    return run(options)
+
+
+def _trust(options: argparse.Namespace) -> int:
+    from edge.trust.command import run
 
     return run(options)
 

@@ -179,6 +179,16 @@ _DEVICE: tuple[_Gauge[DeviceView] | _Counter[DeviceView], ...] = (
         "Registers per request it turned out to take; absent where it takes what is configured.",
         lambda d: d.max_registers,
     ),
+    _Gauge(
+        "seamline_device_certificate_ends_seconds",
+        "When the OPC UA server's certificate ends, unix time; absent without security.",
+        lambda d: None if d.certificate_ends_ns is None else d.certificate_ends_ns / 1e9,
+    ),
+    _Gauge(
+        "seamline_device_own_certificate_ends_seconds",
+        "When the certificate this gateway shows to the server ends, unix time; absent without security.",
+        lambda d: None if d.own_certificate_ends_ns is None else d.own_certificate_ends_ns / 1e9,
+    ),
 )
 _CONNECTION: tuple[_Gauge[ConnectionView] | _Counter[ConnectionView], ...] = (
     _Gauge("seamline_connection_up", "1 while somebody on this connection answers.", lambda c: c.up),

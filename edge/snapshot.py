@@ -102,6 +102,8 @@ class DeviceView:
     busy_s: float = 0.0  # time in which answers were waited for, over all requests
     refused: tuple[str, ...] = ()  # names of tags it refuses
     max_registers: int | None = None  # per request, where it turned out to take fewer than configured
+    certificate_ends_ns: int | None = None  # of the server's certificate in use; None without security
+    own_certificate_ends_ns: int | None = None  # of ours towards it
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,8 @@ class Viewer:
             busy_s=stats.busy_ns / 1e9,
             refused=tuple(self._plan.devices[index].tags[tag].name for tag in stats.refused),
             max_registers=stats.max_registers,
+            certificate_ends_ns=stats.certificate_ends_ns,
+            own_certificate_ends_ns=stats.own_certificate_ends_ns,
         )
 
     def _connection(self, running: Running, link: Link) -> ConnectionView:

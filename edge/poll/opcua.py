@@ -36,6 +36,7 @@ from edge.poll.opcua_image import ImageWriter
 from edge.poll.past import Gap, past_of
 from edge.poll.publish_time import PublishTime
 from edge.poll.stats import PollStats
+from edge.trust.expiry import ends_of, note
 from protocols.errors import Fault, ProtocolError
 from protocols.opcua.channel import Pki
 from protocols.opcua.client import OpcuaClient
@@ -168,6 +169,7 @@ class OpcuaPoller:
         self._stats.reconnects += 1
         self.sessions += 1
         self.security = client.security
+        self._look_at_certificates(client)
         try:
             await self._measure(client)
             yield client
@@ -293,6 +295,8 @@ class OpcuaPoller:
 
     async def _upkeep(self, client: OpcuaClient) -> None:
         await self._measure(client)
+        await client.session.rejudge()
+        self._look_at_certificates(client)
         if what := await client.changed():
             raise turned(self._device.endpoint.url, what)
         await client.retry_refused()
@@ -316,6 +320,12 @@ class OpcuaPoller:
         if past.readings:
             self.from_history += len(past.readings)
             self._receiver.on_past(past)
+
+    def _look_at_certificates(self, client: OpcuaClient) -> None:
+        """When they end, for the metrics; and what a person should see to in time."""
+        ends = ends_of(client.session.way)
+        self._stats.certificate_ends_ns, self._stats.own_certificate_ends_ns = ends.server_ns, ends.own_ns
+        self._teller.note = note(client.session.way, self._clock.now_ns())
 
     async def _measure(self, client: OpcuaClient) -> None:
         """One small read, timed: the latency of this server."""

@@ -22,6 +22,8 @@ class Teller:
         self._told: tuple[bool, str] | None = None  # up and reason of the last fact
         self._problems: tuple[Problem, ...] = ()  # as last told
         self._instead = 0  # nodes read instead, as last told
+        self.note = Text("", "")  # what a person should see to while the server is heard
+        self._noted = self.note  # as last told
 
     def lost(self, reason: str, text: Text, tags: list[int]) -> None:
         """The server is not heard any more; `tags` changed by that. The same reason is told once."""
@@ -31,12 +33,16 @@ class Teller:
     def connected(self, client: OpcuaClient) -> None:
         """The server is heard; with the nodes that are not to be had, where there are any."""
         problems, instead = client.problems, client.read_instead
-        if problems == self._problems and instead == self._instead and self._told is not None and self._told[0]:
+        noted, self._noted = self._noted is self.note or self._noted == self.note, self.note
+        if problems == self._problems and instead == self._instead and noted and self._told and self._told[0]:
             return
+        if not noted:
+            self._told = None
         self._problems, self._instead = problems, instead
         read = Text(
-            f"；服务器监视项不足，{instead} 个节点改为读取" if instead else "",
-            f"; the server has no room to monitor {instead} nodes, they are read instead" if instead else "",
+            (f"；服务器监视项不足，{instead} 个节点改为读取" if instead else "") + self.note.zh,
+            (f"; the server has no room to monitor {instead} nodes, they are read instead" if instead else "")
+            + self.note.en,
         )
         if not problems:
             text = Text(f"已连接，安全：{client.security}{read.zh}", f"connected, security {client.security}{read.en}")

@@ -54,6 +54,8 @@ class PollStats:
     skipped: int = 0  # due times that passed while the device was still busy
     refused: tuple[int, ...] = ()  # image indices of tags the device refuses
     max_registers: int | None = None  # per request, where it turned out to take fewer than asked for
+    certificate_ends_ns: int | None = None  # OPC UA: of the server's certificate in use, UTC
+    own_certificate_ends_ns: int | None = None  # OPC UA: of ours
     busy_ns: int = 0  # time in which answers were waited for, over all requests
     latency_sum_ns: int = 0  # over `replies`
     latency_last_ns: int = 0

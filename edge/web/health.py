@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from edge.snapshot import Snapshot
 
 COMMIT_LIMIT_MS = 30_000  # live points come every few seconds and a group commit waits 1 s at most
+DAY_NS = 86_400_000_000_000
+CERTIFICATE_NOTICE_NS = 30 * DAY_NS
 START_GRACE_NS = 30_000_000_000  # opening and repairing a large store comes before the first commit
 
 
@@ -35,3 +37,17 @@ def judge(snapshot: Snapshot) -> tuple[Reason, ...]:
     elif age_ms > COMMIT_LIMIT_MS:
         reasons.append(Reason("no-commit", f"last commit {age_ms / 1000:.0f} s ago; look at the disk of {store.path}"))
     return tuple(reasons)
+
+
+def certificates(snapshot: Snapshot) -> tuple[Reason, ...]:
+    """Certificates that end within 30 days, the server's and ours: no sickness, but somebody should know."""
+    found: list[Reason] = []
+    for device in snapshot.devices:
+        for whose, ends_ns in (
+            ("server", device.certificate_ends_ns),
+            ("own", device.own_certificate_ends_ns),
+        ):
+            if ends_ns is not None and ends_ns - snapshot.now_ns < CERTIFICATE_NOTICE_NS:
+                days = (ends_ns - snapshot.now_ns) // DAY_NS
+                found.append(Reason(f"{whose}-certificate-ends", f"{device.id}: {days} days left"))
+    return tuple(found)

@@ -28,7 +28,7 @@ from edge.snapshot import Snapshot
 from edge.web.aiohttp_server import web
 from edge.web.document import encode_snapshot
 from edge.web.feed import Feed
-from edge.web.health import judge
+from edge.web.health import certificates, judge
 
 log = logging.getLogger(__name__)
 
@@ -163,8 +163,13 @@ class Page:
         return web.Response(body=self._metrics(), headers=headers)
 
     async def _get_health(self, _request: web.Request) -> web.Response:
-        reasons = judge(self._snapshot())
-        document = {"healthy": not reasons, "reasons": [{"code": r.code, "detail": r.detail} for r in reasons]}
+        snapshot = self._snapshot()
+        reasons, notices = judge(snapshot), certificates(snapshot)
+        document = {
+            "healthy": not reasons,
+            "reasons": [{"code": r.code, "detail": r.detail} for r in reasons],
+            "notices": [{"code": n.code, "detail": n.detail} for n in notices],
+        }
         return _json(json.dumps(document, ensure_ascii=False).encode(), status=503 if reasons else 200)
 
     async def _get_events(self, request: web.Request) -> web.StreamResponse:

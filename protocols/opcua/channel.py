@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -119,10 +119,11 @@ async def ways(endpoint: OpcuaEndpoint, pki: Pki | None) -> list[Way]:
     return [Way(offer, identity, own[0].facts, demand, server) for identity in own]
 
 
-async def rejudge(way: Way, pki: Pki | None) -> None:
-    """Is the server of `way` still acceptable? Errors: OpcuaSecurityError."""
+async def judge_again(way: Way, pki: Pki | None, *, tolerate: frozenset[str] = frozenset()) -> None:
+    """Is the server of `way` still acceptable? `tolerate`: this too. Errors: OpcuaSecurityError."""
     if way.demand is not None and pki is not None:
-        await asyncio.to_thread(pki.judge, way.offer.certificate, way.demand)
+        demand = replace(way.demand, tolerate=way.demand.tolerate | tolerate)
+        await asyncio.to_thread(pki.judge, way.offer.certificate, demand)
 
 
 async def offers(endpoint: OpcuaEndpoint) -> list[Offer]:

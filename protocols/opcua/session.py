@@ -16,7 +16,7 @@ import asyncio
 from asyncua.client.client import Client
 from asyncua.client.ua_client import UaClientState
 
-from protocols.opcua.channel import Pki, Way, activate, client_of, create_session, rejudge, ways
+from protocols.opcua.channel import Pki, Way, activate, client_of, create_session, judge_again, ways
 from protocols.opcua.errors import OpcuaError
 from protocols.opcua.secure_client import SecureClient
 from protocols.opcua.security import Offer
@@ -76,7 +76,7 @@ class Session:
         had to be made. Errors: OpcuaError.
         """
         client = self._services.live()
-        await rejudge(self.way, self._pki)
+        await judge_again(self.way, self._pki)
         async with Translated(self._endpoint.url), asyncio.timeout(self._services.deadline_s):
             await self._open_channel(client)
         client.uaclient.session.rebind_authentication_token()
@@ -92,6 +92,14 @@ class Session:
         async with Translated(self._endpoint.url), asyncio.timeout(self._services.deadline_s):
             await self._make(client)
         return False
+
+    async def rejudge(self) -> None:
+        """Is the server still trusted? What a person rejected or revoked since ends the session.
+
+        What only time did, an end of validity or of a list, waits for the next channel: it was warned of.
+        Errors: OpcuaSecurityError.
+        """
+        await judge_again(self.way, self._pki, tolerate=frozenset(("dates", "revocation")))
 
     async def _open_channel(self, client: SecureClient) -> None:
         await client.connect_socket()
