@@ -33,9 +33,10 @@ from edge.logs import facts
 from edge.machines.life import MachineLife
 from edge.machines.values import ProcessValues
 from edge.notify import Notifier
-from edge.outbox.facts import OpenReport, StoreSettings
+from edge.outbox.facts import ClassBound, OpenReport, StoreSettings
 from edge.outbox.store import Outbox
 from edge.plan import SitePlan
+from edge.points import RecordClass
 from edge.poll.factory import make_sources
 from edge.poll.learned import Notebook
 from edge.recorder import CHECKPOINT, JOURNAL, META_ALIVE, Recorder
@@ -350,6 +351,9 @@ def _store_settings(plan: SitePlan) -> StoreSettings:
         max_age_ns=agent.store_max_age_ns,
         sinks=tuple(sink.id for sink in plan.sinks),
         loss_window_ns=agent.commit_ns,
+        classes=tuple(
+            ClassBound(RecordClass[k.record_class.upper()], k.max_bytes, k.max_age_ns) for k in agent.store_keep
+        ),
     )
 
 

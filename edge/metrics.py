@@ -218,6 +218,34 @@ _STORE: tuple[_Gauge[StoreView] | _Counter[StoreView], ...] = (
         "Time since the last commit; absent before the first.",
         lambda s: _seconds(s.last_commit_age_ms),
     ),
+    _Gauge("seamline_store_max_bytes", "What the store may grow to.", lambda s: s.max_bytes),
+    _Gauge("seamline_store_points", "Points kept.", lambda s: s.points),
+    _Gauge(
+        "seamline_store_fill_bytes_per_second",
+        "Rate at which the store fills once no database takes anything; absent until measured.",
+        lambda s: s.bytes_per_s,
+    ),
+    _Gauge(
+        "seamline_store_autonomy_seconds",
+        "How long everything fits if no database takes anything from now on; absent until measured.",
+        lambda s: s.autonomy_s,
+    ),
+    _Gauge(
+        "seamline_store_written_bytes_per_kept_byte",
+        "Bytes handed to the disk for each byte kept, over the last day: the wear of the card.",
+        lambda s: s.written_per_kept,
+    ),
+    _Gauge(
+        "seamline_store_written_bytes_per_day",
+        "Bytes handed to the disk in a day at the present rate; absent until measured.",
+        lambda s: s.written_per_day,
+    ),
+    _Gauge("seamline_store_gaps_open", "Gaps in the data that last now.", lambda s: s.gaps_open),
+)
+_STORE_CLASS: tuple[_Gauge[tuple[str, int, int, int]] | _Counter[tuple[str, int, int, int]], ...] = (
+    _Gauge("seamline_store_class_records", "Records kept, by class.", lambda c: c[1]),
+    _Gauge("seamline_store_class_points", "Points kept, by class.", lambda c: c[2]),
+    _Gauge("seamline_store_class_bytes", "Bytes of records kept, by class.", lambda c: c[3]),
 )
 _RECORDING: tuple[_Gauge[RecordingView] | _Counter[RecordingView], ...] = (
     _Gauge("seamline_recording_up", "1 while readings are being recorded.", lambda r: not r.error),
@@ -301,6 +329,7 @@ class SnapshotCollector(Collector):
         yield from _wire(snapshot.connections)
         yield _refused(snapshot.devices)
         yield from _families(_STORE, (), [((), snapshot.store)])
+        yield from _families(_STORE_CLASS, ("class",), [((kept[0],), kept) for kept in snapshot.store.classes])
         yield from _families(_SINK, ("sink",), [((sink.id,), sink) for sink in snapshot.sinks])
         recordings = [((recording.machine,), recording) for recording in snapshot.recordings]
         yield from _families(_RECORDING, ("machine",), recordings)

@@ -413,6 +413,15 @@ class InfluxSink:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepPlan:
+    """How much of one class of records is kept; 0 = as long as the store as a whole keeps it."""
+
+    record_class: str  # tag, live, ledger, event, evidence
+    max_bytes: int = 0
+    max_age_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSettings:
     """The agent itself."""
 
@@ -425,6 +434,7 @@ class AgentSettings:
     page_port: int
     log_format: str  # "json" | "text"
     language: str  # "zh" | "en": default language of the page
+    store_keep: tuple[KeepPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

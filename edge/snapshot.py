@@ -129,6 +129,14 @@ class StoreView:
     commit_p99_ms: float | None
     last_commit_age_ms: int | None
     error: str
+    max_bytes: int = 0
+    points: int = 0
+    bytes_per_s: float | None = None  # at which it fills; None = not measured yet
+    autonomy_s: float | None = None  # how long it keeps everything if no database takes anything; None = not measured
+    written_per_kept: float | None = None  # bytes handed to the disk for each byte kept
+    written_per_day: float | None = None  # bytes handed to the disk in a day
+    classes: tuple[tuple[str, int, int, int], ...] = ()  # name, records, points, bytes
+    gaps_open: int = 0
 
 
 @dataclass(frozen=True, slots=True)

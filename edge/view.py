@@ -118,6 +118,14 @@ class Viewer:
             commit_p99_ms=stats.commit_p99_ms,
             last_commit_age_ms=age_ms,
             error=stats.error,
+            max_bytes=settings.store_max_bytes,
+            points=stats.points,
+            bytes_per_s=stats.flow.bytes_per_s,
+            autonomy_s=stats.autonomy_s,
+            written_per_kept=stats.flow.written_per_kept,
+            written_per_day=stats.flow.written_per_day,
+            classes=tuple((c.record_class.name.lower(), c.records, c.points, c.size_bytes) for c in stats.classes),
+            gaps_open=sum(gap.is_open for gap in stats.gaps),
         )
 
 

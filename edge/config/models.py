@@ -428,6 +428,23 @@ class SinkModel(Identified):
     routes: tuple[RouteModel, ...] = Field((), description="the first that names a measurement decides")
 
 
+class KeepModel(Strict):
+    """How much of one class of records is kept, below the bounds of the store as a whole."""
+
+    max_bytes: Size | None = Field(None, ge=1_000_000, description="beyond it the oldest go, with a gap record")
+    max_age_days: float | None = Field(None, gt=0, le=3650, description="delivered records older than this go")
+
+
+class KeepClassesModel(Strict):
+    """Classes of records, lowest first: the order in which a full store gives them up."""
+
+    tag: KeepModel = KeepModel()
+    live: KeepModel = KeepModel()
+    ledger: KeepModel = KeepModel()
+    event: KeepModel = KeepModel()
+    evidence: KeepModel = KeepModel()
+
+
 class StoreModel(Strict):
     """The durable store on this gateway."""
 
@@ -436,7 +453,8 @@ class StoreModel(Strict):
         2 * 1024**3, ge=10_000_000, description="e.g. 2 GiB; the oldest, least important goes first"
     )
     max_age_days: float = Field(90.0, gt=0, le=3650)
-    commit_s: float = Field(1.0, ge=0.01, le=1.0, description="loss window on a power cut, at most 1 s")
+    commit_s: float = Field(1.0, ge=0.01, le=1.0, description="loss window on a power cut; 0.1 for low latency")
+    keep: KeepClassesModel = KeepClassesModel()
 
 
 class PageModel(Strict):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edge.config.models import AgentModel, SinkModel, SinkTlsModel
+from edge.config.models import AgentModel, KeepClassesModel, KeepModel, SinkModel, SinkTlsModel
 from edge.config.problems import KeyPath, Problems, suggest
 from edge.config.validate import Placed
 from edge.errors import Text
-from edge.plan import AgentSettings, InfluxSink, Reach, Route, Target, VictoriaRules
+from edge.plan import AgentSettings, InfluxSink, KeepPlan, Reach, Route, Target, VictoriaRules
 from edge.points import MEASUREMENTS
 
 NS_PER_S = 1_000_000_000
@@ -143,7 +144,16 @@ def plan_agent(model: AgentModel, folder: Path) -> AgentSettings:
         page_port=model.page.port,
         log_format=model.log_format,
         language=model.language,
+        store_keep=tuple(_keep(model.store.keep)),
     )
+
+
+def _keep(model: KeepClassesModel) -> Iterator[KeepPlan]:
+    """The classes that have a bound of their own."""
+    for name in type(model).model_fields:
+        kept: KeepModel = getattr(model, name)
+        if kept.max_bytes or kept.max_age_days:
+            yield KeepPlan(name, kept.max_bytes or 0, round((kept.max_age_days or 0) * DAY_NS))
 
 
 def _check_url(placed: Placed[SinkModel], at: KeyPath, address: str, problems: Problems) -> None:

@@ -5,6 +5,7 @@ Order, each step only when the one before did not free enough:
 2. local ledger rows older than two days; their pieces stay in the totals;
 3. records some database still waits for, again oldest first, lowest class first, each reported as an `Eviction`;
 4. evidence, which is what all the rest is proved by.
+A class with a bound of its own gives its oldest whenever it passes it, delivered or not, before any of this.
 Age alone forgets only what every database has: no clock, however wrong, kills data that is still to be delivered.
 
 All of it happens inside the transaction of the commit that needs the room: an eviction and the record that tells of it
@@ -14,17 +15,18 @@ are on the disk together, or neither is.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from edge.outbox import ledger, schema
-from edge.outbox.facts import Eviction, Position
+from edge.outbox.facts import ClassBound, Eviction, Position
 from edge.points import RecordClass
 
 LEDGER_KEEP_NS = 2 * 86_400 * 1_000_000_000  # the page and the last shifts are computed from local rows
 _FOLD_STEP_NS = 6 * 3_600 * 1_000_000_000
 _CHUNK = 16  # records dropped between two looks at the room
 _FORGOTTEN_PER_COMMIT = 64  # by age: spreads the work, and bounds what a wrong clock can take
+_CLASS_HEADROOM_SHARE = 32  # of its bound is freed at once, so that it happens seldom
 _NO_LIMIT = (1 << 63) - 1
 
 _ORDINARY: tuple[RecordClass, ...] = tuple(c for c in sorted(RecordClass) if c is not RecordClass.EVIDENCE)
@@ -59,23 +61,65 @@ def make_room(
     for _ in _steps(connection, positions, losses, now_ns):
         if used_bytes(connection) <= goal_bytes:
             break
+    return _evictions(losses)
+
+
+def keep_classes(
+    connection: sqlite3.Connection, bounds: Iterable[ClassBound], positions: Mapping[str, Position]
+) -> tuple[Eviction, ...]:
+    """Bring each class below its own bound of bytes, oldest first. Returns what some database never got."""
+    losses: dict[RecordClass, _Loss] = {}
+    for bound in bounds:
+        if bound.max_bytes and _class_bytes(connection, bound.record_class) > bound.max_bytes:
+            goal = bound.max_bytes - bound.max_bytes // _CLASS_HEADROOM_SHARE
+            for _ in _drop_class(connection, bound.record_class, _NO_LIMIT, positions, losses):
+                if _class_bytes(connection, bound.record_class) <= goal:
+                    break
+    return _evictions(losses)
+
+
+def _class_bytes(connection: sqlite3.Connection, record_class: RecordClass) -> int:
+    row = connection.execute("SELECT bytes FROM tally WHERE class = ?", (record_class,)).fetchone()
+    return row[0] if row else 0
+
+
+def _evictions(losses: Mapping[RecordClass, _Loss]) -> tuple[Eviction, ...]:
     return tuple(
         Eviction(cls, x.start_ns, x.end_ns, x.records, x.points, x.size_bytes, tuple(sorted(x.sinks)))
         for cls, x in sorted(losses.items())
     )
 
 
-def forget_old(connection: sqlite3.Connection, positions: Mapping[str, Position], before_ns: int) -> None:
-    """Drop a few delivered records, and ledger rows, that are older than `before_ns`."""
+def forget_old(
+    connection: sqlite3.Connection,
+    positions: Mapping[str, Position],
+    now_ns: int,
+    max_age_ns: int,
+    bounds: Iterable[ClassBound] = (),
+) -> None:
+    """Drop a few delivered records, and ledger rows, that are older than the store or their class keeps them."""
+    ages = {bound.record_class: bound.max_age_ns for bound in bounds if bound.max_age_ns}
     floor = _delivered_up_to(positions)
-    old = connection.execute(
-        "SELECT id FROM record WHERE id <= ? AND t_ns < ? ORDER BY id LIMIT ?",
-        (floor, before_ns, _FORGOTTEN_PER_COMMIT),
-    ).fetchall()
-    drop(connection, [record_id for (record_id,) in old])
-    oldest_ns = ledger.oldest_ns(connection)
-    if oldest_ns is not None and oldest_ns < before_ns:
-        ledger.fold(connection, min(before_ns, oldest_ns + _FOLD_STEP_NS))
+    for record_class in RecordClass:
+        kept_ns = min(filter(None, (ages.get(record_class), max_age_ns)), default=0)
+        if not kept_ns:
+            continue
+        oldest = connection.execute(
+            "SELECT id, t_ns FROM record WHERE class = ? AND id <= ? ORDER BY id LIMIT ?",
+            (record_class, floor, _FORGOTTEN_PER_COMMIT),
+        )
+        drop(connection, list(_while_older(oldest, now_ns - kept_ns)))
+    oldest_ns = ledger.oldest_ns(connection) if max_age_ns else None
+    if oldest_ns is not None and oldest_ns < now_ns - max_age_ns:
+        ledger.fold(connection, min(now_ns - max_age_ns, oldest_ns + _FOLD_STEP_NS))
+
+
+def _while_older(rows: Iterable[tuple[int, int]], before_ns: int) -> Iterator[int]:
+    """Ids up to the first that is young enough: a cursor that is not read on costs nothing."""
+    for record_id, t_ns in rows:
+        if t_ns >= before_ns:
+            return
+        yield record_id
 
 
 def drop(connection: sqlite3.Connection, ids: list[int]) -> None:

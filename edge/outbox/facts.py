@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import Text
 from edge.gaps.gap import Gap, GapCause, GapScope
+from edge.outbox.flow import NO_FLOW, Hour
 from edge.points import RecordClass
 
 FORGET_NEVER_NS = 0
 MIN_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ClassBound:
+    """How much of one class may be stored, below what the store as a whole may hold; 0 = no bound of its own."""
+
+    record_class: RecordClass
+    max_bytes: int = 0  # of its lines as they lie on the disk; beyond it the oldest go
+    max_age_ns: int = FORGET_NEVER_NS  # delivered records older than this are forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +33,7 @@ class StoreSettings:
     max_age_ns: int = FORGET_NEVER_NS  # delivered records and ledger rows older than this are forgotten; 0 = never
     sinks: tuple[str, ...] = ()  # ids of the databases that must have a record before it counts as delivered
     loss_window_ns: int = 1_000_000_000  # commit interval: what a power cut may cost, shown to the user
+    classes: tuple[ClassBound, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError for a bound too small to hold the log of one commit."""
@@ -90,6 +102,18 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassStats:
+    """What is stored of one class."""
+
+    record_class: RecordClass
+    records: int
+    points: int
+    size_bytes: int  # lines as they lie on the disk
+    oldest_ns: int | None  # commit times; None = there are none
+    newest_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStats:
     """The store at one moment."""
 
@@ -102,6 +126,9 @@ class StoreStats:
     error: str  # of the last failed commit; "" once one succeeded again
     backlogs: tuple[Backlog, ...] = ()
     gaps: tuple[Gap, ...] = ()  # the newest, newest first
+    classes: tuple[ClassStats, ...] = ()
+    flow: Hour = NO_FLOW  # into the store, over the last day of activity
+    autonomy_s: float | None = None  # how long all of it fits if no database takes anything from now on
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +201,11 @@ class Position:
         Records between two backlogs are sent twice, and so is what comes while the backlog is sent.
         """
         return Position(last_id, self.delivered_up_to, last_id)
+
+
+def delivered_bytes(classes: Iterable[ClassStats], backlogs: Iterable[Backlog]) -> int:
+    """Bytes of records every database has, to within the spread of record sizes: they make room first."""
+    known = tuple(classes)
+    records, size_bytes = sum(c.records for c in known), sum(c.size_bytes for c in known)
+    waiting = min(max((backlog.records for backlog in backlogs), default=0), records)
+    return size_bytes * (records - waiting) // records if records else 0

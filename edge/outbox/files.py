@@ -52,6 +52,12 @@ def size_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in names if file.exists())
 
 
+def free_bytes(path: Path) -> int:
+    """Left on the disk for an unprivileged writer."""
+    disk = os.statvfs(path.parent)
+    return disk.f_bavail * disk.f_frsize
+
+
 def request_check(path: Path) -> None:
     """Let the next `open_store` read all of the file, whatever its size: damage was met while it was in use."""
     with suppress(OSError):  # a disk that refuses even this has more to say at the next commit

@@ -53,7 +53,7 @@ def select_open(connection: sqlite3.Connection) -> list[Gap]:
 
 def joined(connection: sqlite3.Connection, gap: Gap) -> Gap:
     """`gap`, as the growth of the last one of its cause and subject where that ended less than an hour before it began:
-    a database that refuses one point a second leaves one gap a day, not 86,400.
+    a database that refuses a point a second, a store that is full for weeks, leave one gap a day.
     """
     row = connection.execute(_LAST, (gap.subject, str(gap.cause), gap.start_ns - JOIN_NS, gap.end_ns)).fetchone()
     if row is None or gap.end_ns - row[1] > JOINED_NS:

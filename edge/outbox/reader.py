@@ -17,9 +17,9 @@ from urllib.parse import quote
 from edge.errors import StoreError, Text
 from edge.gaps.gap import Gap, Hidden
 from edge.kpi.row import Row
-from edge.outbox import files, gaps, ledger, schema
+from edge.outbox import eviction, files, gaps, ledger, schema
 from edge.outbox.codec import maybe_unpack, seal, seal_blob
-from edge.outbox.facts import Backlog, Counts, Position, Quarantined, StoredRecord, Tally
+from edge.outbox.facts import Backlog, ClassStats, Counts, Position, Quarantined, StoredRecord, Tally
 from edge.points import RecordClass
 
 _COUNTED_EXACTLY = 20_000
@@ -159,6 +159,20 @@ class Reader:
             rows = connection.execute("SELECT class, records, points, bytes FROM tally").fetchall()
         return {RecordClass(record_class): Tally(*numbers) for record_class, *numbers in rows}
 
+    def classes(self) -> tuple[ClassStats, ...]:
+        """What is stored of each class, lowest first."""
+        tallies = self.tallies()
+        with self._explained() as connection:
+            return tuple(
+                ClassStats(c, t.records, t.points, t.size_bytes, *_ends(connection, c))
+                for c, t in sorted(tallies.items())
+            )
+
+    def used_bytes(self) -> int:
+        """Bytes of the main file that hold something; its free pages will be used again."""
+        with self._explained() as connection:
+            return eviction.used_bytes(connection)
+
     def backlogs(self, positions: Mapping[str, Position]) -> tuple[Backlog, ...]:
         """What each of these databases has not got yet."""
         with self._explained() as connection:
@@ -184,6 +198,16 @@ class Reader:
                 "a damaged one is set aside at the next start",
             )
         )
+
+
+def _ends(connection: sqlite3.Connection, record_class: RecordClass) -> tuple[int | None, int | None]:
+    """Commit times of the oldest and the newest record of a class."""
+    first, last = (
+        connection.execute(f"SELECT t_ns FROM record WHERE class = ? ORDER BY id {order} LIMIT 1", (record_class,))  # noqa: S608
+        for order in ("ASC", "DESC")
+    )
+    ends = first.fetchone(), last.fetchone()
+    return ends[0] and ends[0][0], ends[1] and ends[1][0]
 
 
 def _backlog(connection: sqlite3.Connection, sink: str, position: Position) -> Backlog:

@@ -23,9 +23,18 @@ from edge.gaps.gap import Gap, Hidden
 from edge.kpi.row import Row
 from edge.outbox import files
 from edge.outbox.batch import Batch
-from edge.outbox.facts import Counts, OpenReport, Position, StoredRecord, StoreSettings, StoreStats
+from edge.outbox.facts import (
+    Counts,
+    OpenReport,
+    Position,
+    StoredRecord,
+    StoreSettings,
+    StoreStats,
+    delivered_bytes,
+)
+from edge.outbox.flow import autonomy_s
 from edge.outbox.reader import NO_LIMIT, Reader
-from edge.outbox.writer import GapRecord, Writer
+from edge.outbox.writer import GapRecord, Writer, file_bytes
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -193,18 +202,31 @@ class Outbox:
         return await self._in_reader(self._stats, positions)
 
     def _stats(self, positions: dict[str, Position]) -> StoreStats:
-        tallies = self._reader.tallies().values()
+        classes = self._reader.classes()
+        backlogs = self._reader.backlogs(positions)
         timed = sorted(self._commit_ns)
+        flow = self._writer.flow
         return StoreStats(
             size_bytes=files.size_bytes(self.settings.path),
-            records=sum(tally.records for tally in tallies),
-            points=sum(tally.points for tally in tallies),
+            records=sum(each.records for each in classes),
+            points=sum(each.points for each in classes),
             last_id=self._last_id,
             commit_p99_ms=timed[len(timed) * 99 // 100] / 1e6 if timed else None,
             last_commit_ns=self._last_commit_ns,
             error=self._error,
-            backlogs=self._reader.backlogs(positions),
+            backlogs=backlogs,
             gaps=self._reader.gaps(0, _NO_LIMIT_NS, _GAPS_SHOWN),
+            classes=classes,
+            flow=flow,
+            autonomy_s=autonomy_s(
+                flow,
+                bound_bytes=file_bytes(self.settings.max_bytes),
+                used_bytes=self._reader.used_bytes(),
+                delivered_bytes=delivered_bytes(classes, backlogs),
+                free_bytes=files.free_bytes(self.settings.path),
+            )
+            if positions
+            else None,
         )
 
     async def _in_writer(self, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:

@@ -18,6 +18,7 @@ from edge.outbox import eviction, files, gaps, ledger, schema
 from edge.outbox.batch import Batch, Record
 from edge.outbox.codec import Packed, pack, seal, seal_blob
 from edge.outbox.facts import OpenReport, Position, StoreSettings
+from edge.outbox.flow import META_FLOW, RECORD_BYTES, Flow, Hour, ThreadWrites
 
 QUARANTINE_LINES = 10_000  # the newest are kept; the count per database goes on
 _MAX_WORDS = 1_000
@@ -37,6 +38,8 @@ _TRIM_QUARANTINE = """
 DELETE FROM quarantine WHERE rowid IN (SELECT rowid FROM quarantine ORDER BY t_ns DESC LIMIT -1 OFFSET ?)
 """
 
+META_BOUND = "store_max_bytes"  # for tools that know the file alone
+
 GapRecord = Callable[[Gap], Record]
 
 
@@ -48,9 +51,10 @@ class Writer:
         self._gap_record = gap_record
         self._lock = files.StoreLock(settings.path)
         self._connection: sqlite3.Connection | None = None
-        self._wal_bytes = min(_WAL_MAX_BYTES, settings.max_bytes // _WAL_SHARE)
-        # The log, its index (32 KiB per 4096 frames) and the main file share the bound.
-        self._file_bytes = settings.max_bytes - self._wal_bytes - (64 << 10)
+        self._wal_bytes = _wal_bytes(settings.max_bytes)
+        self._file_bytes = file_bytes(settings.max_bytes)
+        self._flow = Flow()
+        self._writes = ThreadWrites()
 
     def open(self, now_ns: int) -> OpenReport:
         """Lock, open, check. Raises StoreError."""
@@ -59,6 +63,7 @@ class Writer:
         try:
             self._connection, report = files.open_store(self._settings.path, now_ns)
             self._tune(self._connection)
+            self._flow = Flow.load(_meta(self._connection, META_FLOW))
         except (StoreError, sqlite3.Error):
             self.close()
             raise
@@ -69,11 +74,23 @@ class Writer:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        self._writes.close()
         self._lock.release()
 
     def commit(self, batch: Batch, positions: Mapping[str, Position]) -> int:
         """Make `batch` and the cursors durable. Returns the id of the newest record. Raises StoreError."""
         packed = [pack(record) for record in batch.records]
+        written = self._writes.read()
+        last_id = self._commit(batch, packed, positions)
+        self._flow.add(
+            batch.t_ns,
+            points=sum(record.points for record in packed),
+            kept_bytes=sum(len(record.blob) + RECORD_BYTES for record in packed),
+            written_bytes=self._writes.read() - written,
+        )
+        return last_id
+
+    def _commit(self, batch: Batch, packed: Sequence[Packed], positions: Mapping[str, Position]) -> int:
         with self._transaction() as connection:
             self._make_room(connection, batch, _needed_bytes(batch, packed), positions)
             for record in packed:
@@ -85,8 +102,15 @@ class Writer:
                 ((key, blob, seal_blob(key, blob)) for key, blob in batch.checkpoints),
             )
             save_meta(connection, batch.meta)
+            if self._flow.due(batch.t_ns):
+                save_meta(connection, ((META_FLOW, self._flow.dump()), (META_BOUND, str(self._settings.max_bytes))))
             _save_positions(connection, positions)
             return _last_id(connection)
+
+    @property
+    def flow(self) -> Hour:
+        """What flowed into the store, over the last day of activity."""
+        return self._flow.total
 
     def quarantine(self, sink: str, t_ns: int, refused: Sequence[tuple[bytes, str]]) -> int:
         """Keep lines a database refused for good, each with its words. The same line twice is kept once. Returns the id
@@ -143,8 +167,10 @@ class Writer:
         self, connection: sqlite3.Connection, batch: Batch, needed_bytes: int, positions: Mapping[str, Position]
     ) -> None:
         """Keep the files inside their bound, and drop what is too old."""
-        if self._settings.max_age_ns:
-            eviction.forget_old(connection, positions, batch.t_ns - self._settings.max_age_ns)
+        settings = self._settings
+        eviction.forget_old(connection, positions, batch.t_ns, settings.max_age_ns, settings.classes)
+        for gone in eviction.keep_classes(connection, settings.classes, positions):
+            self._tell(connection, gone.gap, batch.t_ns)
         room = self._file_bytes - needed_bytes
         if eviction.used_bytes(connection) > room:
             goal = room - min(self._file_bytes // _HEADROOM_SHARE, _HEADROOM_MAX_BYTES)
@@ -157,7 +183,7 @@ class Writer:
     def _tell(self, connection: sqlite3.Connection, gap: Gap | None, t_ns: int) -> None:
         """A gap that the store itself made: its row and its point."""
         if gap is not None:
-            gap = gaps.joined(connection, gap) if gap.cause is GapCause.QUARANTINED else gap
+            gap = gaps.joined(connection, gap)
             gaps.upsert(connection, (gap,))
             insert_record(connection, pack(self._gap_record(gap)), t_ns)
 
@@ -215,6 +241,20 @@ class Writer:
                 "mount and the rights",
             )
         )
+
+
+def file_bytes(max_bytes: int) -> int:
+    """The main file's share of the bound; the log and its index (32 KiB per 4096 frames) have the rest."""
+    return max_bytes - _wal_bytes(max_bytes) - (64 << 10)
+
+
+def _wal_bytes(max_bytes: int) -> int:
+    return min(_WAL_MAX_BYTES, max_bytes // _WAL_SHARE)
+
+
+def _meta(connection: sqlite3.Connection, key: str) -> str | None:
+    row = connection.execute("SELECT text FROM meta WHERE key = ?", (key,)).fetchone()
+    return row[0] if row else None
 
 
 def insert_record(connection: sqlite3.Connection, record: Packed, t_ns: int) -> None:

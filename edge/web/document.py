@@ -145,6 +145,9 @@ def _store(view: StoreView) -> Json:
         "loss_window_ms": view.loss_window_ms,
         "commit_p99_ms": view.commit_p99_ms,
         "last_commit_age_ms": view.last_commit_age_ms,
+        "max_bytes": view.max_bytes,
+        "autonomy_s": view.autonomy_s,
+        "written_per_day": view.written_per_day,
         "error": view.error,
     }
 

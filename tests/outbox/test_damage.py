@@ -106,7 +106,7 @@ async def test_a_record_whose_checksum_fails_is_quarantined_and_the_rest_flows(p
     assert got == [n for n in range(1, 103) if n not in (3, 50)], "and two records that tell of it"
     stats = await outbox.stats()
     assert stats.records == 100
-    assert [(gap.cause, gap.records) for gap in stats.gaps] == [(GapCause.DAMAGED, 1)] * 2
+    assert [(gap.cause, gap.records) for gap in stats.gaps] == [(GapCause.DAMAGED, 2)]
     await outbox.close()
 
     def kept() -> list[str]:

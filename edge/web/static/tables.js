@@ -94,5 +94,6 @@ export function renderStore(node, store) {
     records: format.number(store.records),
     age: format.duration(store.last_commit_age_ms),
     p99: format.milliseconds(store.commit_p99_ms),
-  }));
+  }) + (store.autonomy_s === null ? "" : t("store-autonomy", { time: format.duration(store.autonomy_s * 1000) }))
+    + (store.written_per_day === null ? "" : t("store-wear", { size: format.bytes(store.written_per_day) })));
 }

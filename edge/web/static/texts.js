@@ -117,6 +117,8 @@ export const TABLE = {
   "idle": ["已全部送达", "All delivered"],
   "store": ["本机存储 {path}：{size}，{records} 条记录，上次提交 {age}前，提交耗时 p99 {p99}。",
     "Store {path}: {size}, {records} records, last commit {age} ago, commit p99 {p99}."],
+  "store-autonomy": ["数据库全部中断时还可保存约 {time}。", " Keeps everything for another {time} with every database away."],
+  "store-wear": ["每天写盘约 {size}。", " Writes about {size} a day to the disk."],
   "store-error": ["本机存储异常：{error}", "Store: {error}"],
   "gaps": ["数据缺口", "Gaps in the data"],
   "gaps-none": ["没有缺口", "No gaps"],
