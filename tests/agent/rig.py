@@ -130,7 +130,7 @@ def points_of(store: Path) -> list[dict[str, Any]]:
     """Parsed by somebody else's parser."""
     found = []
     with Reader(store) as reader:
-        records, damaged = reader._stretch(0, 1 << 62, 1 << 40)
+        records, damaged = reader.stretch(0, 1 << 62, 1 << 40)
         assert not damaged
     for record in records:
         for line in record.lines.decode().split("\n"):
