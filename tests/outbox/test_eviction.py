@@ -11,7 +11,7 @@ from fixtures.records import NS, batch, outbox_at, record, row
 
 from edge.gaps.gap import Gap
 from edge.outbox import files
-from edge.outbox.facts import ClassBound, Counts, Position, StoredRecord
+from edge.outbox.facts import ClassBound, Counts, StoredRecord
 from edge.outbox.reader import Reader
 from edge.outbox.store import Outbox
 from edge.points import RecordClass
@@ -33,7 +33,7 @@ def stored(path: Path) -> dict[RecordClass, int]:
 
 def gaps(path: Path) -> list[bytes]:
     with Reader(path) as reader:
-        return [r.lines for r in reader.read(Position(), 1 << 30)[0] if r.lines.startswith(b"gap")]
+        return [r.lines for r in reader.stretch(0, 1 << 62, 1 << 30)[0] if r.lines.startswith(b"gap")]
 
 
 async def test_lowest_class_first_oldest_first_with_a_gap_that_says_what_went(tmp_path: Path) -> None:
