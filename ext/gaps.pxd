@@ -4,7 +4,7 @@
 # A gap lies in one kind of scheduled time and under one state: edges of the schedule, and the end of what is believed
 # of a state, end gaps of their own (`lapse`), before the sample that comes after them is looked at.
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 
 from ext.booking cimport enter_cell, live_through, made_by, min64, seek
@@ -159,6 +159,7 @@ cdef inline void lapse(Ledger* m, int64_t t_ns) noexcept nogil:
 
 cdef inline void conclude(Ledger* m, int64_t t_ns) noexcept nogil:
     """Nothing more comes, up to `t_ns`. What the last sample ended is over."""
+    m.calm_until_ns = 0
     lapse(m, t_ns)
     settle(m, t_ns)
     if m.s.anchor_ns == t_ns and is_run(m.s.bucket):
@@ -200,7 +201,7 @@ cdef inline void end_stop_gap(Ledger* m, int64_t t_ns, int64_t pieces, int64_t n
     cdef int64_t cycles = pieces * now_made(m).ideal_ns
     cdef int64_t since_last = seen_for(m, t_ns)
     cdef int64_t idle = t_ns - m.s.anchor_ns - min64(cycles - now_made(m).ideal_ns, since_last)
-    cdef int64_t run = t_ns - m.s.booked_ns
+    cdef int64_t run = t_ns - m.s.booked_ns if t_ns > m.s.booked_ns else 0
     cdef bint starts = is_run(now) and m.s.bucket != B_UNKNOWN
     if by_hand(m.s.bucket):
         book(m, t_ns, m.s.bucket, False)
@@ -256,7 +257,8 @@ cdef inline void pass_counted(Ledger* m, int64_t t_ns, int64_t now, int64_t of, 
         end_run_gap(m, t_ns, credits.evidence, &slow, &small)
     else:
         end_stop_gap(m, t_ns, credits.evidence, now, &conflict)
-    if slow or small or conflict:           # time passed: the cell of its end is open
+    if slow or small or conflict:
+        enter_cell(m, made_by(m, t_ns), m.s.product)
         cell[K_SLOW] += slow
         cell[K_SMALL] += small
         if conflict:
@@ -352,8 +354,16 @@ cdef inline int64_t pass_time(Ledger* m, int64_t t_ns, int64_t said, bint readab
     return believed(m, t_ns, said, readable)
 
 
-cdef inline void step(Ledger* m, const int64_t* sample) noexcept nogil:
-    """One sample, already checked. The calendar reaches from booked_ns to it."""
+cdef inline void note_fault(Ledger* m, int64_t now, int64_t fault) noexcept nogil:
+    """First-out: the first code of a state stays."""
+    if now != m.s.bucket or m.s.fault == 0:
+        m.s.fault = fault
+    if m.s.open_fault == 0 and m.s.open_bucket == now:
+        m.s.open_fault = m.s.fault
+
+
+cdef inline void step_any(Ledger* m, const int64_t* sample) noexcept nogil:
+    """One sample, already checked, whatever it is."""
     cdef int64_t t_ns = sample[I_T]
     cdef int64_t now, elapsed, wall, of
     cdef bint readable = (sample[I_MASK] & m.rule.output) != 0
@@ -379,10 +389,7 @@ cdef inline void step(Ledger* m, const int64_t* sample) noexcept nogil:
         close_gap(m, t_ns)
         change_product(m, t_ns, sample[I_PRODUCT])
         anchor(m, t_ns, False)
-    if now != m.s.bucket or m.s.fault == 0:
-        m.s.fault = sample[I_FAULT]      # first-out: the first code of a state stays
-    if m.s.open_fault == 0 and m.s.open_bucket == now:
-        m.s.open_fault = m.s.fault
+    note_fault(m, now, sample[I_FAULT])
     m.s.bucket = now
     m.s.t_ns = t_ns
     if readable:
@@ -390,13 +397,12 @@ cdef inline void step(Ledger* m, const int64_t* sample) noexcept nogil:
 
 
 cdef inline bint is_possible(const Rule* rule, const int64_t* sample) noexcept nogil:
-    """Every comparison made and the answers joined: a branch for each would cost more."""
     return (
-        (<uint64_t> (sample[I_BUCKET] - B_NONE) < <uint64_t> (B_NOT_SCHEDULED - B_NONE))
-        & (<uint64_t> sample[I_PRODUCT] < <uint64_t> rule.n_products)
-        & (<uint64_t> sample[I_MASK] < <uint64_t> (2 * EPOCH))
-        & (sample[I_T] > 0)
-        & (sample[I_ELAPSED] <= ELAPSED_LIMIT)
+        B_NONE <= sample[I_BUCKET] < B_NOT_SCHEDULED
+        and 0 <= sample[I_PRODUCT] < rule.n_products
+        and 0 <= sample[I_MASK] < 2 * EPOCH
+        and sample[I_T] > 0
+        and sample[I_ELAPSED] <= ELAPSED_LIMIT
     )
 
 

@@ -89,6 +89,7 @@ cdef enum:
     HAS_T = 1
     HAS_G = 2
     HAS_R = 4
+    HAS_ALL = 7
     EPOCH = 8
 
 cdef enum:                      # ext.buckets.Flag, as numbers: Cython cannot check a shift in an enum for overflow
@@ -108,6 +109,7 @@ cdef struct Product:            # the rules of one product
     int64_t stop_ns
     int64_t flush_pieces        # work in process when another product follows: pieces …
     int64_t flush_ns            # … and time; 0 = no such limit, both 0 = no flush
+    int64_t plain_ns            # within `hold`, and so long that none of the counters can have gone all around
     CounterRule counters[N_COUNTER]
 
 cdef struct Rule:               # from the plan; never in a checkpoint
@@ -216,6 +218,7 @@ cdef struct Ledger:
     Rows cells
     Rows stops
     Rows corrections
+    int64_t calm_until_ns       # samples may be plain up to here; never in a checkpoint
     int quiet                   # a peek: no stops, no corrections
     # while time is booked in which recovered pieces were made
     Share* waiting              # pieces of the stretches that the walk comes to; NULL: none

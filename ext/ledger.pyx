@@ -45,7 +45,8 @@ changed nothing and may be pushed again.
 
 Where things are. ledger.pxd: the structures. counters.pxd: what a register says. pieces.pxd: credits into cells.
 booking.pxd: time into a cell. walk.pxd: time and waiting pieces from cell to cell. repair.pxd: silences that the PLC
-can tell of. gaps.pxd: what the time was, and one sample from end to end. Here: the face for Python.
+can tell of. gaps.pxd: what the time was, and one sample from end to end. plain.pxd: the same for a sample that says
+nothing new. Here: the face for Python.
 """
 
 from libc.stdint cimport int32_t, int64_t
@@ -57,8 +58,9 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from ext.booking cimport covers, flush_cell
 from ext.counters cimport CounterRule, CounterState
-from ext.gaps cimport broken, conclude, is_possible, step
+from ext.gaps cimport broken, conclude, is_possible
 from ext.ledger cimport *
+from ext.plain cimport pass_samples
 from ext.repair cimport note
 
 from ext.rates import pace
@@ -73,6 +75,27 @@ CELL_FIELDS = (
     "resets", "rollovers", "glitches", "lost_max", "repaired_ns", "flags",
 )
 SAMPLE_FIELDS = ("t_ns", "elapsed_ns", "bucket", "fault_code", "product", "mask", "total", "good", "reject")
+
+
+# ---- samples, one or many --------------------------------------------------------------------------------------------
+
+cdef void tell(Ledger* m, const int64_t* sample, Py_ssize_t n, const int64_t* notes, Py_ssize_t n_notes) noexcept nogil:
+    """Samples, already checked, and notes, each before the first sample that is not earlier. Where memory runs out, it
+    goes on without writing rows, and `broken` says so.
+    """
+    cdef const int64_t* end = sample + n * N_SAMPLE
+    cdef const int64_t* until
+    while True:
+        until = end if n_notes == 0 else sample
+        while until < end and until[I_T] < notes[0]:
+            until += N_SAMPLE
+        pass_samples(m, sample, until)
+        if n_notes == 0:
+            return
+        note(m, notes)
+        notes += 2 + m.times.count
+        n_notes -= 1
+        sample = until
 
 
 # ---- the face for Python ---------------------------------------------------------------------------------------------
@@ -145,6 +168,7 @@ cdef class MachineLedger:
                 raise ValueError(f"product {index}: 0 < ideal <= t1 <= t2 <= t3 must hold, got {rules}")
             rule = &self.m.rule.products[<int> index]
             rule.ideal_ns, rule.slow_ns, rule.small_ns, rule.stop_ns = ideal, slow, small, stop
+            rule.plain_ns = self.m.rule.hold_ns
 
     cdef _set_counters(self, counters, multipliers):
         cdef CounterRule* rule
@@ -162,6 +186,8 @@ cdef class MachineLedger:
                 rule = &self.m.rule.products[p].counters[c]
                 rule.modulus, rule.multiplier, rule.rate = own.modulus, own.multiplier, own.rate
                 rule.scale_ns, rule.wrap_ns, rule.slack_ns = own.scale_ns, own.wrap_ns, own.slack_ns
+                plain_ns = min(self.m.rule.products[p].plain_ns, own.wrap_ns - own.slack_ns - 1)
+                self.m.rule.products[p].plain_ns = max(plain_ns, 0)
             self.m.rule.counters |= 1 << c
         if self.m.rule.counters == HAS_R:
             raise ValueError("a reject counter alone says nothing of the output: a total or good counter is needed")
@@ -211,6 +237,7 @@ cdef class MachineLedger:
         self.m.calendar.kind, self.m.calendar.shift = &kinds[0], &shifts[0]
         self.m.calendar.count, self.m.calendar.at = n, 0
         self.m.open.until_ns = self.m.open.from_ns
+        self.m.calm_until_ns = 0
 
     cdef _let_go(self):
         """The columns of the calendar may change again; the kernel has none."""
@@ -254,7 +281,7 @@ cdef class MachineLedger:
             self._cover(self.m.s.booked_ns, max(t_ns, self.m.s.t_ns))
         else:
             self._cover(t_ns, t_ns)
-        step(&self.m, &sample[0])
+        tell(&self.m, &sample[0], 1, NULL, 0)
         if broken(&self.m):
             raise MemoryError
 
@@ -287,14 +314,17 @@ cdef class MachineLedger:
         notes: what `note_times` is told, rows of time, mask and values, in time order; each is told before the first
         sample that is not earlier.
         """
-        cdef Py_ssize_t i, _i, k = 0, n = samples.shape[0], n_notes = 0
+        cdef Py_ssize_t i, n = samples.shape[0], n_notes = 0
         cdef int64_t last_ns
         cdef const int64_t* row
+        cdef const int64_t* told = NULL
         if samples.shape[1] != N_SAMPLE:
             raise ValueError(f"rows of {N_SAMPLE} numbers, got {samples.shape[1]}")
         if notes is not None:
             self._must_have_times(notes.shape[1] - 2)
             n_notes = notes.shape[0]
+        if n_notes > 0:
+            told = &notes[0, 0]
         if n == 0:
             return
         row = &samples[0, 0]
@@ -305,15 +335,7 @@ cdef class MachineLedger:
             last_ns = max(last_ns, row[i * N_SAMPLE + I_T])
         self._cover(self.m.s.booked_ns if self.m.s.started else row[I_T], last_ns)
         with nogil:
-            for _i in range(n):
-                while k < n_notes and notes[k, 0] <= row[I_T]:
-                    note(&self.m, &notes[k, 0])
-                    k += 1
-                step(&self.m, row)      # where memory runs out, it goes on without writing rows, and says so at the end
-                row += N_SAMPLE
-            while k < n_notes:
-                note(&self.m, &notes[k, 0])
-                k += 1
+            tell(&self.m, row, n, told, n_notes)
         if broken(&self.m):
             raise MemoryError
 
@@ -424,6 +446,7 @@ cdef class MachineLedger:
             if saved.counters[c].modulus != self.m.rule.products[0].counters[c].modulus:
                 memset(&saved.counters[c], 0, sizeof(CounterState))    # another counter: its first sample is a baseline
         self.m.s = saved
+        self.m.calm_until_ns = 0
         if len(blob) > sizeof(State):
             self._load_times(<const Times*> (data + sizeof(State)))
         flush_cell(&self.m)

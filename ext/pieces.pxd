@@ -83,8 +83,9 @@ cdef inline int64_t decode_counter(Ledger* m, const int64_t* sample, int c, cons
                                    Credits* out) noexcept nogil:
     """Pieces that counter `c` was credited by this sample."""
     cdef CounterState* counter = &m.s.counters[c]
-    cdef int64_t counts = sample[I_COUNTER + c] - counter.value
+    cdef int64_t counts
     if likely(m.s.restarted == 0 and counts_on(counter, rule, m.s.virtual_ns, sample[I_COUNTER + c])):
+        counts = sample[I_COUNTER + c] - counter.value
         counter.value += counts
         counter.at_ns = m.s.virtual_ns
         counter.fresh = counts
@@ -212,12 +213,10 @@ cdef inline void change_product(Ledger* m, int64_t t_ns, int64_t product) noexce
         m.s.flush_until_ns = 0
 
 
-cdef inline void put_pieces(Ledger* m, int64_t at_ns, int64_t product, const int64_t* pieces,
-                            int64_t doubts) noexcept nogil:
-    """Pieces into the cell of `at_ns`; output outside the schedule is output, but not OEE."""
+cdef inline void add_pieces(Ledger* m, int64_t product, const int64_t* pieces, int64_t doubts) noexcept nogil:
+    """Pieces into the open cell, which is theirs; output outside the schedule is output, but not OEE."""
     cdef int64_t* cell = &m.s.cell[0]
     cdef int64_t ideal = m.rule.products[product].ideal_ns
-    enter_cell(m, at_ns, product)
     if m.open.kind == S_NOT_SCHEDULED:
         cell[K_UTC] += pieces[T]
         cell[K_UGC] += pieces[G]
@@ -239,6 +238,13 @@ cdef inline void put_pieces(Ledger* m, int64_t at_ns, int64_t product, const int
         cell[K_RECOVERED] += pieces[T]
         if doubts & F_ESTIMATED:
             cell[K_ESTIMATED] += pieces[T]
+
+
+cdef inline void put_pieces(Ledger* m, int64_t at_ns, int64_t product, const int64_t* pieces,
+                            int64_t doubts) noexcept nogil:
+    """Pieces into the cell of `at_ns`."""
+    enter_cell(m, at_ns, product)
+    add_pieces(m, product, pieces, doubts)
 
 
 cdef inline void flush_pieces(Ledger* m, int64_t at_ns, const int64_t* pieces, int64_t doubts) noexcept nogil:

@@ -11,6 +11,9 @@ from ext.booking cimport enter_cell, live_through, min64, put_time, scheduled_bu
 from ext.ledger cimport *
 from ext.pieces cimport credit_share, share_credits, walk_shares
 
+cdef extern from *:
+    bint likely(bint condition) noexcept nogil
+
 
 cdef inline bint wait_for_time(Ledger* m, int64_t from_ns, int64_t until_ns, int64_t of,
                                Credits* credits) noexcept nogil:
@@ -42,10 +45,7 @@ cdef inline void hand_out(Ledger* m, int64_t until_ns) noexcept nogil:
         m.next_waiting += 1
 
 
-cdef inline void book(Ledger* m, int64_t until_ns, int64_t bucket, bint proven) noexcept nogil:
-    """Book everything from `booked_ns` to `until_ns` as `bucket`. The last cell stays open, be its minute full: what a
-    reading on the edge shows was made in it.
-    """
+cdef inline void walk(Ledger* m, int64_t until_ns, int64_t bucket, bint proven) noexcept nogil:
     cdef int64_t edge, effective
     while m.s.booked_ns < until_ns:
         if m.waiting != NULL:
@@ -55,3 +55,18 @@ cdef inline void book(Ledger* m, int64_t until_ns, int64_t bucket, bint proven) 
         effective = scheduled_bucket(m.open.kind, bucket, proven)
         live_through(m, effective, m.s.booked_ns)
         put_time(m, edge - m.s.booked_ns, bucket, effective)
+
+
+cdef inline void book(Ledger* m, int64_t until_ns, int64_t bucket, bint proven) noexcept nogil:
+    """Book everything from `booked_ns` to `until_ns` as `bucket`. The last cell stays open, be its minute full: what a
+    reading on the edge shows was made in it.
+    """
+    if m.s.booked_ns >= until_ns:
+        return
+    if likely(
+        m.open.kind == S_SCHEDULED and bucket == m.s.open_bucket and m.waiting == NULL
+        and m.open.from_ns <= m.s.booked_ns and until_ns <= m.open.until_ns and m.s.cell[K_PRODUCT] == m.s.product
+    ):
+        put_time(m, until_ns - m.s.booked_ns, bucket, bucket)       # goes on in the open cell
+    else:
+        walk(m, until_ns, bucket, proven)

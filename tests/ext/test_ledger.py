@@ -516,3 +516,23 @@ def test_a_blind_run_waits_two_hours_for_its_pieces(build: Any) -> None:
     machine.sample(30, total=30)
     assert machine.ledger.made[0] == 60 + 30 * (2 * 122 + 1)
     assert sum(column(machine.ledger.cells(), "tc")) >= 60 * 120
+
+
+def test_a_loss_told_at_a_time_that_is_booked_survives_a_restart(build: Any) -> None:
+    """A count that a clock set back shows at the time of the last sample ends a gap there, be its cell gone since."""
+
+    def ledger() -> Any:
+        counters = (Counter.GOOD, 1000, 20.0, 1), (Counter.REJECT, 1000, 20.0, 1)
+        made = build(5 * S, counters, ((S // 2, S, S, 60 * S),))
+        made.set_calendar(*(array("q", [value]) for value in (0, 2**62, int(Schedule.SCHEDULED), 0)))
+        return made
+
+    whole, broken, cells = ledger(), ledger(), []
+    for second, good, reject in [*((second, 0, 0) for second in range(1, 40)), (37, 0, 1), (38, 1, 1)]:
+        for made in (whole, broken):
+            made.push(START + second * S, -1, NO_STATE, 0, 0, 6, 0, good, reject)
+        cells += broken.cells()
+        blob, broken = broken.dump(), ledger()
+        broken.load(blob)
+    cells += broken.cells() + broken.peek(broken.t_ns)[0]
+    assert sum(column(cells, "small_ns")) == sum(column(whole.peek(whole.t_ns)[0], "small_ns")) > 30 * S

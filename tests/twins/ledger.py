@@ -728,7 +728,7 @@ class LedgerTwin:
             return {}
         known = self.bucket != Bucket.UNKNOWN
         starts, conflict = known and runs(now), known and not runs(now)
-        run = t - self.booked_ns
+        run = max(t - self.booked_ns, 0)
         if starts or self._idle(t, pieces) > self._rule.small:
             run = min(run, pieces * self._rule.ideal, self._seen_for(t))
         self._book(t - run, self.bucket)
