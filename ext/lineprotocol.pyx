@@ -6,36 +6,69 @@ escaped) by `encode_prefix`, the field keys by `Schema`. A row then is a tuple o
 it is one pass of copies and number printing into a buffer that the schema keeps.
 
 Rules (InfluxDB 1.x and 2.x, "Line protocol reference").
-* Kinds are strict: an integer field takes an int (not a bool) within int64, a float field a float or int, a string
-  field a str, a boolean field a bool. Anything else is a TypeError or OverflowError: a field keeps its type for ever.
+* Kinds are strict: an integer field takes an int (not a bool) within int64, an unsigned one within uint64 (InfluxDB 2
+  and 3; 1.x refuses the suffix), a float field a float or int, a string field a str, a boolean field a bool. Anything
+  else is a TypeError or OverflowError: a field keeps its type for ever.
 * `None`, NaN and infinities are absent fields: they cannot be stored, and 0 would be a lie. A row without fields is
   not a row: it encodes to b"".
-* Floats are written with the fewest digits that read back as the same double (as `repr` does).
+* Floats are written with the fewest digits that read back as the same double (as `repr` does; `shortest.h`).
 * One line is one point: line feeds are refused everywhere, so that a batch can be cut at line ends. A tag or
   measurement with a backslash before a separator or at its end has no spelling in line protocol and is refused too.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
-from cpython.long cimport PyLong_AsDouble, PyLong_AsLongLong, PyLong_Check
+from cpython.long cimport PyLong_AsDouble, PyLong_AsLongLong, PyLong_AsUnsignedLongLong, PyLong_Check
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
-from libc.math cimport fabs, isfinite, rint
-from libc.string cimport memchr, memcpy, strlen
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memchr, memcpy
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
-    char *PyOS_double_to_string(double value, char code, int precision, int flags, int *kind) except NULL
-    int Py_DTSF_ADD_DOT_0
 
-cdef dict _KIND_BY_NAME = {"integer": INTEGER, "float": FLOAT, "string": STRING, "boolean": BOOLEAN}
-cdef tuple _KIND_WORDS = ("an int within int64, not a bool", "a float", "a str", "a bool")
+cdef extern from "shortest.h" nogil:
+    enum: SHORTEST_ROOM
+    enum: POWER_MIN
+    enum: POWER_MAX
 
-# Decimals are exact and shortest up to 15 digits: every decimal of at most 15 significant digits survives the way to a
-# double and back (DBL_DIG), so no shorter spelling of the same double exists. This limit keeps value x 1000 below that.
-cdef double _MILLI_LIMIT = 1e15
+    ctypedef struct Wide:
+        uint64_t high
+        uint64_t low
 
-cdef int _ROOM_FOR_NUMBER = 32  # sign, 19 digits and suffix; or the longest repr of a double, 24 characters
+    Wide powers_of_ten[]
+    char *put_signed(char *to, int64_t value)
+    char *put_unsigned(char *to, uint64_t value)
+    char *put_double(char *to, double value)
+
+cdef dict _KIND_BY_NAME = {
+    "integer": INTEGER, "float": FLOAT, "string": STRING, "boolean": BOOLEAN, "unsigned": UNSIGNED,
+}
+cdef tuple _KIND_WORDS = (
+    "an int within int64, not a bool", "a float", "a str", "a bool", "an int within uint64, not a bool",
+)
+
+
+cdef int fill_powers() except -1:
+    """10^k as 128 bits with the highest one set, rounded up, for every k the doubles need."""
+    cdef object one = 1  # Python's integers: these have up to 1,200 bits
+    cdef object power, spare, scaled
+    cdef int k
+    for k in range(POWER_MIN, POWER_MAX + 1):
+        power = (10 * one) ** abs(<object>k)
+        spare = power.bit_length() - 128 * one
+        if k < 0:
+            scaled = -(-(one << power.bit_length() + 127) // power)
+        else:
+            scaled = -(-power >> spare) if spare > 0 else power << -spare
+        powers_of_ten[k - POWER_MIN].high = <uint64_t>(scaled >> 64)
+        powers_of_ten[k - POWER_MIN].low = <uint64_t>(scaled & (one << 64) - 1)
+    return 0
+
+
+fill_powers()
 
 
 cdef int reserve(TextBuffer *text, Py_ssize_t more) except -1:
@@ -52,99 +85,16 @@ cdef int reserve(TextBuffer *text, Py_ssize_t more) except -1:
     return 0
 
 
-cdef int append(TextBuffer *text, const char *data, Py_ssize_t size) except -1:
-    reserve(text, size)
-    memcpy(text.data + text.used, data, size)
-    text.used += size
-    return 0
-
-
-cdef int append_char(TextBuffer *text, char c) except -1:
-    reserve(text, 1)
-    text.data[text.used] = c
-    text.used += 1
-    return 0
-
-
-cdef int append_unsigned(TextBuffer *text, unsigned long long value) except -1:
-    """Decimal digits of `value`."""
-    cdef char[20] digits
-    cdef int first = 20
-    while True:
-        first -= 1
-        digits[first] = <char>(c'0' + value % 10)
-        value //= 10
-        if value == 0:
-            break
-    return append(text, digits + first, 20 - first)
-
-
-cdef int append_signed(TextBuffer *text, long long value) except -1:
-    if value >= 0:
-        return append_unsigned(text, <unsigned long long>value)
-    append_char(text, c'-')
-    # The magnitude of the most negative int64 fits only in unsigned arithmetic.
-    return append_unsigned(text, <unsigned long long>(-(value + 1)) + 1)
-
-
-cdef int append_millis(TextBuffer *text, long long millis) except -1:
-    """`millis` / 1000 with at most three decimals, at least one: 1500 is "1.5", 2000 is "2.0"."""
-    cdef unsigned long long magnitude = <unsigned long long>(-millis if millis < 0 else millis)
-    cdef int rest = <int>(magnitude % 1000)
-    cdef char[4] decimals
-    cdef int size = 4
-    if millis < 0:
-        append_char(text, c'-')
-    append_unsigned(text, magnitude // 1000)
-    decimals[0] = c'.'
-    decimals[1] = <char>(c'0' + rest // 100)
-    decimals[2] = <char>(c'0' + rest // 10 % 10)
-    decimals[3] = <char>(c'0' + rest % 10)
-    while size > 2 and decimals[size - 1] == c'0':
-        size -= 1
-    return append(text, decimals, size)
-
-
-cdef int append_double(TextBuffer *text, double value) except -1:
-    """Shortest text that reads back as `value`.
-
-    Values of at most three decimals, which is what PLCs give, need no dtoa.
-    """
-    cdef double scaled = value * 1000.0
-    cdef double millis
-    cdef char *shortest
-    if value != 0.0 and fabs(scaled) < _MILLI_LIMIT:
-        millis = rint(scaled)
-        if millis / 1000.0 == value:
-            return append_millis(text, <long long>millis)
-    shortest = PyOS_double_to_string(value, c'r', 0, Py_DTSF_ADD_DOT_0, NULL)
-    try:
-        return append(text, shortest, <Py_ssize_t>strlen(shortest))
-    finally:
-        PyMem_Free(shortest)
-
-
-cdef int append_string(TextBuffer *text, object value, str name) except -1:
-    """A string field: in quotes, with quotes and backslashes escaped."""
-    cdef Py_ssize_t size = 0
-    cdef const char *data = PyUnicode_AsUTF8AndSize(value, &size)
-    cdef Py_ssize_t i
-    if memchr(data, c'\n', size) != NULL:
-        raise ValueError(f"field {name!r} holds a line feed; one line is one point")
-    reserve(text, 2 * size + 2)
-    append_char(text, c'"')
-    for i in range(size):
-        if data[i] == c'"' or data[i] == c'\\':
-            append_char(text, c'\\')
-        append_char(text, data[i])
-    return append_char(text, c'"')
+cdef inline char *put(char *to, const char *data, Py_ssize_t size) noexcept:
+    memcpy(to, data, size)
+    return to + size
 
 
 cdef class Schema:
     """The fields of one measurement in writing order: pairs of name and kind.
 
-    A kind is an InfluxDB word: integer, float, string or boolean. Raises ValueError for any other, or a name without
-    spelling. One schema serves one thread at a time; the GIL is held from the first byte of a row to its last.
+    A kind is an InfluxDB word: integer, unsigned, float, string or boolean. Raises ValueError for any other, or a name
+    without spelling. One schema serves one thread at a time; the GIL is held from the first byte of a row to its last.
     """
 
     def __cinit__(self, fields):
@@ -152,19 +102,23 @@ cdef class Schema:
         pairs = [(str(name), str(kind)) for name, kind in fields]
         self.names = tuple(name for name, _ in pairs)
         self.kinds = tuple(kind for _, kind in pairs)
-        self._keys = [escape(name) + b"=" for name in self.names]
+        self._keys = [b"," + escape(name) + b"=" for name in self.names]
         self._count = len(pairs)
-        self._kind = <unsigned char *>PyMem_Malloc(max(self._count, 1))
-        if self._kind == NULL:
+        # Every key, every number at its longest, and the time: one reservation a row, more only for strings.
+        self._room = sum(len(key) for key in self._keys) + (self._count + 1) * SHORTEST_ROOM
+        self._field = <Field *>PyMem_Malloc(max(self._count, 1) * sizeof(Field))
+        if self._field == NULL:
             raise MemoryError
         for i in range(self._count):
             if self.kinds[i] not in _KIND_BY_NAME:
                 words = ", ".join(_KIND_BY_NAME)
                 raise ValueError(f"field {self.names[i]!r}: no kind {self.kinds[i]!r}; there are {words}")
-            self._kind[i] = _KIND_BY_NAME[self.kinds[i]]
+            self._field[i].kind = _KIND_BY_NAME[self.kinds[i]]
+            self._field[i].key = PyBytes_AS_STRING(<bytes>self._keys[i])
+            self._field[i].key_size = PyBytes_GET_SIZE(<bytes>self._keys[i])
 
     def __dealloc__(self):
-        PyMem_Free(self._kind)
+        PyMem_Free(self._field)
         PyMem_Free(self._text.data)
 
     cdef int append_row(self, bytes prefix, tuple values, object t_ns) except -1:
@@ -173,60 +127,84 @@ cdef class Schema:
         Returns 1, or 0 and an unchanged buffer where no field is present.
         """
         cdef TextBuffer *text = &self._text
-        cdef Py_ssize_t start = text.used
+        cdef Py_ssize_t prefix_size = PyBytes_GET_SIZE(prefix)
         cdef Py_ssize_t i
-        cdef char separator = c' '
-        cdef bytes key
+        cdef Field *field
+        cdef char *to
+        cdef char *fields
         cdef double number
-        if len(values) != self._count:
+        if PyTuple_GET_SIZE(values) != self._count:
             raise ValueError(f"the schema has {self._count} fields, the row {len(values)}")
-        append(text, PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix))
+        reserve(text, prefix_size + self._room)
+        to = fields = put(text.data + text.used, PyBytes_AS_STRING(prefix), prefix_size)
         for i in range(self._count):
-            value = values[i]
+            value = <object>PyTuple_GET_ITEM(values, i)
             if value is None:
                 continue
-            number = 0.0
-            if self._kind[i] == FLOAT:
-                number = self._as_double(value, i)
-                if not isfinite(number):
-                    continue
-            key = <bytes>self._keys[i]
-            append_char(text, separator)
-            append(text, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
-            separator = c','
-            if self._kind[i] == FLOAT:
-                append_double(text, number)
+            field = &self._field[i]
+            if field.kind == FLOAT:
+                number = PyFloat_AS_DOUBLE(value) if PyFloat_Check(value) else self._as_double(value, i)
+                if isfinite(number):
+                    to = put_double(put(to, field.key, field.key_size), number)
+            elif field.kind == STRING:
+                to = self._put_string(put(to, field.key, field.key_size), value, i, &fields)
             else:
-                self._append_exact(value, i)
-        if separator == c' ':
-            text.used = start
+                to = self._put_exact(put(to, field.key, field.key_size), value, i)
+        if to == fields:
             return 0
-        append_char(text, c' ')
-        append_signed(text, PyLong_AsLongLong(t_ns))
+        fields[0] = c' '  # instead of the comma before the first
+        to[0] = c' '
+        to = put_signed(to + 1, PyLong_AsLongLong(t_ns))
+        text.used = to - text.data
         return 1
 
     cdef double _as_double(self, object value, Py_ssize_t i) except? -1.0:
-        if PyFloat_Check(value):
-            return PyFloat_AS_DOUBLE(value)
         if PyLong_Check(value) and not isinstance(value, bool):
             return PyLong_AsDouble(value)
         raise self._wrong_kind(value, i)
 
-    cdef int _append_exact(self, object value, Py_ssize_t i) except -1:
-        """A value of every kind but float."""
-        cdef TextBuffer *text = &self._text
-        cdef unsigned char kind = self._kind[i]
-        if kind == INTEGER and PyLong_Check(value) and not isinstance(value, bool):
-            append_signed(text, PyLong_AsLongLong(value))
-            return append_char(text, c'i')
-        if kind == STRING and PyUnicode_Check(value):
-            return append_string(text, value, <str>self.names[i])
-        if kind == BOOLEAN and isinstance(value, bool):
-            return append(text, b"true", 4) if value is True else append(text, b"false", 5)
+    cdef char *_put_exact(self, char *to, object value, Py_ssize_t i) except NULL:
+        """An integer, signed or not, or a boolean."""
+        if self._field[i].kind == INTEGER and PyLong_Check(value) and not isinstance(value, bool):
+            to = put_signed(to, PyLong_AsLongLong(value))
+            to[0] = c'i'
+            return to + 1
+        if self._field[i].kind == UNSIGNED and PyLong_Check(value) and not isinstance(value, bool):
+            to = put_unsigned(to, PyLong_AsUnsignedLongLong(value))
+            to[0] = c'u'
+            return to + 1
+        if self._field[i].kind == BOOLEAN and isinstance(value, bool):
+            return put(to, b"true", 4) if value is True else put(to, b"false", 5)
         raise self._wrong_kind(value, i)
 
+    cdef char *_put_string(self, char *to, object value, Py_ssize_t i, char **fields) except NULL:
+        """A string: in quotes, with quotes and backslashes escaped. The buffer may move, and `fields` with it."""
+        cdef Py_ssize_t size = 0
+        cdef const char *data
+        cdef Py_ssize_t n
+        cdef Py_ssize_t row = to - self._text.data
+        cdef Py_ssize_t head = fields[0] - self._text.data
+        if not PyUnicode_Check(value):
+            raise self._wrong_kind(value, i)
+        data = PyUnicode_AsUTF8AndSize(value, &size)
+        if memchr(data, c'\n', size) != NULL:
+            raise ValueError(f"field {self.names[i]!r} holds a line feed; one line is one point")
+        reserve(&self._text, row - self._text.used + 2 * size + 2 + self._room)
+        to = self._text.data + row
+        fields[0] = self._text.data + head
+        to[0] = c'"'
+        to += 1
+        for n in range(size):
+            if data[n] == c'"' or data[n] == c'\\':
+                to[0] = c'\\'
+                to += 1
+            to[0] = data[n]
+            to += 1
+        to[0] = c'"'
+        return to + 1
+
     cdef object _wrong_kind(self, object value, Py_ssize_t i):
-        return TypeError(f"field {self.names[i]!r} takes {_KIND_WORDS[self._kind[i]]}, not {value!r}")
+        return TypeError(f"field {self.names[i]!r} takes {_KIND_WORDS[self._field[i].kind]}, not {value!r}")
 
 
 cdef bytes escape(str text):
@@ -292,9 +270,9 @@ def encode_rows(Schema schema not None, prefixes, rows, times_ns):
         raise ValueError(f"{count} rows, {len(prefix_list)} prefixes, {len(time_list)} times")
     schema._text.used = 0
     for i in range(count):
-        if written and (schema._text.used == 0 or schema._text.data[schema._text.used - 1] != c'\n'):
-            append_char(&schema._text, c'\n')
-        written += schema.append_row(<bytes?>prefix_list[i], <tuple?>row_list[i], time_list[i])
-    if written and schema._text.data[schema._text.used - 1] == c'\n':
-        schema._text.used -= 1
-    return PyBytes_FromStringAndSize(schema._text.data, schema._text.used), written
+        if schema.append_row(<bytes?>prefix_list[i], <tuple?>row_list[i], time_list[i]):
+            reserve(&schema._text, 1)
+            schema._text.data[schema._text.used] = c'\n'
+            schema._text.used += 1
+            written += 1
+    return PyBytes_FromStringAndSize(schema._text.data, max(0, schema._text.used - 1)), written

@@ -24,6 +24,8 @@ cdef enum:
     MAX_LINE = 200_000  # VictoriaMetrics drops lines beyond 256 KiB (-influx.maxLineSize)
     MAX_LABELS = 30  # it drops labels beyond this many (-maxLabelsPerTimeseries)
 
+cdef long long MAX_INT64 = 9223372036854775807
+
 cdef enum ValueKind:
     BROKEN
     INTEGER
@@ -132,17 +134,18 @@ cdef ValueKind kind_of(const char *line, Py_ssize_t at, Py_ssize_t end) noexcept
 
 
 cdef long long integer_of(const char *line, Py_ssize_t at, Py_ssize_t end) noexcept:
-    """Value of the decimal digits in [at, end), sign allowed; what does not fit 18 digits is cut."""
-    cdef long long value = 0
+    """Value of the decimal digits in [at, end), sign allowed, at most 19 of them; cut to what int64 holds."""
+    cdef unsigned long long value = 0
     cdef bint negative = at < end and line[at] == c'-'
     cdef Py_ssize_t last
     if at < end and (line[at] == c'-' or line[at] == c'+'):
         at += 1
     last = min(end, at + 19)
     while at < last and c'0' <= line[at] <= c'9':
-        value = value * 10 + (line[at] - c'0')
+        value = value * 10 + <unsigned long long>(line[at] - c'0')
         at += 1
-    return -value if negative else value
+    value = min(value, <unsigned long long>MAX_INT64)
+    return -<long long>value if negative else <long long>value
 
 
 cdef Py_ssize_t series_of(const char *line, Py_ssize_t end, Py_ssize_t *labels) noexcept:

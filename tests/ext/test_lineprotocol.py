@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import struct
 import sys
 from types import ModuleType
@@ -84,6 +85,16 @@ class TestRules:
             with pytest.raises(OverflowError):
                 lp.encode_row(schema, b"m", (0,), value)
 
+    def test_unsigned_integers_are_uint64(self, lp: ModuleType) -> None:
+        schema = lp.Schema([("x", "unsigned")])
+        for value in (0, 7, 2**63, 2**64 - 1):
+            assert lp.encode_row(schema, b"m", (value,), 0) == f"m x={value}u 0".encode()
+        for wrong in (-1, 2**64):
+            with pytest.raises(OverflowError):
+                lp.encode_row(schema, b"m", (wrong,), 0)
+        with pytest.raises(TypeError):
+            lp.encode_row(schema, b"m", (True,), 0)
+
     def test_the_schema_is_usable_after_a_refused_row(self, lp: ModuleType) -> None:
         schema = lp.Schema([("a", "integer"), ("b", "integer")])
         with pytest.raises(TypeError):
@@ -134,6 +145,20 @@ def test_kernel_and_twin_write_the_same_bytes(row: tuple[Any, ...], t_ns: int) -
 def test_floats_are_the_shortest_text_that_reads_back(value: float) -> None:
     line = kernel.encode_row(kernel.Schema([("f", "float")]), b"m", (value,), 0)
     assert line == f"m f={value!r} 0".encode()
+
+
+def test_every_power_of_two_and_its_neighbours_and_many_others() -> None:
+    """The places where a shortest decimal goes wrong: interval ends, subnormals, the step below a power of two."""
+    rng = random.Random(7)
+    edges = [(exponent << 52) + step for exponent in range(2047) for step in (0, 1, 2, 1 << 51, (1 << 52) - 1)]
+    bits = [*edges[1:], *(rng.getrandbits(64) for _ in range(50_000))]
+    doubles = [struct.unpack("<d", struct.pack("<Q", each))[0] for each in bits]
+    reals = [struct.unpack("<f", struct.pack("<f", rng.uniform(-1e4, 1e4)))[0] for _ in range(20_000)]
+    exact = [rng.randrange(10**17) / 10 ** rng.randrange(20) for _ in range(20_000)]
+    numbers = [number for number in doubles + reals + exact if math.isfinite(number)]
+    rows = [(number,) for number in numbers]
+    text, _ = kernel.encode_rows(kernel.Schema([("f", "float")]), [b"m"] * len(rows), rows, [0] * len(rows))
+    assert text.decode().split("\n") == [f"m f={number!r} 0" for number in numbers]
 
 
 @given(st.lists(st.tuples(values, int64s), max_size=20))
@@ -214,3 +239,31 @@ async def test_a_real_influxdb_gives_back_what_was_written(influx: tuple[Influx,
         assert got == row
         assert point["time"] == times[n]
         assert point["tag k"] == HARD_TAGS[n % len(HARD_TAGS)]
+
+
+async def test_random_points_come_back_from_a_real_influxdb(influx: tuple[Influx, str]) -> None:
+    """A thousand points of any double, any int64, any text but a line feed: written, queried, compared."""
+    from edge.plan import InfluxSink
+    from edge.sinks import Delivered
+    from edge.sinks.factory import make_sink
+
+    server, database = influx
+    rng = random.Random(11)
+    alphabet = [chr(n) for n in range(1, 128) if n != 10] + list('压条机停🏭é\\\\"",, ==')
+
+    def row() -> tuple[int, float, str, bool]:
+        number = math.nan
+        while not math.isfinite(number):
+            number = struct.unpack("<d", struct.pack("<Q", rng.getrandbits(64)))[0]
+        text = "".join(rng.choices(alphabet, k=rng.randrange(20)))
+        return rng.randrange(-(2**63), 2**63), number, text, rng.random() < 0.5
+
+    rows = [row() for _ in range(1000)]
+    times = [1_700_000_000_000_000_000 + n for n in range(1000)]
+    lines, count = kernel.encode_rows(kernel.Schema(KINDS), [b"fuzz"] * 1000, rows, times)
+    assert count == 1000
+    sink = make_sink(InfluxSink("t", 1, server.url, database))
+    assert isinstance(await sink.write(lines), Delivered)
+    await sink.close()
+    stored = await server.query("SELECT i, f, s, b FROM fuzz", database)
+    assert [(point["i"], float(point["f"]), point["s"], point["b"]) for point in stored] == rows

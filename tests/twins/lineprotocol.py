@@ -15,7 +15,7 @@ class Schema:
         self.kinds = tuple(kind for _, kind in pairs)
         for name, kind in pairs:
             _escape(name, ",= ")
-            if kind not in ("integer", "float", "string", "boolean"):
+            if kind not in ("integer", "float", "string", "boolean", "unsigned"):
                 raise ValueError(f"field {name!r}: no kind {kind!r}")
 
 
@@ -63,6 +63,10 @@ def _field(kind: str, value: object) -> str | None:
             if value not in INT64:
                 raise OverflowError(value)
             return f"{value}i"
+        case "unsigned", int() if not isinstance(value, bool):
+            if not 0 <= value < 2**64:
+                raise OverflowError(value)
+            return f"{value}u"
         case "float", float() | int() if not isinstance(value, bool):
             number = float(value)
             return repr(number) if math.isfinite(number) else None
