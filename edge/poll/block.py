@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 from edge.packed import packed
 from protocols.modbus.decode import BlockDecoder, compile_request
 from protocols.modbus.errors import ILLEGAL_DATA_VALUE, ILLEGAL_FUNCTION
+from protocols.modbus.pdu import read as query
 from protocols.modbus.plan import Request
 from protocols.modbus.tags import ModbusTag
 
@@ -60,13 +61,14 @@ class _Halving:
 class Read:
     """One request that is really sent, for the atoms `begin` … `end - 1` of its block, and the decoder of its reply."""
 
-    __slots__ = ("begin", "decoder", "end", "half_of", "probes", "request", "tags")
+    __slots__ = ("begin", "decoder", "end", "half_of", "probes", "query", "request", "tags")
 
     def __init__(self, begin: int, end: int, request: Request, decoder: BlockDecoder) -> None:
         self.begin = begin
         self.end = end
         self.request = request
         self.decoder = decoder
+        self.query = query(request.table, request.address, request.quantity)
         self.tags = range(request.first, request.first + request.count)  # image indices
         self.half_of: _Halving | None = None
         self.probes = False  # asks for what was refused

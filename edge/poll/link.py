@@ -14,6 +14,10 @@ Who costs whom. A missed deadline costs time on the wire, and on a shared wire i
   that is in doubt, and it is made anew. So it is where nobody answers at all.
 * The times of others do not move: due times stand on a grid, and how late a request starts is measured.
 
+The wheel. `_turn` takes what came, sends what is due and sets the one timer for what is next. An answer turns it, the
+timer, or the end of the connection, straight from the event loop: to wake a task for each answer would cost as much as
+the answer. The task itself sleeps until the connection is over, and is told why.
+
 Nothing here knows what an answer means (module `unit`) or how bytes travel (`protocols.modbus.client`).
 """
 
@@ -24,6 +28,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
+from typing import NoReturn
 
 from edge.clock import Clock
 from edge.errors import DeviceError, Text
@@ -40,7 +45,7 @@ PROBE_SHARE = 0.1  # of the time of a connection that probes of its dead units m
 _FAR_NS = 1 << 62
 _PROBE = -1  # in place of a block's number: see whether a demoted unit is back
 _ROUNDING_S = 0.000_5  # timers of a loop count milliseconds; too early would be once more for nothing
-_Flight = tuple[Unit, Block, Read, int, int]  # … when it was sent, and in which epoch of its unit
+_Flight = tuple[int, Unit, Block, Read, int, int]  # number of the unit …, when it was sent, in which epoch of its unit
 
 
 class Link:
@@ -59,7 +64,8 @@ class Link:
         self._heap: list[tuple[int, int, int]] = []  # due, unit, block or _PROBE
         self._flights: dict[asyncio.Future[bytes], _Flight] = {}
         self._landed: deque[asyncio.Future[bytes]] = deque()
-        self._waker: asyncio.Future[None] | None = None
+        self._over: asyncio.Future[None] | None = None  # of the connection that is served
+        self._watch: asyncio.Task[NoReturn] | None = None  # ends with the connection
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = _FAR_NS
         self._busy_since_ns = 0
@@ -141,7 +147,7 @@ class Link:
     def _hang_up(self) -> None:
         self._client.close()
         now_ns = self._clock.monotonic_ns()
-        for unit, block, _, start_ns, epoch in self._flights.values():
+        for _, unit, block, _, start_ns, epoch in self._flights.values():
             unit.landed(block, start_ns, now_ns, epoch)
         self._flights.clear()
         self._landed.clear()
@@ -160,27 +166,45 @@ class Link:
         self._ended = None
         for number in range(len(self.units)):
             self._schedule_all(number, now_ns)
-        watch = asyncio.ensure_future(self._client.watch())
-        watch.add_done_callback(self._rouse)
+        self._over = over = asyncio.get_running_loop().create_future()
+        self._watch = watch = asyncio.create_task(self._client.watch())
+        watch.add_done_callback(self._turn)
         try:
-            while True:
-                now_ns = self._clock.monotonic_ns()
-                while self._landed:
-                    self._land(self._landed.popleft(), now_ns)
-                if self._ended is not None:
-                    raise self._ended
-                if watch.done():
-                    watch.result()
-                next_ns = self._send_due(now_ns)
-                if self._once and not self._flights and next_ns == _FAR_NS:
-                    return
-                if not self._landed:
-                    await self._wait(next_ns, now_ns)
+            self._turn()
+            await over
         finally:
+            self._over = self._watch = None
             watch.cancel()
             await asyncio.wait([watch])
             if not watch.cancelled():
                 watch.exception()
+
+    def _turn(self, _: object = None) -> None:
+        """Once around. Called by the loop; whatever is raised here is raised where the task waits."""
+        over = self._over
+        if over is None or over.done():
+            return
+        try:
+            if self._is_done():
+                over.set_result(None)
+        except Exception as error:  # noqa: BLE001 - not swallowed but handed over: the task's top counts and restarts
+            over.set_exception(error)
+
+    def _is_done(self) -> bool:
+        """Land, send, set the timer. True where one round was asked for and is over. Raises ModbusError at the end."""
+        now_ns = self._clock.monotonic_ns()
+        while self._landed:
+            self._land(self._landed.popleft(), now_ns)
+        if self._ended is not None:
+            raise self._ended
+        if self._watch is not None and self._watch.done():
+            self._watch.result()
+        next_ns = self._send_due(now_ns)
+        if self._once and not self._flights and next_ns == _FAR_NS:
+            return True
+        if next_ns < self._timer_ns:
+            self._set_timer(next_ns, now_ns)
+        return False
 
     def _schedule_all(self, number: int, now_ns: int) -> None:
         """Everything of a unit is due now: after an absence, values are wanted."""
@@ -207,16 +231,16 @@ class Link:
                 self._finish(number, block, now_ns)
         next_ns = heap[0][0] if heap else _FAR_NS
         while len(self._flights) < self._depth:
-            unit_at, held_ns = self._who(now_ns)
-            if unit_at is None:
+            chosen, held_ns = self._who(now_ns)
+            if chosen is None:
                 return min(next_ns, held_ns)
-            self._ask(unit_at, now_ns)
+            self._ask(chosen, now_ns)
         return next_ns
 
-    def _who(self, now_ns: int) -> tuple[Unit | None, int]:
-        """The unit whose oldest due request may be sent now; or when one may."""
+    def _who(self, now_ns: int) -> tuple[int | None, int]:
+        """The unit whose oldest due request may be sent now, by number; or when one may."""
         chosen, chosen_ns, held_ns = None, _FAR_NS, _FAR_NS
-        for unit in self.units:
+        for number, unit in enumerate(self.units):
             if not unit.ready:
                 continue
             free_ns = unit.budget.free_ns()
@@ -225,48 +249,42 @@ class Link:
             if free_ns > now_ns:
                 held_ns = min(held_ns, free_ns)
             elif unit.ready[0].due_ns < chosen_ns:
-                chosen, chosen_ns = unit, unit.ready[0].due_ns
+                chosen, chosen_ns = number, unit.ready[0].due_ns
         return chosen, held_ns
 
-    def _ask(self, unit: Unit, now_ns: int) -> None:
+    def _ask(self, number: int, now_ns: int) -> None:
+        unit = self.units[number]
         block, read = unit.next_read(now_ns)
         if read.half_of is None and not read.probes:
             lateness_ns = now_ns - block.due_ns
             unit.stats.lateness.add(lateness_ns)
         try:
-            future = self._client.send(read.request)
+            future = self._client.ask(read.request.unit, read.query)
         except ModbusError:  # lost in this very moment: the watch says so next
             unit.landed(block, now_ns, now_ns, unit.epoch)
             return
         if not self._flights:
             self._busy_since_ns = now_ns
-        self._flights[future] = (unit, block, read, now_ns, unit.epoch)
+        self._flights[future] = (number, unit, block, read, now_ns, unit.epoch)
         future.add_done_callback(self._on_landed)
 
     def _on_landed(self, future: asyncio.Future[bytes]) -> None:
         future.exception()  # seen, also where nobody asks any more
         if future in self._flights:
             self._landed.append(future)
-            self._rouse()
+            self._turn()
 
-    def _rouse(self, _: object = None) -> None:
-        if self._waker is not None and not self._waker.done():
-            self._waker.set_result(None)
-
-    async def _wait(self, until_ns: int, now_ns: int) -> None:
-        """Until that time, an answer or a loss. A timer that is set too early is left to ring for nothing once."""
-        loop = asyncio.get_running_loop()
-        if until_ns < self._timer_ns:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer_ns = until_ns
-            self._timer = loop.call_later((until_ns - now_ns) / 1e9 + _ROUNDING_S, self._ring)
-        self._waker = loop.create_future()
-        await self._waker
+    def _set_timer(self, until_ns: int, now_ns: int) -> None:
+        """One that is set too early is left to ring for nothing once."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_ns = until_ns
+        delay_s = (until_ns - now_ns) / 1e9 + _ROUNDING_S
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._ring)
 
     def _ring(self) -> None:
         self._timer, self._timer_ns = None, _FAR_NS
-        self._rouse()
+        self._turn()
 
     # ── answers
     # ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -277,10 +295,9 @@ class Link:
             return
         if not self._flights:
             self._still_busy(now_ns)
-        unit, block, read, start_ns, epoch = flight
+        number, unit, block, read, start_ns, epoch = flight
         if not unit.landed(block, start_ns, now_ns, epoch):
             return
-        number = self.units.index(unit)
         error = future.exception()
         if error is None:
             self.stats.up = True

@@ -59,7 +59,13 @@ class ModbusClient:
 
     def send(self, request: Request) -> asyncio.Future[bytes]:
         """Ask now, await later: the future of what `read` returns. Raises ModbusConnectionError where there is none."""
-        return self._ask(request.unit, read(request.table, request.address, request.quantity))
+        return self.ask(request.unit, read(request.table, request.address, request.quantity))
+
+    def ask(self, unit: int, query: Query) -> asyncio.Future[bytes]:
+        """As `send`, of a query that was made before: whoever asks the same for years makes it once."""
+        if self._connection is None:
+            raise self._closed_error()
+        return self._connection.ask(unit, query)
 
     async def read(self, request: Request) -> bytes:
         """The data bytes of the reply: two per register, or packed bits.
@@ -80,7 +86,7 @@ class ModbusClient:
         number: int | None = 0
         while number is not None:
             query = identify(access, number)
-            reply = await self._ask(unit, query)
+            reply = await self.ask(unit, query)
             try:
                 part = parse_part(reply)
                 number = goes_on(part, number)
@@ -102,11 +108,6 @@ class ModbusClient:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.end(connection_error(self.endpoint.peer, "hung-up"))
-
-    def _ask(self, unit: int, query: Query) -> asyncio.Future[bytes]:
-        if self._connection is None:
-            raise self._closed_error()
-        return self._connection.ask(unit, query)
 
     def _where(self, unit: int, query: Query) -> str:
         if query.table is None:

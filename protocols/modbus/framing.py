@@ -16,7 +16,7 @@ Rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import NamedTuple, Protocol
 
@@ -95,7 +95,7 @@ class Framer(Protocol):
     def feed(self, data: bytes) -> None:
         """Bytes as they came from the transport."""
 
-    def frames(self) -> Iterator[Adu]:
+    def frames(self) -> Iterable[Adu]:
         """Complete frames so far, each once. Raises FramingError where the stream cannot be followed."""
 
     def silence(self) -> None:

@@ -8,7 +8,7 @@ close, connect again. A datagram (UDP) stands for itself and only itself is lost
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from struct import Struct
 
 from protocols.modbus.framing import Adu, FramingError, WireCounters
@@ -43,8 +43,17 @@ class MbapFramer:
         """Bytes as they came from the socket."""
         self._buffer = self._buffer + data if self._buffer else data
 
-    def frames(self) -> Iterator[Adu]:
+    def frames(self) -> Iterable[Adu]:
         """Complete frames so far, each once. Raises FramingError where a header cannot be one."""
+        buffer = self._buffer
+        if len(buffer) > _HEADER.size:  # one frame and nothing else: nearly always
+            transaction, protocol, length, unit = _HEADER.unpack_from(buffer)
+            if protocol == 0 and len(buffer) == _HEADER.size - 1 + length <= _HEADER.size - 1 + _LENGTH_MAX:
+                self._buffer = b""
+                return (Adu(transaction, unit, buffer[_HEADER.size :]),)
+        return self._cut()
+
+    def _cut(self) -> Iterator[Adu]:
         buffer, start = self._buffer, 0
         try:
             while len(buffer) - start >= _HEADER.size:
