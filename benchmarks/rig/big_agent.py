@@ -52,7 +52,7 @@ def cost_of(plant: Plant, settle_s: float, window_s: float) -> Cost:
         with ModbusDevices(folder, [0] * plant.devices, plant.registers, interval_ms) as devices:
             site_file = write_site(folder, plant, devices.ports, next(free_ports()))
             with agent_with(site_file) as agent:
-                start_s = _read_once(agent, devices, plant.devices * plant.requests)
+                start_s = read_once(agent, devices, plant.devices * plant.requests)
                 time.sleep(settle_s)
                 devices.seen()
                 (cpu,) = cpu_percent((agent,), window_s)
@@ -90,7 +90,7 @@ def summaries(name: str, runs: Sequence[Cost]) -> Iterator[Result]:
     yield summarise(f"{name}_start", "s", [r.start_s for r in runs])
 
 
-def _read_once(agent: Program, devices: ModbusDevices, requests: int) -> float:
+def read_once(agent: Program, devices: ModbusDevices, requests: int) -> float:
     """Wait until so many requests were answered; seconds since the spawn."""
     answered, end_s = 0, time.monotonic() + START_LIMIT_S
     while answered < requests:
