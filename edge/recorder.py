@@ -1,8 +1,9 @@
 """Once a commit interval: everything the agent learned, as one transaction.
 
-Theory. `gather` runs in one step of the event loop, so what it takes is one instant of the whole agent: finished ledger
-rows, stops, device facts, process values, and the checkpoint that explains them. Nothing here is on the way of a
-reading: while the disk is stuck (`edge.committer`), machines are sampled and counted as ever.
+Theory. `gather` takes each machine in one step of the event loop, so what it takes of it is one instant: finished
+ledger rows, stops, and the checkpoint that explains them. Between two machines the loop turns: a hundred of them in one
+step would be a tenth of a second in which no PLC is asked. Nothing here is on the way of a reading: while the disk is
+stuck (`edge.committer`), machines are sampled and counted as ever.
 
 Rules. Live views are written at multiples of the live interval, open stops and window sums once a minute: the same
 point again, so it overwrites. At a clean stop the open windows are written as they stand (final = false) and written
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -39,6 +40,7 @@ from ext.buckets import Bucket
 
 MINUTE_NS = 60_000_000_000
 ROWS_LIMIT = 10_000  # a week of minutes: about 20 MB while it is written
+VALUES_LIMIT, VALUES_AT_ONCE = 10_000, 500  # process values of one batch, and of one step of the loop
 AFTER_MINUTE_NS = 10_000_000_000  # what is written once a minute: most minutes are final by then, and written once
 CHECKPOINT = "machine:"  # + machine id
 JOURNAL = "journal:"  # + machine id : slot; facts that may still have to be heard again
@@ -140,7 +142,7 @@ class Recorder:
     async def _commit(self, *, closing: bool) -> bool:
         """Recorded readings go to their files first: what the store explains must be there to be replayed."""
         async with self._turn:
-            batch = self.gather(closing=closing)
+            batch = await self.gather(closing=closing)
             if self._recording is not None:
                 positions = await self._recording.write(self._recording.take())
                 batch = replace(batch, meta=(*batch.meta, *positions))
@@ -154,8 +156,8 @@ class Recorder:
         with suppress(StoreError):  # the page and the log say so already; the gaps wait
             await self.gaps.settle(self._outbox.hidden)
 
-    def gather(self, *, closing: bool = False) -> Batch:
-        """One instant of the whole agent."""
+    async def gather(self, *, closing: bool = False) -> Batch:
+        """One instant of each machine, and what else is to be told."""
         now_ns = self._clock.now_ns()
         lines = _Lines()
         rows: list[Row] = []
@@ -168,27 +170,28 @@ class Recorder:
                 break
             life = self._queue[0]
             self._queue.rotate(-1)
-            harvest = life.harvest(now_ns, open_windows=closing, minute=minute or closing)
+            await _let_others_run()
+            moment_ns = self._clock.now_ns()
+            harvest = life.harvest(moment_ns, open_windows=closing, minute=minute or closing)
             rows += harvest.rows
             for row in (*harvest.rows, *harvest.sums):
                 lines.add(RecordClass.LEDGER, self._encoder.ledger(row, life.machine))
-            self._add_events(lines, life, harvest, now_ns)
+            self._add_events(lines, life, harvest, moment_ns)
             if harvest.checkpoint is not None:
                 checkpoints.append((CHECKPOINT + life.machine.id, harvest.checkpoint))
             checkpoints += [(f"{JOURNAL}{life.machine.id}:{slot}", page) for slot, page in harvest.pages]
         if live:
-            self._add_live(lines, now_ns)
+            await self._add_live(lines, now_ns)
         if minute:
             self._add_device_sums(lines, now_ns)
             self._minute_due_ns = now_ns - (now_ns - AFTER_MINUTE_NS) % MINUTE_NS + MINUTE_NS
-        gaps = self.gaps.take(now_ns, minute=minute)
+        gaps = self.gaps.take(self._clock.now_ns(), minute=minute)
         for gap in gaps:
             lines.add(RecordClass.EVENT, self._encoder.gap(gap))
         meta = [(META_ALIVE, str(now_ns)), *self._notebook.take()]
         if minute or closing:
             meta += [(META_SINCE + life.machine.id, str(life.since_ns)) for life in self._lives if life.since_ns]
-        values = self._encoder.tags(self._values.take(), self._plan.machines)
-        records = lines.records() if values is None else (*lines.records(), values)
+        records = (*lines.records(), *[record async for record in self._kept_values()])
         return Batch(now_ns, records, tuple(rows), tuple(checkpoints), tuple(meta), gaps)
 
     def _add_events(self, lines: _Lines, life: MachineLife, harvest: Harvest, now_ns: int) -> None:
@@ -199,12 +202,22 @@ class Recorder:
         for revision in harvest.revisions:
             lines.add(RecordClass.EVENT, self._encoder.revision(machine, now_ns, revision, config_version))
 
-    def _add_live(self, lines: _Lines, now_ns: int) -> None:
+    async def _kept_values(self) -> AsyncIterator[Record]:
+        """Process values to be stored, some thousands at most: a site that begins has all of its values to tell."""
+        for _ in range(0, VALUES_LIMIT, VALUES_AT_ONCE):
+            record = self._encoder.tags(self._values.take(VALUES_AT_ONCE), self._plan.machines)
+            if record is None:
+                return
+            yield record
+            await _let_others_run()
+
+    async def _add_live(self, lines: _Lines, now_ns: int) -> None:
         interval_ns = self._plan.agent.live_ns
         t_ns = now_ns - now_ns % interval_ns
         self._live_due_ns = t_ns + interval_ns
         for life in self._lives:
-            view = life.view(now_ns, values=False)
+            await _let_others_run()
+            view = life.view(self._clock.now_ns(), whole=False)
             shift = view.shift
             lines.add(
                 RecordClass.LIVE,
@@ -267,6 +280,11 @@ class Recorder:
                 reconnects=reconnects,
             )
             lines.add(RecordClass.EVENT, line)
+
+
+async def _let_others_run() -> None:
+    """One turn of the loop: whatever is due now goes first."""
+    await asyncio.sleep(0)
 
 
 def _is_due(now_ns: int, due_ns: int, interval_ns: int) -> bool:

@@ -373,8 +373,10 @@ class MachineLife:
 
     # ---- views ----
 
-    def view(self, now_ns: int, *, values: bool = True) -> MachineView:
-        """The machine as it is now; `values`: with its process values, `SHOWN_VALUES` at most."""
+    def view(self, now_ns: int, *, whole: bool = True) -> MachineView:
+        """The machine as it is now; `whole`: with what people look at, its hour, its timeline and its process values
+        (`SHOWN_VALUES` at most).
+        """
         self._catch_up()
         core, books = self._core, self._books
         core.reach(now_ns)
@@ -408,10 +410,10 @@ class MachineLife:
             shift=figures_of(shift_rows, machine, shift.start_ns, now_ns) if shift else None,
             shift_name=shift.name if shift else "",
             shift_target=self._target(shift_rows) if shift else None,
-            hour=figures_of(books.window(HOUR, present, hour_ns), machine, hour_ns, now_ns),
-            timeline=self._timeline.spans(now_ns, bucket, since_ns, fault_code) if kernel.started else (),
-            process_values=tuple(self._process_values()) if values else (),
-            more_values=max(0, len(machine.process_values) - SHOWN_VALUES) if values else 0,
+            hour=figures_of(books.window(HOUR, present, hour_ns), machine, hour_ns, now_ns) if whole else None,
+            timeline=self._timeline.spans(now_ns, bucket, since_ns, fault_code) if whole and kernel.started else (),
+            process_values=tuple(self._process_values()) if whole else (),
+            more_values=max(0, len(machine.process_values) - SHOWN_VALUES) if whole else 0,
             corrections=(
                 self._corrections[Correction.ROLLOVER],
                 self._corrections[Correction.RESET] + self._corrections[Correction.REBASE],

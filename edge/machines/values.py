@@ -20,7 +20,6 @@ from ext.values import Backlog, ValueTable
 from protocols.reading import Frame, Quality, TagImage
 
 WAITING_LIMIT = 20_000  # values waiting for the next commits, or two of each where there are more
-TAKEN_LIMIT = 10_000  # by one commit: all at once would be a stall, and memory that is never given back
 
 _QUALITIES = tuple(Quality)
 
@@ -86,10 +85,10 @@ class ProcessValues:
         for tag in tags:
             table.keep(tag, tag + 1, image.f64, image.quality, image.t_ns, backlog)
 
-    def take(self) -> Iterator[Kept]:
-        """What was kept since the last call, oldest first; the rest comes with the next calls."""
+    def take(self, most: int) -> Iterator[Kept]:
+        """The oldest of what was kept and not taken yet, `most` at most."""
         machines, indices, names, units = self._machine, self._index, self._names, self._units
-        for value, t_ns, number, quality in zip(*self._backlog.take(TAKEN_LIMIT), strict=True):
+        for value, t_ns, number, quality in zip(*self._backlog.take(most), strict=True):
             machine, index = machines[value], indices[value]
             yield Kept(machine, names[machine][index], units[machine][index], t_ns, number, _QUALITIES[quality])
 

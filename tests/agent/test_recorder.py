@@ -60,7 +60,7 @@ async def test_the_checkpoint_is_in_the_same_transaction_as_the_rows_it_explains
     await commit_each_second(rig, 44)
     for _ in range(4):
         rig.read(1)
-    batch = rig.recorder.gather()
+    batch = await rig.recorder.gather()
     assert [key for key, _ in batch.checkpoints] == ["machine:m1"]
     assert [(row.sums.tc, row.final) for row in batch.rows] == [(39, True)], "final once the watermark has passed it"
     assert dict(batch.meta)[recorder.META_ALIVE] == str(rig.clock.now_ns())
@@ -267,7 +267,7 @@ async def test_a_machine_back_after_weeks_leaves_the_others_to_the_next_batch(
     for pieces in (40, 0, 0, 0, 0, 0, 0, 0, 0):  # until the watermark has passed
         many.read(pieces)
     turns: list[set[str]] = []
-    while rows := many.recorder.gather().rows:
+    while rows := (await many.recorder.gather()).rows:
         turns.append({row.key.machine for row in rows})
         many.clock.advance(NS)
     assert turns[:4] == [{"m0"}, {"m1"}, {"m2"}, {"m3"}]

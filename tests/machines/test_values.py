@@ -23,7 +23,7 @@ class Thermometer:
         self.kept.on_frame(Frame(1, t_ns, tags, 0))
 
     def taken(self) -> list[tuple[float, float, Quality]]:
-        return [((kept.t_ns - T0) / S, kept.number, kept.quality) for kept in self.kept.take()]
+        return [((kept.t_ns - T0) / S, kept.number, kept.quality) for kept in self.kept.take(1000)]
 
 
 def numbers(of: Thermometer) -> list[float]:
