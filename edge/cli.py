@@ -180,6 +180,19 @@ def build_parser(chosen: str = "") -> Parser:
         _trust,
         Text("OPC UA 服务器证书：列出、信任、拒绝、查看", "certificates of OPC UA servers: list, accept, reject, show"),
     )
+    browse = _add(
+        commands,
+        "browse",
+        _browse,
+        Text(
+            "列出 OPC UA 服务器的节点（树、CSV、JSON、可粘贴的点位）",
+            "list the nodes of an OPC UA server (tree, CSV, JSON, tags to paste)",
+        ),
+    )
+    if chosen == "browse":
+        from edge.browse.command import add_arguments as add_browse_arguments
+
+        add_browse_arguments(browse)
     if chosen == "trust":
         from edge.trust.command import add_arguments as add_trust_arguments
 
@@ -410,6 +423,12 @@ def _schema(_options: argparse.Namespace) -> int:
 
 def _store(options: argparse.Namespace) -> int:
     from edge.store.command import run
+
+    return run(options)
+
+
+def _browse(options: argparse.Namespace) -> int:
+    from edge.browse.command import run
 
     return run(options)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from edge.plan import SitePlan
 
+INSTALLED = Path("/etc/seamline/site.yaml")  # where docs/install.md puts the site file
+
 
 def pki_folder(plan: SitePlan) -> Path:
     """The folder of certificates: beside the store, which outlives configurations and upgrades."""

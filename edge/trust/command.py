@@ -13,7 +13,7 @@ from edge.arguments import Parser
 from edge.clock import SystemClock
 from edge.config.columns import columns
 from edge.errors import Text
-from edge.trust import pki_folder
+from edge.trust import INSTALLED, pki_folder
 from edge.trust.shelves import (
     Entry,
     Revocations,
@@ -29,7 +29,6 @@ from edge.trust.shelves import (
 from protocols.opcua.fingerprint import pairs
 from protocols.opcua.x509 import Facts
 
-INSTALLED = Path("/etc/seamline/site.yaml")  # where docs/install.md puts it
 _DAY_NS = 86_400 * 1_000_000_000
 _SHELVES = {
     Shelf.OWN: Text("本网关", "this gateway"),

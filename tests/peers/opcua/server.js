@@ -11,7 +11,7 @@ const {
   VariantArrayType, nodesets, resolveNodeId,
 } = require("node-opcua");
 
-const options = { port: 0, items: 0, period: 100, secure: false, shift: 0, types: false, folder: null, ...JSON.parse(process.argv[2] || "{}") };
+const options = { port: 0, items: 0, period: 100, secure: false, shift: 0, types: false, folder: null, folders: 0, each: 0, ...JSON.parse(process.argv[2] || "{}") };
 const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
 
 async function main() {
@@ -80,6 +80,19 @@ async function main() {
   const items = [];
   for (let i = 0; i < options.items; i++) {
     items.push(add("V" + i, "Double", { dataType: DataType.Double, value: 0 }, { minimumSamplingInterval: 0 }));
+  }
+
+  // A wide and deep place to browse: folders of variables, one leading back to the top, a name with every awkward letter.
+  const deep = options.folders ? own.addObject({ organizedBy: space.rootFolder.objects, browseName: "Plant" }) : null;
+  for (let f = 0; f < options.folders; f++) {
+    const folder = own.addObject({ organizedBy: deep, browseName: "Line" + f });
+    for (let i = 0; i < options.each; i++) {
+      own.addVariable({ componentOf: folder, browseName: "T" + i, nodeId: `s=L${f}.T${i}`, dataType: i % 2 ? "Double" : "UInt32" });
+    }
+    if (f === 0) {
+      folder.addReference({ referenceType: "Organizes", nodeId: deep });
+      own.addVariable({ componentOf: folder, browseName: "产量/小时: \"A&B\"", nodeId: "s=odd;%", dataType: "Int16", valueRank: 1 });
+    }
   }
 
   let count = 0;
