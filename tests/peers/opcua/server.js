@@ -40,6 +40,7 @@ async function main() {
     disableDiscovery: !options.secure, // the endpoints of a secured server are listed over an unsecured channel
     serverCapabilities: {
       maxSessions: 10,
+      ...(options.points ? { maxBrowseContinuationPoints: options.points } : {}),
       operationLimits: { maxNodesPerRead: 40, maxMonitoredItemsPerCall: 30, maxNodesPerTranslateBrowsePathsToNodeIds: 10 },
     },
   });
