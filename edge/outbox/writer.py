@@ -39,6 +39,7 @@ DELETE FROM quarantine WHERE rowid IN (SELECT rowid FROM quarantine ORDER BY t_n
 """
 
 META_BOUND = "store_max_bytes"  # for tools that know the file alone
+META_LOSS_WINDOW = "loss_window_ns"
 
 GapRecord = Callable[[Gap], Record]
 
@@ -103,9 +104,14 @@ class Writer:
             )
             save_meta(connection, batch.meta)
             if self._flow.due(batch.t_ns):
-                save_meta(connection, ((META_FLOW, self._flow.dump()), (META_BOUND, str(self._settings.max_bytes))))
+                save_meta(connection, self._about())
             _save_positions(connection, positions)
             return _last_id(connection)
+
+    def _about(self) -> Iterator[tuple[str, str]]:
+        yield META_FLOW, self._flow.dump()
+        yield META_BOUND, str(self._settings.max_bytes)
+        yield META_LOSS_WINDOW, str(self._settings.loss_window_ns)
 
     @property
     def flow(self) -> Hour:

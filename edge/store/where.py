@@ -18,7 +18,7 @@ class Where:
     max_bytes: int | None = None
 
 
-def where(config: Path | None, store: Path | None) -> Where:
+def where(config: Path | None, store: Path | None, *, may_be_new: bool = False) -> Where:
     """The store of a site file, or the file itself. Raises ConfigError, and StoreError where there is no store."""
     if store is None:
         from edge.config import load
@@ -28,7 +28,7 @@ def where(config: Path | None, store: Path | None) -> Where:
         found = Where(Path(plan.agent.store_path), tuple(s.id for s in plan.sinks), plan.agent.store_max_bytes)
     else:
         found = Where(store)
-    if not found.path.exists():
+    if not may_be_new and not found.path.exists():
         raise StoreError(
             Text(
                 f"没有存储文件 {found.path}；请检查路径，或代理尚未运行过",

@@ -1,0 +1,307 @@
+"""Is everything in the file what was stored? And what can be saved of one that is not.
+
+Theory. SQLite's own check finds trees that are broken; it has no checksum of what stands in their leaves. Ours does:
+every row carries one, and sums that exist twice are compared. So a flipped byte is found wherever it changes what the
+store gives back. Nothing is changed here: what is whole is copied into a new file when somebody asks (`salvage`).
+
+Rules. One read transaction, so that a running agent cannot move what is being compared; its log grows meanwhile. A
+table that cannot be read is one finding, and the next is looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from edge.errors import StoreError, Text
+from edge.gaps.gap import GapCause, GapScope
+from edge.outbox import files, gaps, ledger, schema
+from edge.outbox.codec import maybe_unpack, seal, seal_blob
+from edge.points import BUCKET_FIELDS, RecordClass
+
+_STRUCTURE_FINDINGS = 20
+_CLASSES = frozenset(int(record_class) for record_class in RecordClass)
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it was stored."""
+
+    where: str  # table and key, e.g. "record 17"
+    what: Text
+
+
+def check(path: Path) -> Iterator[Finding]:
+    """Everything that is wrong with a store. Raises StoreError for a file that is no store at all."""
+    with closing(_open(path)) as connection:
+        connection.execute("BEGIN")
+        yield from _guarded("file", _structure, connection)
+        for table, checker in _CHECKERS:
+            yield from _guarded(table, checker, connection)
+
+
+def salvage(path: Path, into: Path) -> Counter[str]:
+    """Copy every whole row of a store that no agent uses into a new file. Returns rows copied, by table.
+
+    Raises StoreError: the new file exists, an agent runs, nothing can be read.
+    """
+    if into.exists():
+        raise StoreError(Text(f"{into} 已存在；请另取文件名", f"{into} exists; give another name"))
+    lock = files.StoreLock(path)
+    lock.acquire()
+    try:
+        with closing(_open(path)) as old, closing(schema.connect(into)) as new:
+            schema.create(new)
+            new.execute("BEGIN IMMEDIATE")
+            copied = Counter({table: _copy(old, new, table, is_whole) for table, is_whole in _WHOLE.items()})
+            _make_tally(new)
+            new.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise StoreError(Text(f"无法从 {path} 恢复：{error}", f"nothing could be saved of {path}: {error}")) from error
+    finally:
+        lock.release()
+    return copied
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=schema.BUSY_TIMEOUT_S, isolation_level=None
+        )
+        connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+        ours = schema.pragma(connection, "application_id") == schema.APPLICATION_ID
+    except sqlite3.Error as error:
+        raise StoreError(
+            Text(
+                f"{path} 打不开：{error}；代理下次启动时会把它另存",
+                f"{path} cannot be opened: {error}; the agent sets it aside",
+            )
+        ) from error
+    if not ours:
+        connection.close()
+        raise StoreError(Text(f"{path} 不是 seamline 的存储", f"{path} is no store of seamline"))
+    return connection
+
+
+def _guarded(
+    table: str, checker: Callable[[sqlite3.Connection], Iterator[Finding]], connection: sqlite3.Connection
+) -> Iterator[Finding]:
+    try:
+        yield from checker(connection)
+    except sqlite3.Error as error:
+        yield Finding(table, Text(f"无法读取：{error}", f"cannot be read: {error}"))
+
+
+# ---- what is looked at ----
+
+
+def _structure(connection: sqlite3.Connection) -> Iterator[Finding]:
+    for (verdict,) in connection.execute(f"PRAGMA integrity_check({_STRUCTURE_FINDINGS})"):
+        if verdict != "ok":
+            yield Finding("file", Text(f"结构损坏：{verdict}", f"structure: {verdict}"))
+    version = schema.pragma(connection, "user_version")
+    if version != schema.SCHEMA_VERSION:
+        known = schema.SCHEMA_VERSION
+        yield Finding(
+            "file", Text(f"格式 {version}，本版本为 {known}", f"format {version}, this release writes {known}")
+        )
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        schema.create(fresh)
+        wanted = _columns(fresh)
+    there = _columns(connection)
+    for table, columns in wanted.items():
+        if missing := columns - there.get(table, set()):
+            names = ", ".join(sorted(missing))
+            yield Finding(table, Text(f"缺少列 {names}", f"columns {names} are missing"))
+
+
+def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    return {table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} for table in tables}
+
+
+def _records(connection: sqlite3.Connection) -> Iterator[Finding]:
+    found: Counter[tuple[int, str]] = Counter()
+    last = 0
+    for row in connection.execute("SELECT id, class, points, t_ns, codec, crc, lines FROM record ORDER BY id"):
+        last = row[0]
+        if not _whole_record(row):
+            yield _broken(f"record {last}")
+        elif isinstance(row[6], bytes):
+            found.update({(row[1], "records"): 1, (row[1], "points"): row[2], (row[1], "bytes"): len(row[6])})
+    sequence = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'record'").fetchone()
+    if last > (sequence[0] if sequence else 0):
+        yield Finding("sqlite_sequence", Text("小于最大的记录号", "is below the newest record"))
+    for record_class, *told in connection.execute("SELECT class, records, points, bytes FROM tally"):
+        counted = [found[record_class, name] for name in ("records", "points", "bytes")]
+        if told != counted:
+            yield Finding(
+                f"tally {record_class}",
+                Text(f"记为 {told}，实数 {counted}", f"says {told}, there are {counted} (records, points, bytes)"),
+            )
+        for name in ("records", "points", "bytes"):
+            found.pop((record_class, name), None)
+    for record_class in {key[0] for key in found}:
+        yield Finding(f"tally {record_class}", Text("缺失", "is missing"))
+
+
+def _sinks(connection: sqlite3.Connection) -> Iterator[Finding]:
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'record'").fetchone()
+    last = row[0] if row else 0
+    for sink, cursor, start, end, quarantined, crc in connection.execute(
+        "SELECT id, cursor, replay_from, replay_to, quarantined, crc FROM sink"
+    ):
+        where = f"sink {sink}"
+        if not _sealed(crc, sink, cursor, start, end, quarantined):
+            yield _broken(where)
+        elif not (start >= 0 and end >= 0 and 0 <= cursor <= last and end <= last):
+            yield Finding(where, Text("游标超出记录范围", "its cursor is beyond the records"))
+
+
+def _rows(table: str, columns: str) -> Callable[[sqlite3.Connection], Iterator[Finding]]:
+    """A checker of a table whose rows are whole or not."""
+
+    def checker(connection: sqlite3.Connection) -> Iterator[Finding]:
+        for row in connection.execute(f"SELECT {columns} FROM {table}"):  # noqa: S608 - names are ours
+            if not _WHOLE[table](row):
+                key = " ".join(str(value)[:40] for value in row[:3] if not isinstance(value, bytes))
+                yield _broken(f"{table} {key}")
+
+    return checker
+
+
+def _broken(where: str) -> Finding:
+    return Finding(where, Text("校验不符：内容与写入时不同", "checksum: this is not what was stored"))
+
+
+# ---- whole rows ----
+
+
+def _whole_record(row: Row) -> bool:
+    lines = maybe_unpack(*row)
+    return lines is not None and lines.count(b"\n") + 1 == row[2] and row[1] in _CLASSES
+
+
+def _whole_sink(row: Row) -> bool:
+    return _sealed(row[5], *row[:5])
+
+
+def _whole_checkpoint(row: Row) -> bool:
+    key, blob, crc = row
+    return crc is None or (isinstance(blob, bytes) and isinstance(key, str) and seal_blob(key, blob) == crc)
+
+
+def _whole_meta(row: Row) -> bool:
+    return _sealed(row[2], row[0], row[1])
+
+
+def _whole_ledger(row: Row) -> bool:
+    *values, crc = row
+    if crc is not None and crc != ledger.seal_of(values):
+        return False
+    named = dict(zip(ledger.COLUMNS, values, strict=True))
+    return bool(named["all_ns"] == sum(named[name] for name in BUCKET_FIELDS))
+
+
+def _whole_folded(row: Row) -> bool:
+    return _sealed(row[4], *row[:4])
+
+
+def _whole_gap(row: Row) -> bool:
+    *values, crc = row
+    known = values[2] in set(GapCause) and values[3] in set(GapScope)
+    return known and bool(crc == gaps.seal_of(values))
+
+
+def _whole_quarantine(row: Row) -> bool:
+    sink, digest, t_ns, words, line, crc = row
+    if crc is None:
+        return True
+    if not isinstance(line, bytes) or not isinstance(digest, bytes) or hashlib.sha256(line).digest() != digest:
+        return False
+    return _sealed(crc, sink, t_ns, words, digest.hex())
+
+
+def _sealed(crc: object, *values: object) -> bool:
+    """A row of an earlier release has no checksum."""
+    if crc is None:
+        return True
+    return all(value is None or isinstance(value, int | str) for value in values) and crc == seal(*values)
+
+
+_LEDGER_COLUMNS = ", ".join((*ledger.COLUMNS, "crc"))
+_COLUMNS_OF = {
+    "record": "id, class, points, t_ns, codec, crc, lines",
+    "sink": "id, cursor, replay_from, replay_to, quarantined, crc",
+    "checkpoint": "key, blob, crc",
+    "meta": "key, text, crc",
+    "ledger": _LEDGER_COLUMNS,
+    "folded": "machine, total, good, reject, crc",
+    "gap": ", ".join((*gaps.COLUMNS, "crc")),
+    "quarantine": "sink, digest, t_ns, words, line, crc",
+}
+_WHOLE: dict[str, Callable[[Row], bool]] = {
+    "record": _whole_record,
+    "sink": _whole_sink,
+    "checkpoint": _whole_checkpoint,
+    "meta": _whole_meta,
+    "ledger": _whole_ledger,
+    "folded": _whole_folded,
+    "gap": _whole_gap,
+    "quarantine": _whole_quarantine,
+}
+_CHECKERS: tuple[tuple[str, Callable[[sqlite3.Connection], Iterator[Finding]]], ...] = (
+    ("record", _records),
+    ("sink", _sinks),
+    *(
+        (table, _rows(table, _COLUMNS_OF[table]))
+        for table in ("checkpoint", "meta", "ledger", "folded", "gap", "quarantine")
+    ),
+)
+
+
+# ---- salvage ----
+
+
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, is_whole: Callable[[Row], bool]) -> int:
+    columns = _COLUMNS_OF[table]
+    marks = ", ".join("?" * len(columns.split(",")))
+    insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - names are ours
+    copied = 0
+    for row in _readable(old, table, columns):
+        if is_whole(row):
+            copied += new.execute(insert, row).rowcount
+    return copied
+
+
+def _readable(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[Row]:
+    """Rows as far as they can be reached; records also from behind a page that is broken."""
+    try:
+        yield from connection.execute(f"SELECT {columns} FROM {table}")  # noqa: S608 - names are ours
+    except sqlite3.Error:
+        if table == "record":
+            yield from _from_behind(connection, columns)
+
+
+def _from_behind(connection: sqlite3.Connection, columns: str) -> Iterator[Row]:
+    """Newest first; what was reached from the front already is ignored by the insert."""
+    try:
+        yield from connection.execute(f"SELECT {columns} FROM record ORDER BY id DESC")  # noqa: S608 - names are ours
+    except sqlite3.Error:
+        return
+
+
+def _make_tally(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM tally")
+    connection.execute(
+        "INSERT INTO tally SELECT class, count(*), sum(points), sum(length(lines)) FROM record GROUP BY class"
+    )
