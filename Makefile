@@ -9,6 +9,7 @@
 #   make faults    every fault of the wire through the real poller; writes docs/faults.md
 #   make torture   agent, servers and database killed KILLS times, disk, clock, store and network hurt; the books compared;
 #                  writes docs/reliability.md. KILLS=, SEED=
+#   make browse    seamline browse against a foreign server of NODES variables (100,000): time and memory
 #   make setup     .venv with everything for development
 #   make ext       rebuild the kernels after editing a .pyx
 
@@ -22,11 +23,12 @@ TESTS ?= tests
 LAWS ?= 3000000
 DAYS ?= 1000
 SEED ?= 1
+NODES ?= 100000
 KILLS ?= 200
 
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: setup demo test lint bench laws truth faults torture ext peers clean
+.PHONY: setup demo test lint bench laws truth faults torture ext peers browse clean
 
 setup: $(VENV)/.ready
 
@@ -100,6 +102,10 @@ faults: $(VENV)/.ready peers
 torture: $(VENV)/.ready
 	@.ci/need test
 	@PYTHONPATH=tests $(PY) -P -m torture --kills $(KILLS) --seed $(SEED)
+
+browse: $(VENV)/.ready peers
+	@.ci/need node
+	@PYTHONPATH=tests $(PY) -P -m peers.browse_large --nodes $(NODES)
 
 clean:
 	rm -rf build dist $(VENV) tests/peers/*/node_modules

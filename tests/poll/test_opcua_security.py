@@ -6,10 +6,12 @@ The whole way is taken, from the endpoint of a site file through the poller to a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from copy import copy
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,12 @@ from peers.node_opcua import NodePeer
 from peers.recorder import Recorder
 from peers.secured import secured, wear
 
-from edge.clock import ManualClock
+from edge.clock import ManualClock, SystemClock
 from edge.errors import DeviceError
 from edge.plan import OpcuaDevice
+from edge.poll import opcua
 from edge.poll.opcua import OpcuaPoller
+from edge.trust.shelves import accept, reject
 from protocols.opcua.channel import Pki
 from protocols.opcua.distrust import OpcuaTrustError
 from protocols.opcua.errors import OpcuaError
@@ -120,16 +124,14 @@ def users(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 async def every_combination(gateway: Gateway, url: str, node: str, folder: Path) -> None:
-    """Each to a value."""
+    """Each to a value. What auto takes is one of them."""
     for name, user in users(folder).items():
         seen, _ = await gateway.value(url, node, **user)
-        assert seen == "Aes256_Sha256_RsaPss/SignAndEncrypt", f"auto, {name}"
-        for policy in POLICIES:
-            for mode in ("Sign", "SignAndEncrypt"):
+        assert seen == STRONGEST, f"auto, {name}"
+        for policy, mode in [*product(POLICIES, ("Sign", "SignAndEncrypt")), ("None", "None")]:
+            if f"{policy}/{mode}" != STRONGEST:
                 seen, _ = await gateway.value(url, node, security=policy, mode=mode, **user)
                 assert seen == f"{policy}/{mode}", name
-        seen, _ = await gateway.value(url, node, security="None", mode="None", **user)
-        assert seen == "None/None", name
 
 
 async def test_every_policy_mode_and_user_asyncua(gateway: Gateway, server: Server, tmp_path: Path) -> None:
@@ -319,3 +321,44 @@ async def test_a_renewed_certificate_waits_for_the_servers_trust(gateway: Gatewa
     known.clear()
     error = await gateway.refusal(url_of(server))
     assert (error.reason, "seamline trust show own" in str(error)) == ("BadCertificateUntrusted", True)
+
+
+class Frozen(SystemClock):
+    """The day of the certificates, durations as they are."""
+
+    def now_ns(self) -> int:
+        return NOW_NS
+
+
+async def test_a_running_session_follows_what_a_person_decides(
+    gateway: Gateway, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rejected, the session ends and the reason is told; accepted again, values flow again: no restart in between. What
+    ends soon is told while all is well, and stands in the figures.
+    """
+    soon = make(ends=NOW + 20 * DAY)
+    wear(server, soon)
+    gateway.trust(soon.der)
+    monkeypatch.setattr(opcua, "UPKEEP_NS", 100_000_000)
+    clock = Frozen()
+    pki = replace(gateway.pki, now_ns=clock.now_ns)
+    seen = Recorder()
+    tag = OpcuaTag("total", "nsu=urn:t;s=Total", sampling_ns=100_000_000)
+    endpoint = OpcuaEndpoint(url_of(server), publishing_ns=100_000_000, deadline_ns=20_000_000_000)
+    device = OpcuaDevice(0, "press", "generic", endpoint, (tag,))
+    poller = OpcuaPoller(device, TagImage(1), seen, clock, pki=pki)
+    task = asyncio.create_task(poller.run())
+    try:
+        await seen.until(lambda: seen.ups == [(True, "connected")], 20)
+        assert "20" in seen.facts[-1].detail
+        assert "证书" in seen.facts[-1].detail or "certificate ends" in seen.facts[-1].detail
+        assert poller.stats.certificate_ends_ns == round((NOW + 20 * DAY).timestamp()) * 1_000_000_000
+        assert poller.stats.own_certificate_ends_ns is not None
+        reject(gateway.folder, soon.sha256)
+        await seen.until(lambda: seen.ups[-1] == (False, "certificate-untrusted"), 20)
+        assert f"seamline trust accept {soon.sha256}" in seen.facts[-1].detail
+        accept(gateway.folder, soon.sha256)
+        await seen.until(lambda: seen.ups[-1] == (True, "connected"), 30)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from fixtures.plant import snapshot
 
-from edge.snapshot import Snapshot
-from edge.web.health import COMMIT_LIMIT_MS, START_GRACE_NS, judge
+from edge.snapshot import DeviceView, Snapshot
+from edge.web.health import COMMIT_LIMIT_MS, START_GRACE_NS, certificates, judge
 
 
 def with_store(**changes: object) -> Snapshot:
@@ -37,3 +37,14 @@ def test_a_start_is_given_time_for_its_first_commit() -> None:
 def test_a_store_error_is_told_in_its_own_words() -> None:
     (reason,) = judge(with_store(error="disk full: /var/lib/seamline"))
     assert (reason.code, reason.detail) == ("store-error", "disk full: /var/lib/seamline")
+
+
+def test_certificates_that_end_soon_are_a_notice_and_no_sickness() -> None:
+    """Thirty days before, the server's and ours; the agent stays healthy."""
+    day_ns = 86_400_000_000_000
+    now_ns = 1_790_000_000_000_000_000
+    device = DeviceView("press", "b", "opcua", "a", True, 0, None, 0, 0, 0, 0, None, "")
+    for ends_ns, expected in ((now_ns + 31 * day_ns, 0), (now_ns + 29 * day_ns, 1), (now_ns - day_ns, 1)):
+        seen = replace(snapshot(), now_ns=now_ns, devices=(replace(device, certificate_ends_ns=ends_ns),))
+        assert len(certificates(seen)) == expected
+        assert not [one for one in judge(seen) if "certificate" in one.code]
