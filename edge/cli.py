@@ -123,6 +123,17 @@ def build_parser(chosen: str = "") -> Parser:
         Text("检查配置并打印编译后的计划，不碰网络", "check a site file and print the compiled plan; no network"),
     )
     _site_file(check)
+    check.add_argument(
+        "--diff",
+        type=Path,
+        metavar="OLD",
+        help=str(
+            Text(
+                "不打印计划，而是打印从 OLD 改为此文件时，运行中的代理会做什么",
+                "instead of the plan, print what a running agent would do, were this file put in the place of OLD",
+            )
+        ),
+    )
 
     probe = _add(
         commands,
@@ -369,7 +380,15 @@ def _check(options: argparse.Namespace) -> int:
     from edge.config import load
     from edge.config.check import render
 
-    print(render(load(options.config, os.environ), SystemClock().now_ns()))
+    plan = load(options.config, os.environ)
+    if options.diff is not None:
+        from edge.reload.diff import diff
+        from edge.reload.listing import listing
+
+        old = load(options.diff, os.environ)
+        print("\n".join(listing(diff(old, plan), old, plan)))
+    else:
+        print(render(plan, SystemClock().now_ns()))
     return 0
 
 

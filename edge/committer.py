@@ -46,6 +46,12 @@ class Committer:
         self._said_ns = 0
         self.pause_ns = interval_ns  # until the next attempt
 
+    def follow(self, interval_ns: int) -> None:
+        """Another commit interval, from the next pause on."""
+        self._interval_ns = interval_ns
+        if not self.refused:
+            self.pause_ns = interval_ns
+
     @property
     def refused(self) -> bool:
         """The last commit failed: what was learned since is in memory only."""

@@ -61,8 +61,10 @@ class Problem:
 class ConfigError(SeamlineError):
     """All problems of a configuration, in file order."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], files: Sequence[str] = ()) -> None:
+        """`files`: what was read, or was to be; an edit of any of them may mend it."""
         self.problems = tuple(problems)
+        self.files = tuple(files)
         super().__init__("\n".join(map(str, self.problems)))
 
 

@@ -5,6 +5,9 @@ Theory. A frame carries one consistent sample of a device. A machine is sampled 
 arrives, or when a subscription confirms that nothing else changed; frames of its other devices and blocks are facts
 that wait for that moment, each with its own time. Process values are kept apart: by interval and
 deadband, never on the way of a count.
+
+A poller speaks under the index it was born with, its seat; `follow` says which place in the plan that is now. So a
+connection that stays across a reload knows nothing of it.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge.clock import Clock
 from edge.logs import facts
@@ -43,25 +46,41 @@ class Hub:
     def __init__(
         self, devices: Sequence[Device], lives: Sequence[MachineLife], values: ProcessValues, clock: Clock
     ) -> None:
-        self._devices = devices
         self._clock = clock
+        self.states: list[DeviceState] = []
+        self.news: deque[DeviceFact] = deque(maxlen=FACTS_KEPT)
+        self.follow(devices, lives, values, range(len(devices)), [DeviceState() for _ in devices])
+
+    def follow(
+        self,
+        devices: Sequence[Device],
+        lives: Sequence[MachineLife],
+        values: ProcessValues,
+        seats: Sequence[int],
+        states: Sequence[DeviceState],
+    ) -> None:
+        """Route by this plan from now on. `seats`: the index under which each device's poller speaks, which it keeps
+        for life; `states`: what is known of each device. Take the `news` first: they are about the plan before.
+        """
+        self._devices = devices
         self._values = values
+        self._places = dict(zip(seats, range(len(devices)), strict=True))
+        self.states[:] = states
         self._by_device: list[list[tuple[int, MachineLife]]] = [[] for _ in devices]
         for life in lives:
             trigger = life.trigger
             if trigger is not None:
                 for device in life.devices:
                     self._by_device[device].append((trigger.tag if device == trigger.device else _NO_TAG, life))
-        self.states = [DeviceState() for _ in devices]
-        self.news: deque[DeviceFact] = deque(maxlen=FACTS_KEPT)
 
     def on_frame(self, frame: Frame) -> None:
         """Tell the machines of this frame, and sample those whose trigger is in it."""
         monotonic_ns = self._monotonic_ns(frame.t_ns)
-        for tag, life in self._by_device[frame.device]:
+        place = self._places[frame.device]
+        for tag, life in self._by_device[place]:
             samples = tag != _NO_TAG and (tag in frame.tags or (frame.confirms and _speaks_of(frame, tag)))
-            life.observe(frame.t_ns, monotonic_ns, frame.device, samples=samples)
-        self._values.on_frame(frame)
+            life.observe(frame.t_ns, monotonic_ns, place, samples=samples)
+        self._values.on_frame(place, frame.tags)
 
     def _monotonic_ns(self, t_ns: int) -> int:
         """Of a moment, not of its arrival here: a late sample must not look like a fast machine."""
@@ -69,32 +88,34 @@ class Hub:
 
     def on_fact(self, fact: DeviceFact) -> None:
         """Remember and log what a device did; what it did to its readings is a fact for the machines."""
-        for _, life in self._by_device[fact.device]:
-            life.observe(fact.t_ns, self._monotonic_ns(fact.t_ns), fact.device, samples=False)
-        state = self.states[fact.device]
+        place = self._places[fact.device]
+        for _, life in self._by_device[place]:
+            life.observe(fact.t_ns, self._monotonic_ns(fact.t_ns), place, samples=False)
+        state = self.states[place]
         if state.up != fact.up or not state.since_ns:
             state.since_ns = fact.t_ns
         state.up, state.reason, state.detail = fact.up, fact.reason, fact.detail
-        self.news.append(fact)
+        self.news.append(replace(fact, device=place))
         log.log(
             logging.INFO if fact.up else logging.WARNING,
             "device up" if fact.up else "device down",
-            extra=facts(device=self._devices[fact.device].id, reason=fact.reason, detail=fact.detail),
+            extra=facts(device=self._devices[place].id, reason=fact.reason, detail=fact.detail),
         )
 
     def on_past(self, past: Past) -> None:
         """Readings from a device's memory go to the machines they belong to, as late ones: the windows they touch are
         written again, with the next revision.
         """
-        for _, life in self._by_device[past.device]:
-            signals = life.signals_of(past.device)
+        place = self._places[past.device]
+        for _, life in self._by_device[place]:
+            signals = life.signals_of(place)
             readings = [
                 (one.t_ns, signal, one.i64, one.quality) for one in past.readings for signal in signals.get(one.tag, ())
             ]
             if readings:
                 life.backfill(readings)
         span_s = (past.to_ns - past.from_ns) / 1e9
-        log.info("gap filled from history", extra=facts(device=self._devices[past.device].id, detail=f"{span_s:.0f} s"))
+        log.info("gap filled from history", extra=facts(device=self._devices[place].id, detail=f"{span_s:.0f} s"))
 
 
 def _speaks_of(frame: Frame, tag: int) -> bool:

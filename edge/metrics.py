@@ -24,7 +24,17 @@ from prometheus_client.registry import Collector
 
 from edge import __version__, supervise
 from edge.clock import Clock
-from edge.snapshot import ConnectionView, DeviceView, Figures, MachineView, RecordingView, SinkView, Snapshot, StoreView
+from edge.snapshot import (
+    ConnectionView,
+    DeviceView,
+    Figures,
+    MachineView,
+    RecordingView,
+    ReloadView,
+    SinkView,
+    Snapshot,
+    StoreView,
+)
 from ext.buckets import Bucket
 
 CACHE_NS = 1_000_000_000  # two scrapers, or one that is too eager, cost one rendering a second
@@ -321,6 +331,7 @@ class SnapshotCollector(Collector):
             "Tasks that failed by a bug and were started again; 0 on a healthy gateway.",
             value=supervise.restarts,
         )
+        yield from _reloads(snapshot.reload)
         machines = [((machine.line, machine.id), machine) for machine in snapshot.machines]
         yield from _families(_MACHINE, ("line", "machine"), machines)
         yield _device_info(snapshot.devices)
@@ -360,6 +371,18 @@ def _build(snapshot: Snapshot) -> Metric:
             "site": snapshot.site,
             "config_version": snapshot.config_version,
         },
+    )
+
+
+def _reloads(view: ReloadView) -> Iterator[Metric]:
+    edits = CounterMetricFamily("seamline_config_reloads_total", "Edits of the configuration.", labels=("outcome",))
+    edits.add_metric(("taken",), view.taken)
+    edits.add_metric(("refused",), view.refused)
+    yield edits
+    yield GaugeMetricFamily(
+        "seamline_config_in_force",
+        "0: the last edit was refused, the configuration before goes on.",
+        value=not view.refused_ns,
     )
 
 

@@ -458,7 +458,7 @@ class SitePlan:
     sinks: tuple[InfluxSink, ...]
     agent: AgentSettings
     recordings: tuple[RecordingPlan, ...] = ()
-    files: tuple[str, ...] = field(default=(), compare=False)  # what it was read from: a change of one may change it
+    files: tuple[str, ...] = field(default=(), compare=False)  # what it rests on: an edit of one may change it
 
     def version_of(self, machine: Machine) -> str:
         """Under which version this machine's ledger is kept: its own, so that an edit elsewhere leaves it alone."""

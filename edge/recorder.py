@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -26,12 +26,12 @@ from edge.encode import Encoder
 from edge.errors import StoreError
 from edge.gaps.ledger import GapLedger
 from edge.hub import Hub
-from edge.kpi.row import Row
+from edge.kpi.row import Row, Sums
 from edge.machines.life import Harvest, MachineLife
 from edge.machines.values import ProcessValues
-from edge.outbox.batch import Batch, Record
+from edge.outbox.batch import Batch, Record, merge
 from edge.outbox.store import Outbox
-from edge.plan import SitePlan
+from edge.plan import Machine, SitePlan
 from edge.points import RecordClass
 from edge.poll.factory import Poller
 from edge.poll.learned import Notebook
@@ -63,6 +63,19 @@ class _Lines:
         return tuple(Record.of(c, self.by_class[c]) for c in sorted(self.by_class, reverse=True))
 
 
+@dataclass(slots=True)
+class _Harvested:
+    """Of one batch: what the machines told."""
+
+    lines: _Lines = field(default_factory=_Lines)
+    rows: list[Row] = field(default_factory=list)
+    checkpoints: list[tuple[str, bytes]] = field(default_factory=list)
+
+
+_Stats = tuple[int, int, int, int, int, int]
+_NO_STATS: _Stats = (0, 0, 0, 0, 0, 0)
+
+
 class Recorder:
     """Gathers and commits. `run` is the task; `flush` writes what is open and ends."""
 
@@ -78,25 +91,91 @@ class Recorder:
         recording: Recording | None = None,
         notebook: Notebook | None = None,
     ) -> None:
-        self._plan = plan
-        self._lives = lives
         self._hub = hub
-        self._values = values
-        self._pollers = pollers
         self._clock = clock
         self._outbox = outbox
-        self._recording = recording
         self._notebook = notebook or Notebook()  # what was learned of devices
         self._committer = Committer(outbox, clock, plan.agent.commit_ns, self._tell_shed)
-        self._encoder = Encoder(plan.site)
-        self._queue = deque(lives)  # whose turn it is
+        self._assign(plan, lives, values, pollers, recording)
+        self._renamed: list[tuple[MachineLife, Machine, Encoder]] = []  # what it was called before
         self._events: deque[bytes] = deque(maxlen=10_000)
         self._closed = False
         self._turn = asyncio.Lock()  # a batch is gathered when the one before is written
         self._live_due_ns = 0
         self._minute_due_ns = 0
-        self._last_stats = [(0, 0, 0, 0, 0, 0)] * len(pollers)
+        self._last_stats: dict[Poller, _Stats] = {}
         self.gaps = GapLedger(plan.site.id, plan.machines, [device.id for device in plan.devices])
+
+    def _assign(
+        self,
+        plan: SitePlan,
+        lives: Sequence[MachineLife],
+        values: ProcessValues,
+        pollers: Sequence[Poller],
+        recording: Recording | None,
+    ) -> None:
+        self._plan = plan
+        self._lives = lives
+        self._values = values
+        self._pollers = pollers
+        self._recording = recording
+        self._encoder = Encoder(plan.site)
+        self._queue = deque(lives)  # whose turn it is
+
+    def follow(
+        self,
+        plan: SitePlan,
+        lives: Sequence[MachineLife],
+        values: ProcessValues,
+        pollers: Sequence[Poller],
+        recording: Recording | None,
+        renamed: Sequence[tuple[MachineLife, Machine]],
+    ) -> None:
+        """Another plan, from the next batch on; inside `hand_over` only. `renamed`: lives whose series have other names
+        now, each with the machine it was; their open windows are taken along.
+        """
+        self._renamed = [(life, before, self._encoder) for life, before in renamed]
+        self._assign(plan, lives, values, pollers, recording)
+        self._last_stats = {poller: s for poller, s in self._last_stats.items() if poller in pollers}
+        self._committer.follow(plan.agent.commit_ns)
+        self.gaps.follow(plan.machines, [device.id for device in plan.devices], self._clock.now_ns())
+
+    async def hand_over(
+        self,
+        ending: Collection[MachineLife],
+        leaving: Collection[MachineLife],
+        swap: Callable[[Batch], None],
+        meta: Mapping[str, str],
+    ) -> bool:
+        """One last batch under the plan that was, `swap` in the same step of the event loop as its end, then the batch
+        into the store. `ending`: lives that end; `leaving`: lives that somebody takes over from; `meta`: of the store,
+        for a recording that begins. False where the disk refused: the batch is kept as ever.
+        """
+        async with self._turn:
+            batch = await self.gather()
+            batch = merge((batch, self._last_of(ending, leaving)))  # from here to `swap` nobody else runs
+            recording = self._recording
+            taken = recording.take() if recording is not None else []
+            swap(batch)
+            positions = await recording.write(taken) if recording is not None else ()
+            if self._recording is not None and self._recording is not recording:
+                self._recording.begin({**meta, **dict(positions)})
+            return await self._committer.commit(replace(batch, meta=(*batch.meta, *positions)))
+
+    def _last_of(self, ending: Collection[MachineLife], leaving: Collection[MachineLife]) -> Batch:
+        """What only the plan that was can tell: of lives that go, facts of its devices, process values."""
+        now_ns, harvested = self._clock.now_ns(), _Harvested()
+        self._add_facts(harvested.lines)
+        for life in ending:
+            self._add_harvest(harvested, life, life.close(now_ns), now_ns)
+        for life in leaving:
+            self._add_harvest(harvested, life, life.harvest(now_ns, minute=False), now_ns)
+        gaps = self.gaps.take(now_ns, minute=False)
+        for gap in gaps:
+            harvested.lines.add(RecordClass.EVENT, self._encoder.gap(gap))
+        values = iter(lambda: self._encoder.tags(self._values.take(VALUES_AT_ONCE), self._plan.machines), None)
+        records = (*harvested.lines.records(), *values)
+        return Batch(now_ns, records, tuple(harvested.rows), tuple(harvested.checkpoints), (), gaps)
 
     def event(self, event: str, detail: str, clock_step_ns: int | None = None) -> None:
         """Something happened to the agent itself."""
@@ -158,28 +237,21 @@ class Recorder:
 
     async def gather(self, *, closing: bool = False) -> Batch:
         """One instant of each machine, and what else is to be told."""
-        now_ns = self._clock.now_ns()
-        lines = _Lines()
-        rows: list[Row] = []
-        checkpoints: list[tuple[str, bytes]] = []
+        now_ns, harvested = self._clock.now_ns(), _Harvested()
+        lines = harvested.lines
         minute = _is_due(now_ns, self._minute_due_ns, MINUTE_NS)
         live = _is_due(now_ns, self._live_due_ns, self._plan.agent.live_ns) or closing
         self._add_facts(lines)
         for _ in self._lives:
-            if len(rows) > ROWS_LIMIT:
+            if len(harvested.rows) > ROWS_LIMIT:
                 break
             life = self._queue[0]
             self._queue.rotate(-1)
             await _let_others_run()
             moment_ns = self._clock.now_ns()
             harvest = life.harvest(moment_ns, open_windows=closing, minute=minute or closing)
-            rows += harvest.rows
-            for row in (*harvest.rows, *harvest.sums):
-                lines.add(RecordClass.LEDGER, self._encoder.ledger(row, life.machine))
-            self._add_events(lines, life, harvest, moment_ns)
-            if harvest.checkpoint is not None:
-                checkpoints.append((CHECKPOINT + life.machine.id, harvest.checkpoint))
-            checkpoints += [(f"{JOURNAL}{life.machine.id}:{slot}", page) for slot, page in harvest.pages]
+            self._add_harvest(harvested, life, harvest, moment_ns)
+        self._add_renamed(lines, now_ns)
         if live:
             await self._add_live(lines, now_ns)
         if minute:
@@ -192,7 +264,24 @@ class Recorder:
         if minute or closing:
             meta += [(META_SINCE + life.machine.id, str(life.since_ns)) for life in self._lives if life.since_ns]
         records = (*lines.records(), *[record async for record in self._kept_values()])
-        return Batch(now_ns, records, tuple(rows), tuple(checkpoints), tuple(meta), gaps)
+        return Batch(now_ns, records, tuple(harvested.rows), tuple(harvested.checkpoints), tuple(meta), gaps)
+
+    def _add_harvest(self, harvested: _Harvested, life: MachineLife, harvest: Harvest, now_ns: int) -> None:
+        harvested.rows += harvest.rows
+        for row in (*harvest.rows, *harvest.sums):
+            harvested.lines.add(RecordClass.LEDGER, self._encoder.ledger(row, life.machine))
+        self._add_events(harvested.lines, life, harvest, now_ns)
+        if harvest.checkpoint is not None:
+            harvested.checkpoints.append((CHECKPOINT + life.machine.id, harvest.checkpoint))
+        harvested.checkpoints += [(f"{JOURNAL}{life.machine.id}:{slot}", page) for slot, page in harvest.pages]
+
+    def _add_renamed(self, lines: _Lines, now_ns: int) -> None:
+        """Windows that are open stand under the new names with all they hold, and under the old ones with nothing."""
+        for life, before, encoder in self._renamed:
+            for row in life.standing(now_ns):
+                lines.add(RecordClass.LEDGER, encoder.ledger(replace(row, sums=Sums()), before))
+                lines.add(RecordClass.LEDGER, self._encoder.ledger(row, life.machine))
+        self._renamed.clear()
 
     def _add_events(self, lines: _Lines, life: MachineLife, harvest: Harvest, now_ns: int) -> None:
         machine, config_version = life.machine, self._plan.version_of(life.machine)
@@ -261,9 +350,9 @@ class Recorder:
     def _add_device_sums(self, lines: _Lines, now_ns: int) -> None:
         """What each device was asked and answered since the last minute."""
         for index, (device, poller) in enumerate(zip(self._plan.devices, self._pollers, strict=True)):
-            s, before = poller.stats, self._last_stats[index]
+            s, before = poller.stats, self._last_stats.get(poller, _NO_STATS)
             now = (s.requests, s.exceptions, s.timeouts, s.reconnects, s.replies, s.latency_sum_ns)
-            self._last_stats[index] = now
+            self._last_stats[poller] = now
             requests, exceptions, timeouts, reconnects, replies, latency_ns = (
                 a - b for a, b in zip(now, before, strict=True)
             )

@@ -164,6 +164,22 @@ class RecordingView:
     error: str  # why nothing is written now; "" = it is
 
 
+NO_WORDS = Name("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadView:
+    """What became of the edits of the configuration since the agent began."""
+
+    taken: int = 0  # edits that were followed
+    refused: int = 0
+    refused_ns: int = 0  # UTC: since when the file is not the configuration in force; 0 = it is
+    detail: Name = NO_WORDS  # why
+
+
+NO_RELOAD = ReloadView()
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole agent at one moment."""
@@ -181,4 +197,5 @@ class Snapshot:
     sinks: tuple[SinkView, ...]
     recordings: tuple[RecordingView, ...] = ()
     connections: tuple[ConnectionView, ...] = ()
+    reload: ReloadView = NO_RELOAD
     gaps: tuple[Gap, ...] = ()  # the newest of the gap ledger, newest first

@@ -13,7 +13,7 @@ from edge.outbox.facts import StoreStats
 from edge.plan import Device, ModbusDevice, SitePlan
 from edge.poll.factory import Running, Sources
 from edge.recording.recording import Recording
-from edge.snapshot import ConnectionView, DeviceView, Snapshot, StoreView
+from edge.snapshot import NO_RELOAD, ConnectionView, DeviceView, Snapshot, StoreView
 
 if TYPE_CHECKING:
     from edge.poll.link import Link
@@ -38,15 +38,27 @@ class Viewer:
         started_ns: int,
         recording: Recording | None = None,
     ) -> None:
-        self._plan = plan
-        self._lives = lives
         self._hub = hub
-        self._sources = sources
-        self._deliveries = deliveries
         self._clock = clock
         self._started_ns = started_ns
-        self._recording = recording
         self.store: StoreStats = NO_STATS
+        self.reload = NO_RELOAD
+        self.follow(plan, lives, sources, deliveries, recording)
+
+    def follow(
+        self,
+        plan: SitePlan,
+        lives: Sequence[MachineLife],
+        sources: Sources,
+        deliveries: Sequence[Delivery],
+        recording: Recording | None,
+    ) -> None:
+        """Show this plan from now on."""
+        self._plan = plan
+        self._lives = lives
+        self._sources = sources
+        self._deliveries = deliveries
+        self._recording = recording
 
     def snapshot(self) -> Snapshot:
         """Now."""
@@ -60,6 +72,7 @@ class Viewer:
             enterprise=site.enterprise,
             timezone=site.timezone,
             config_version=self._plan.config_version,
+            reload=self.reload,
             machines=tuple(life.view(now_ns) for life in self._lives),
             devices=tuple(self._device(index, device) for index, device in enumerate(self._plan.devices)),
             store=self._store(now_ns),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edge.plan import SitePlan  # imported by unpickling, while the child has long been at work
 
 DEADLINE_S = 60.0
+_Refusal = tuple[tuple[Problem, ...], tuple[str, ...]]  # the mistakes, and the files they were found in
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,9 @@ class Compilation:
                 raise _failed(self.path, error) from error
         if self.child.returncode:
             raise _failed(self.path, subprocess.CalledProcessError(self.child.returncode, self.child.args))
-        outcome: SitePlan | tuple[Problem, ...] = pickle.loads(pickled)  # noqa: S301 - written by our own child
+        outcome: SitePlan | _Refusal = pickle.loads(pickled)  # noqa: S301 - written by our own child
         if isinstance(outcome, tuple):
-            raise ConfigError(outcome)
+            raise ConfigError(*outcome)
         return outcome
 
 
@@ -80,11 +81,11 @@ def main(path: Path) -> None:
     """The child: the plan or the problems, pickled to standard output."""
     from edge.config.compile import load
 
-    outcome: SitePlan | tuple[Problem, ...]
+    outcome: SitePlan | _Refusal
     try:
         outcome = load(path, os.environ)
     except ConfigError as error:
-        outcome = error.problems
+        outcome = error.problems, error.files
     sys.stdout.buffer.write(pickle.dumps(outcome, protocol=pickle.HIGHEST_PROTOCOL))
 
 

@@ -52,6 +52,7 @@ Item = TypeVar("Item", bound=Identified)
 def load(path: Path, environ: Mapping[str, str]) -> SitePlan:
     """Compile the site file at `path`. Raises ConfigError with every mistake in it."""
     problems = Problems()
+    problems.files.append(str(path))
     text = _text_of(path, problems)
     problems.raise_if_any()
     return compile_site(text, path, environ)
@@ -60,6 +61,7 @@ def load(path: Path, environ: Mapping[str, str]) -> SitePlan:
 def compile_site(text: str, path: Path, environ: Mapping[str, str]) -> SitePlan:
     """Compile the text of a site file that lies, or would lie, at `path`. Raises ConfigError with every mistake."""
     problems = Problems()
+    problems.files.append(str(path))
     document = read(text, str(path), problems)
     plan = None
     if document is not None:
@@ -145,6 +147,7 @@ class _SiteCompiler:
                 for machine in machines
                 if (recording := machine.placed.value.recording) is not None
             ),
+            files=tuple(problems.files),
         )
 
     def _template_folders(self) -> tuple[Path, ...]:
@@ -155,6 +158,7 @@ class _SiteCompiler:
                 self._add(("templates",), Text("应为文件夹路径", "the path of a folder is expected"))
             return (shipped,)
         folder = self._folder / own
+        self._problems.files.append(str(folder))
         if not folder.is_dir():
             self._add(("templates",), Text(f"没有文件夹 {folder}", f"there is no folder {folder}"))
         return folder, shipped

@@ -28,6 +28,7 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, KeyPath], Problem] = {}
+        self.files: list[str] = []  # what the configuration rests on, there or not
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -42,7 +43,7 @@ class Problems:
         if self._found:
             files = list(dict.fromkeys(problem.file for problem in self._found.values()))
             ordered = sorted(self._found.values(), key=lambda p: (files.index(p.file), p.line, p.path))
-            raise ConfigError(ordered)
+            raise ConfigError(ordered, self.files)
 
 
 def show(path: KeyPath) -> str:

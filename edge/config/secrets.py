@@ -69,6 +69,7 @@ class _Resolver:
             self._add(path, Text("应为文件路径", "the path of a file is expected"))
             return None
         file = self._folder / name
+        self._problems.files.append(str(file))
         try:
             with file.open("rb") as stream:
                 content = stream.read(_MAX_SECRET_BYTES).decode("utf-8")

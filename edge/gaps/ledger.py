@@ -46,6 +46,13 @@ class GapLedger:
         self._open: dict[str, Key] = {}  # device → its open gap
         self._news: dict[Key, Gap] = {}
 
+    def follow(self, machines: Sequence[Machine], devices: Sequence[str], now_ns: int) -> None:
+        """Another plan. Open gaps of things it no longer names end here; facts told before were about the old one."""
+        self._machines = {machine.id: machine for machine in machines}
+        self._devices = tuple(devices)
+        self._open.clear()
+        self.load([gap for gap in self._known.values() if gap.is_open], now_ns)
+
     # ---- what broke ----
 
     def load(self, stored: Iterable[Gap], now_ns: int) -> None:

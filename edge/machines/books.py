@@ -150,6 +150,11 @@ class Books:
         written = self.final(t_ns - t_ns % MINUTE_NS + MINUTE_NS).written
         return written, self._changed((), _EVER_NS, t_ns)
 
+    def standing(self, now_ns: int) -> list[Row]:
+        """Every row that is not final, of minutes and sums, as it stands: what would be written again."""
+        minutes = [row for row in self.look(now_ns).rows if not row.final]
+        return [*minutes, *(row for row in self._told.values() if not row.final)]
+
     def window(self, window: str, present: Present, start_ns: int) -> list[Row]:
         """Rows of the window (HOUR, SHIFT, DAY) that began at `start_ns`."""
         rows = [*self._folded.sums.get(window, ()), *present.rows]

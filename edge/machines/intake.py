@@ -19,9 +19,23 @@ class Intake:
     def __init__(self, machine: Machine, images: Sequence[TagImage]) -> None:
         """`images`: by device index, as in the site plan."""
         self._tracks: dict[int, list[_Track]] = {}
+        self.follow(machine, images)
+
+    def follow(self, machine: Machine, images: Sequence[TagImage]) -> None:
+        """The same signals, perhaps at other places and in other images. What was taken is not taken again, and what
+        an image held before anybody followed it is not news: an old reading never gets a new time.
+        """
+        known = {(track.signal, id(track.image), track.tag): track for track in self._all}
+        self._tracks = {}
         for index in sorted(used_signals(machine)):
             signal = machine.signals[index]
-            self._tracks.setdefault(signal.device, []).append(_Track(index, images[signal.device], signal.tag))
+            image = images[signal.device]
+            track = known.get((index, id(image), signal.tag)) or _Track(index, image, signal.tag)
+            self._tracks.setdefault(signal.device, []).append(track)
+
+    @property
+    def _all(self) -> list[_Track]:
+        return [track for tracks in self._tracks.values() for track in tracks]
 
     @property
     def devices(self) -> tuple[int, ...]:
@@ -48,4 +62,4 @@ class _Track:
 
     def __init__(self, signal: int, image: TagImage, tag: int) -> None:
         self.signal, self.image, self.tag = signal, image, tag
-        self.t_ns, self.quality, self.value = 0, image.quality[tag], 0
+        self.t_ns, self.quality, self.value = image.t_ns[tag], image.quality[tag], image.i64[tag]

@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edge.calendar import production_day
 from edge.errors import Text
@@ -136,6 +136,39 @@ class MachineLife:
                 found.setdefault(signal.tag, []).append(index)
         return found
 
+    # ---- another configuration ----
+
+    def follow(self, machine: Machine, images: Sequence[TagImage]) -> None:
+        """The same ledger under other labels, fed from other places; its version must be the same."""
+        self.machine, self._images = machine, images
+        self._intake.follow(machine, images)
+        self._trigger = Observer(machine, images).trigger
+
+    def succeed(self, before: MachineLife, rows: Sequence[Row], now_ns: int) -> None:
+        """Take over from a life of the same machine under other rules, right after its harvest: what was counted, the
+        counters' last values and the open windows stay, what was read goes. `rows`: as for `remember`.
+        """
+        since_ns = self.restore(before.checkpoint, now_ns)
+        self.remember([row for row in rows if row.key.start_ns >= since_ns])
+        self._timeline, self.late, self.too_late = before._timeline, before.late, before.too_late
+        self._sampled_ns = before._sampled_ns
+
+    def standing(self, now_ns: int) -> list[Row]:
+        """Every row that is not final, as it stands."""
+        return self._books.standing(now_ns) if self._core.kernel.started else []
+
+    def close(self, now_ns: int) -> Harvest:
+        """The last of this life: its windows up to the last sample are final. Its checkpoint is of before: under the
+        same name it may go on.
+        """
+        before = self.harvest(now_ns, minute=True)
+        if not self._core.kernel.started:
+            return before
+        left = self._end()
+        return replace(
+            before, rows=[*before.rows, *left.rows], sums=[*before.sums, *left.sums], stops=[*before.stops, *left.stops]
+        )
+
     # ---- readings ----
 
     def observe(self, t_ns: int, monotonic_ns: int, device: int | None = None, *, samples: bool = True) -> None:
@@ -213,16 +246,21 @@ class MachineLife:
             "made in between are not counted",
         )
         log.error("begins anew", extra=facts(machine=self.machine.id, detail=str(text)))
-        left, core = self._left, self._core
-        self._facts.finish()
-        left.rows += self._books.final(self._facts.final_ns).written
-        left.stops += [*self._news_of_stops(self._teller.shown_ns, _NEVER_NS), *self._teller.close()]
-        rows, sums = self._books.close()
-        left.rows += rows
-        left.sums += sums
+        left, core, ended = self._left, self._core, self._end()
+        left.rows += ended.rows
+        left.sums += ended.sums
+        left.stops += ended.stops
         anew = Core(self.machine, self._calendar, self._config_version, t_ns)
         anew.observer.product = core.observer.product
         self._begin(anew, self._facts.page + 1)
+
+    def _end(self) -> _Left:
+        """Nothing more will come: everything up to the last sample, final."""
+        self._facts.finish()
+        rows = list(self._books.final(self._facts.final_ns).written)
+        stops = [*self._news_of_stops(self._teller.shown_ns, _NEVER_NS), *self._teller.close()]
+        minutes, sums = self._books.close()
+        return _Left([*rows, *minutes], list(sums), stops)
 
     def _catch_up(self) -> None:
         """Let the ledger hear what came since the last time."""
@@ -309,6 +347,11 @@ class MachineLife:
         return found
 
     # ---- checkpoints ----
+
+    @property
+    def checkpoint(self) -> bytes | None:
+        """As of the last harvest; None before the first."""
+        return self._checkpoint or None
 
     def _dump(self) -> bytes:
         core = self._core.dump()

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from edge.packed import column
 from edge.plan import Machine
 from ext.values import Backlog, ValueTable
-from protocols.reading import Frame, Quality, TagImage
+from protocols.reading import Quality, TagImage
 
 WAITING_LIMIT = 20_000  # values waiting for the next commits, or two of each where there are more
 
@@ -73,12 +73,12 @@ class ProcessValues:
         """Readings worth keeping that found no room."""
         return self._backlog.refused
 
-    def on_frame(self, frame: Frame) -> None:
-        """Keep what this frame changed."""
-        table = self._tables[frame.device]
+    def on_frame(self, device: int, tags: Sequence[int]) -> None:
+        """Keep what a frame of this device with these tags changed."""
+        table = self._tables[device]
         if table is None:
             return
-        image, tags, backlog = self._images[frame.device], frame.tags, self._backlog
+        image, backlog = self._images[device], self._backlog
         if isinstance(tags, range):
             table.keep(tags.start, tags.stop, image.f64, image.quality, image.t_ns, backlog)
             return

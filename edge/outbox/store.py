@@ -78,6 +78,18 @@ class Outbox:
         self._last_id = await self._in_reader(self._reader.last_id)
         return report
 
+    async def follow(self, settings: StoreSettings, gap_record: GapRecord) -> None:
+        """Other bounds, other databases; the file stays as it is and open. A database that is new gets its stored
+        cursor, or everything; call it while nobody reads for one that is gone. Raises StoreError where the disk takes
+        no cursors: then those that moved last are sent once more.
+        """
+        stored = await self._in_reader(self._reader.positions)
+        before, self.settings = dict(self._positions), settings
+        known = {**stored, **before}
+        self._positions = {sink: known.get(sink, Position()) for sink in settings.sinks}
+        await self._in_writer(self._writer.follow, settings, gap_record)
+        await self._in_writer(self._writer.save_positions, {**before, **self._positions})
+
     async def close(self) -> None:
         """Make the cursors durable and let go of the file. Safe to call after a failed open."""
         try:

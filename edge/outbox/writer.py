@@ -48,14 +48,20 @@ class Writer:
     """Not thread-safe; every call comes from the writer thread."""
 
     def __init__(self, settings: StoreSettings, gap_record: GapRecord) -> None:
-        self._settings = settings
-        self._gap_record = gap_record
         self._lock = files.StoreLock(settings.path)
         self._connection: sqlite3.Connection | None = None
-        self._wal_bytes = _wal_bytes(settings.max_bytes)
-        self._file_bytes = file_bytes(settings.max_bytes)
         self._flow = Flow()
         self._writes = ThreadWrites()
+        self.follow(settings, gap_record)
+
+    def follow(self, settings: StoreSettings, gap_record: GapRecord) -> None:
+        """Other bounds for the same file: kept to from the next commit on."""
+        self._settings = settings
+        self._gap_record = gap_record
+        self._wal_bytes = _wal_bytes(settings.max_bytes)
+        self._file_bytes = file_bytes(settings.max_bytes)
+        if self._connection is not None:
+            self._tune(self._connection)
 
     def open(self, now_ns: int) -> OpenReport:
         """Lock, open, check. Raises StoreError."""

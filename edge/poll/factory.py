@@ -7,7 +7,7 @@ session to itself, and that side, which is heavy, is imported only where a devic
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -50,6 +50,49 @@ class Sources:
 
     pollers: tuple[Poller, ...]  # one per device, in their order
     connections: tuple[Running, ...]
+    seats: tuple[int, ...]  # index under which each device's poller speaks
+    gate: Gate  # shared by the sessions of this gateway
+
+
+def follow_sources(
+    old: Sources,
+    kept: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
+    devices: Sequence[Device],
+    images: Sequence[TagImage],
+    receiver: Receiver,
+    clock: Clock,
+    *,
+    pki: Path | None = None,
+    notebook: Notebook | None = None,
+) -> Sources:
+    """Sources of another plan in which some connections stay: `kept` has the places of their devices before and now.
+
+    What is new gets seats nobody had, so that what is still on its way from the old ones cannot be taken for it.
+    """
+    pollers: dict[int, Poller] = {}
+    seats: dict[int, int] = {}
+    connections: list[Running] = []
+    running = {connection.devices: connection for connection in old.connections}
+    for before, now in kept:
+        connections.append(replace(running[before], devices=now))
+        for place_before, place in zip(before, now, strict=True):
+            pollers[place], seats[place] = old.pollers[place_before], old.seats[place_before]
+    fresh = [place for place in range(len(devices)) if place not in seats]
+    first = max(old.seats, default=-1) + 1
+    seated = [replace(devices[place], index=first + number) for number, place in enumerate(fresh)]
+    made = make_sources(
+        seated, [images[place] for place in fresh], receiver, clock, pki=pki, notebook=notebook, gate=old.gate
+    )
+    for place, poller, seat in zip(fresh, made.pollers, made.seats, strict=True):
+        pollers[place], seats[place] = poller, seat
+    connections += [replace(one, devices=tuple(fresh[place] for place in one.devices)) for one in made.connections]
+    places = range(len(devices))
+    return Sources(
+        tuple(pollers[place] for place in places),
+        tuple(sorted(connections, key=lambda connection: connection.devices)),
+        tuple(seats[place] for place in places),
+        old.gate,
+    )
 
 
 def make_sources(
@@ -60,8 +103,9 @@ def make_sources(
     *,
     pki: Path | None = None,
     notebook: Notebook | None = None,
+    gate: Gate | None = None,
 ) -> Sources:
-    """Pollers and connections of `devices`; an image has one place per tag.
+    """Pollers and connections of `devices`; an image has one place per tag. A device's index is its poller's seat.
 
     `pki`: folder of certificates, own and trusted; `notebook`: what was learned of the devices, and will be.
     """
@@ -69,7 +113,7 @@ def make_sources(
     connections: list[Running] = []
     units: dict[Endpoint, list[tuple[int, Unit]]] = {}
     notebook = notebook or Notebook()
-    gate = Gate()
+    gate = gate or Gate()
     for place, (device, image) in enumerate(zip(devices, images, strict=True)):
         if isinstance(device, ModbusDevice):
             from edge.poll.unit import Unit
@@ -89,6 +133,8 @@ def make_sources(
     return Sources(
         tuple(pollers[place] for place in range(len(devices))),
         tuple(sorted(connections, key=lambda connection: connection.devices)),
+        tuple(device.index for device in devices),
+        gate,
     )
 
 

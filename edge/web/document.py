@@ -18,7 +18,7 @@ from functools import lru_cache
 
 from edge.gaps.gap import Gap
 from edge.plan import Name
-from edge.snapshot import DeviceView, Figures, MachineView, SinkView, Snapshot, StateSpan, StoreView
+from edge.snapshot import DeviceView, Figures, MachineView, ReloadView, SinkView, Snapshot, StateSpan, StoreView
 from ext.buckets import Bucket, Flag
 
 Json = Mapping[str, object]
@@ -46,7 +46,17 @@ def _snapshot(view: Snapshot) -> Json:
         "devices": [_device(device) for device in view.devices],
         "store": _store(view.store),
         "sinks": [_sink(sink) for sink in view.sinks],
+        "reload": _reload(view.reload),
         "gaps": [_gap(gap) for gap in view.gaps if not gap.void],
+    }
+
+
+def _reload(view: ReloadView) -> Json:
+    return {
+        "taken": view.taken,
+        "refused": view.refused,
+        "refused_ms": view.refused_ns // _NS_PER_MS or None,
+        "detail": _name(view.detail),
     }
 
 

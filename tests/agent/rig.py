@@ -9,7 +9,6 @@ import line_protocol_parser
 from fixtures.records import NS, gap_record
 from machines.bench import ALWAYS, NAME, REJECT, T0, TOTAL, machine, new_images, write
 
-from edge.agent import remember
 from edge.clock import ManualClock
 from edge.errors import StoreError
 from edge.hub import Hub
@@ -23,6 +22,7 @@ from edge.outbox.store import Outbox
 from edge.plan import AgentSettings, Machine, ModbusDevice, Site, SitePlan
 from edge.poll.stats import PollStats
 from edge.recorder import META_ALIVE, Recorder
+from edge.runtime import remember
 from protocols.modbus.tags import Limits, ModbusEndpoint
 from protocols.reading import DeviceFact, Frame
 

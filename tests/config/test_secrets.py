@@ -100,3 +100,18 @@ def test_an_empty_or_missing_secret_file_is_a_problem(folder: Path) -> None:
 def test_a_secret_keeps_its_inner_blanks(folder: Path) -> None:
     (folder / "token.txt").write_text(" a b \r\n")
     assert plan_in(folder).sinks[0].token == " a b "
+
+
+def test_a_plan_names_the_files_it_rests_on(folder: Path) -> None:
+    """Who watches them sees every edit that may change it; a refused file names them too, there or not."""
+    (folder / "own").mkdir()
+    site = SITE + "templates: own\n"
+    assert compile_site(site, folder / "site.yaml", ENVIRON).files == (
+        str(folder / "site.yaml"),
+        str(folder / "token.txt"),
+        str(folder / "own"),
+    )
+    (folder / "token.txt").unlink()
+    with pytest.raises(ConfigError) as refusal:
+        compile_site(site, folder / "site.yaml", ENVIRON)
+    assert str(folder / "token.txt") in refusal.value.files

@@ -7,7 +7,7 @@ from machines.bench import T0, S, machine, new_images, write
 
 from edge.machines import values
 from edge.machines.values import ProcessValues
-from protocols.reading import Frame, Quality
+from protocols.reading import Quality
 
 
 class Thermometer:
@@ -20,7 +20,7 @@ class Thermometer:
     def read(self, t_s: float, degrees: int, quality: Quality = Quality.GOOD, tags: tuple[int, ...] = (0,)) -> None:
         t_ns = T0 + round(t_s * S)
         write(self.images[1], t_ns, {0: degrees}, quality)
-        self.kept.on_frame(Frame(1, t_ns, tags, 0))
+        self.kept.on_frame(1, tags)
 
     def taken(self) -> list[tuple[float, float, Quality]]:
         return [((kept.t_ns - T0) / S, kept.number, kept.quality) for kept in self.kept.take(1000)]

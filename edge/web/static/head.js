@@ -71,6 +71,9 @@ export function renderHealth(snapshot, link) {
     { key: "store", good: !snapshot.store.error, ...store(snapshot.store) },
     { key: "sinks", ...delivery(snapshot.sinks) },
   ];
+  if (snapshot.reload.refused_ms) {
+    items.push({ key: "config", good: false, words: t("config-refused"), detail: named(snapshot.reload.detail) });
+  }
   keyed(byId("health"), items, ({ key }) => key, makeHealth, (view, item) => {
     if (view.good !== item.good) {
       view.good = item.good;

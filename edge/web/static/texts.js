@@ -31,6 +31,7 @@ export const TABLE = {
   "page-live": ["页面实时更新", "Page is live"],
   "page-wait": ["页面正在连接", "Page is connecting"],
   "page-lost": ["页面未更新", "Page not updating"],
+  "config-refused": ["配置修改未生效", "edit of the configuration not in force"],
   "banner-lost": ["页面自 {time} 起未更新：与网关的连接已断开，正在重试。下面是当时的数据，不代表现在。",
     "Page not updating since {time}: the link to the gateway is lost, retrying. Below is what was true then, not now."],
   "banner-wait": ["正在连接网关……", "Connecting to the gateway …"],
