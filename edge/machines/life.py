@@ -141,6 +141,7 @@ class MachineLife:
     def follow(self, machine: Machine, images: Sequence[TagImage]) -> None:
         """The same ledger under other labels, fed from other places; its version must be the same."""
         self.machine, self._images = machine, images
+        self._shown = None
         self._intake.follow(machine, images)
         self._trigger = Observer(machine, images).trigger
 
