@@ -17,9 +17,9 @@
 # taken: AMBIGUOUS. Over a time in which the counter could have wrapped entirely, a change is a lower bound: AMBIGUOUS;
 # no change is no change. Over one in which it could have counted more than a quarter of a turn, a ROLLOVER to a value
 # that counting from zero explains as well is AMBIGUOUS. A register that goes back by no more than cap and on from there
-# (an encoder that swung, an undo) counts again what it has counted: so much of what follows is not credited, and said
-# as lost_max. Where the PLC
-# says that it restarted, a smaller value is a RESET, never a ROLLOVER.
+# (an encoder that swung, an undo) counts again what it has counted: so much of what follows is not credited. An undo may
+# have taken back more than the fall that shows, by what was made since the sample before: lost_max is the fall and cap.
+# Where the PLC says that it restarted, a smaller value is a RESET, never a ROLLOVER.
 # A copy of a sample (same time, same value) confirms nothing. Of two values at one time the last stands, AMBIGUOUS; of
 # what the first was credited too much, later credits are short.
 #
@@ -191,11 +191,17 @@ cdef inline bint reverses(CounterState* c, const CounterRule* r, int64_t t_ns, i
 
 cdef inline void clear_epoch(CounterState* c, const CounterRule* r, int64_t t_ns, int64_t value,
                              Step* out) noexcept nogil:
-    """The PLC itself says that it restarted: a smaller value is a RESET, never a ROLLOVER."""
+    """The PLC itself says that it restarted: a smaller value is a RESET, never a ROLLOVER. Where the sample on hold had
+    shown it already, no more can be lost than then.
+    """
     cdef int64_t cap = capacity(r, t_ns - c.at_ns)
-    if value <= cap:
+    cdef bint shown = (
+        c.held and c.held_value <= c.held_cap and c.held_value <= value
+        and within(r, value - c.held_value, t_ns - c.held_at_ns)
+    )
+    if shown or value <= cap:
         out.credit = value
-        out.lost_max = cap - value
+        out.lost_max = c.held_cap - c.held_value if shown else cap - value
         out.correction = C_RESET
         out.flags = F_RESET
     else:
@@ -239,7 +245,7 @@ cdef inline void decide_held(CounterState* c, const CounterRule* r, int64_t t_ns
         swing = forward(r, c.value, c.held_value)
         if within(r, swing, c.held_at_ns - c.at_ns):
             c.owed += swing
-            out.lost_max = swing
+            out.lost_max = swing + c.held_cap
         else:
             out.unattributed = forward(r, c.held_value, c.value)
         out.credit = on

@@ -151,10 +151,12 @@ class CounterTwin:
     def _epoch(self, t_ns: int, value: int) -> Outcome:
         assert self.last is not None
         old, at_ns = self.last
-        cap = self._cap(t_ns - at_ns)
-        self.memory = None
-        if value <= cap:
-            out = Outcome(credit=value, correction=Correction.RESET, lost_max=cap - value, flags=Flag.RESET)
+        lost = self._cap(t_ns - at_ns) - value
+        held, self.memory = self.held, None
+        if held is not None and 0 <= value - held.value <= self._cap(t_ns - held.at_ns) and held.value <= held.cap:
+            lost = held.cap - held.value  # the sample on hold had shown the restart already
+        if lost >= 0:
+            out = Outcome(credit=value, correction=Correction.RESET, lost_max=lost, flags=Flag.RESET)
         else:
             jump = self._distance(old, value)
             out = Outcome(correction=Correction.REBASE, unattributed=jump, flags=Flag.RESET | Flag.AMBIGUOUS)
@@ -210,7 +212,7 @@ class CounterTwin:
             swing = self._distance(held.value, old)
             if swing <= self._cap(held.at_ns - at_ns):
                 self.owed += swing
-                out.lost_max = swing
+                out.lost_max = swing + held.cap  # taken back: the fall that shows, and what was made before it
             else:
                 out.unattributed = self._distance(old, held.value)
             self.memory = Memory(old, at_ns, max(on - self.owed, 0), out.lost_max)
