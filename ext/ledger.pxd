@@ -192,6 +192,8 @@ cdef struct Calendar:           # contiguous slices of the plan's calendar
 
 cdef struct Credits:            # what the counters of one sample came to
     int64_t pieces[N_COUNTER]
+    int64_t counted[N_COUNTER]  # of these, what counters said themselves; the rest was derived, …
+    int64_t deficit             # … from this on
     int64_t evidence            # pieces that prove production (rejects alone do not)
     int64_t doubts              # F_RECOVERED: counted while the counter could not be read
     int64_t resets

@@ -31,7 +31,8 @@ production there, so that t3 moves time between RUN and UNASSIGNED and nothing e
 Pieces belong to the interval that their reading ends: seen exactly on an edge, they were made before it, and so they
 go, with what is said of them, into the cell of the nanosecond before the reading. Pieces counted while nobody could
 look (RECOVERED) are spread over all that is scheduled of the time since the counter was read before (over its breaks
-where nothing is, over all of it where it has neither) by largest remainder; the time is what it was without them.
+where nothing is, over all of it where it has neither) by largest remainder, each counter's for itself; what no counter
+says is derived in each stretch, as it is in each sample. The time is what it was without them.
 Where the PLC adds up its own state times, they tell what a silence was (repair.pxd).
 
 Where the product changes, what was counted by then was made of the old one, and so are the pieces of its `flush`: the

@@ -115,10 +115,12 @@ cdef inline void decode_counters(Ledger* m, const int64_t* sample, int64_t of, C
         out.doubts = F_RECOVERED
     if m.s.restarted:
         m.s.restarted &= ~read
-    if m.rule.counters != (HAS_T | HAS_G | HAS_R):
+    out.counted[T], out.counted[G], out.counted[R] = out.pieces[T], out.pieces[G], out.pieces[R]
+    out.deficit = m.s.deficit
+    if m.rule.counters != HAS_ALL:
         if read:
             derive(m, &out.pieces[0])
-    elif read == (HAS_T | HAS_G | HAS_R):
+    elif read == HAS_ALL:
         compare(m, &rules[T], out)
     else:
         m.s.drift += out.pieces[G] + out.pieces[R] - out.pieces[T]
@@ -319,9 +321,17 @@ cdef inline int64_t weigh_best(Share* shares, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline bint share_credits(Ledger* m, Share* shares, Py_ssize_t n, Credits* credits) noexcept nogil:
-    """The pieces over the best kind of time. Whether they prove production in breaks: there was nothing better."""
+    """What each counter counted over the best kind of time; what none counted is derived in each stretch. Whether they
+    prove production in breaks: there was nothing better.
+    """
     cdef int64_t best = weigh_best(shares, n)
-    share_pieces(shares, n, &credits.pieces[0])
+    cdef Py_ssize_t i
+    cdef int c
+    for c in range(N_COUNTER):
+        share_out(shares, n, credits.counted[c], c)
+    m.s.deficit = credits.deficit
+    for i in range(n):
+        derive(m, &shares[i].part[0])
     return best == S_BREAK and credits.evidence > 0
 
 

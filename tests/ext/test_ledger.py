@@ -536,3 +536,24 @@ def test_a_loss_told_at_a_time_that_is_booked_survives_a_restart(build: Any) -> 
         broken.load(blob)
     cells += broken.cells() + broken.peek(broken.t_ns)[0]
     assert sum(column(cells, "small_ns")) == sum(column(whole.peek(whole.t_ns)[0], "small_ns")) > 30 * S
+
+
+@pytest.mark.parametrize(
+    ("counters", "told", "expected"),
+    [
+        ((Counter.TOTAL, Counter.REJECT), (4, 0, 1), ([2, 2], [1, 2], [1, 0])),
+        ((Counter.TOTAL, Counter.GOOD), (4, 3, 0), ([2, 2], [2, 1], [0, 1])),
+        ((Counter.GOOD, Counter.REJECT), (0, 3, 1), ([3, 1], [2, 1], [1, 0])),
+        ((Counter.TOTAL, Counter.GOOD), (3, 3, 0), ([2, 1], [2, 1], [0, 0])),
+        ((Counter.TOTAL, Counter.REJECT), (2, 0, 3), ([1, 1], [0, 0], [2, 1])),
+    ],
+)
+def test_each_counter_is_spread_for_itself(build: Any, counters: Any, told: Any, expected: Any) -> None:
+    """A silence over two halves of minutes: what is counted goes by largest remainder, the rest is derived in each."""
+    ledger = build(5 * S, [(counter, 1000, 20.0, 1) for counter in counters], ((S // 2, S, S, 60 * S),))
+    ledger.set_calendar(*(array("q", [value]) for value in (0, 2**62, int(Schedule.SCHEDULED), 0)))
+    minute = START - START % (60 * S)
+    ledger.push(minute + 30 * S, -1, int(Bucket.RUN), 0, 0, 7, 100, 100, 100)
+    ledger.push(minute + 90 * S, -1, int(Bucket.RUN), 0, 0, 7, *(100 + n for n in told))
+    cells = ledger.cells() + ledger.peek(ledger.t_ns)[0]
+    assert tuple(column(cells, name) for name in ("tc", "gc", "sc")) == expected

@@ -72,6 +72,8 @@ class Credits:
     total: int = 0
     good: int = 0
     reject: int = 0
+    counted: tuple[int, int, int] = (0, 0, 0)  # of these, what counters said themselves
+    deficit: int = 0  # before anything was derived
     evidence: int = 0
     doubts: int = 0
     facts: dict[str, int] = field(default_factory=dict)
@@ -389,7 +391,8 @@ class LedgerTwin:
                     "lost_max": lost_max,
                 }
                 c.facts = {name: c.facts.get(name, 0) + n for name, n in facts.items()}
-        c.total, c.good, c.reject = got.values()
+        c.total, c.good, c.reject = c.counted = tuple(got.values())
+        c.deficit = self.deficit
         if read:
             self._derive(c)
         if len(self.decoders) == 3:
@@ -738,10 +741,16 @@ class LedgerTwin:
     # ---- pieces counted across unobserved time
 
     def _shares(self, counted: Credits, stretches: Sequence[tuple[int, int, int]]) -> tuple[list[Any], bool]:
-        """The pieces of each stretch: over the best kind of time. Whether they prove production in breaks."""
+        """The pieces of each stretch: each counter's over the best kind of time, the rest derived in each stretch.
+        Whether they prove production in breaks.
+        """
         best = min(kind for _, _, kind in stretches)
         weights = [end - start if kind == best else 0 for start, end, kind in stretches]
-        pieces = in_proportion((counted.total, counted.good, counted.reject), weights)
+        self.deficit, pieces = counted.deficit, []
+        for part in zip(*(largest_remainder(n, weights) for n in counted.counted), strict=True):
+            share = Credits(*part)
+            self._derive(share)
+            pieces.append((share.total, share.good, share.reject))
         return pieces, best == Schedule.BREAK and counted.evidence > 0
 
     # ---- silences that the PLC can tell of
