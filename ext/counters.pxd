@@ -17,9 +17,9 @@
 # taken: AMBIGUOUS. Over a time in which the counter could have wrapped entirely, a change is a lower bound: AMBIGUOUS;
 # no change is no change. Over one in which it could have counted more than a quarter of a turn, a ROLLOVER to a value
 # that counting from zero explains as well is AMBIGUOUS. A register that goes back by no more than cap and on from there
-# (an encoder that swung, an undo) counts again what it has counted: so much of what follows is not credited. An undo may
-# have taken back more than the fall that shows, by what was made since the sample before: lost_max is the fall and cap.
-# Where the PLC says that it restarted, a smaller value is a RESET, never a ROLLOVER.
+# (an encoder that swung, an undo) counts again what it has counted: so much of what follows is not credited. An undo
+# may have taken back more than the fall that shows, by what was made since the sample before: lost_max is the fall and
+# cap. Where the PLC says that it restarted, a smaller value is a RESET, never a ROLLOVER.
 # A copy of a sample (same time, same value) confirms nothing. Of two values at one time the last stands, AMBIGUOUS; of
 # what the first was credited too much, later credits are short.
 #
