@@ -36,6 +36,7 @@ from edge.machines.values import ProcessValues
 from edge.outbox.batch import Batch
 from edge.outbox.facts import ClassBound, OpenReport, StoreSettings
 from edge.outbox.store import Outbox
+from edge.outlook import Outlook
 from edge.plan import InfluxSink, SitePlan
 from edge.points import RecordClass
 from edge.poll.factory import follow_sources, make_sources
@@ -355,10 +356,11 @@ class Runtime:
     # ---- what runs beside ----
 
     async def _refresh_store(self) -> None:
-        said = ""
+        said, outlook = "", Outlook(self._clock)
         while True:
             try:
                 self._viewer.store, said = await self._outbox.stats(), ""
+                outlook.look(self._viewer.store)
             except StoreError as error:
                 if str(error) != said:
                     said = str(error)

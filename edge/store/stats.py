@@ -76,7 +76,7 @@ def listing(stats: Stats) -> str:
         + (duration(stats.loss_window_ns) if stats.loss_window_ns else "–"),
         f"{Text('增长速度', 'fills at')}: " + (f"{size(flow.bytes_per_s)}/s" if flow.bytes_per_s else str(unknown)),
         f"{Text('数据库全部中断时还可保存', 'keeps everything, with every database away, for another')}: "
-        + (duration(round(stats.autonomy_s) * _NS_PER_S) if stats.autonomy_s is not None else str(unknown)),
+        + _autonomy(stats, str(unknown)),
         f"{Text('闪存磨损', 'wear of the card')}: " + _wear(flow, str(unknown)),
         f"{Text('仍在持续的缺口', 'gaps that last')}: {len(stats.open_gaps)}",
         "",
@@ -85,6 +85,12 @@ def listing(stats: Stats) -> str:
     if stats.backlogs:
         lines += ["", _backlogs(stats.backlogs)]
     return "\n".join(lines)
+
+
+def _autonomy(stats: Stats, unknown: str) -> str:
+    if not stats.backlogs:
+        return str(Text("– 未配置数据库", "– no database is configured"))
+    return unknown if stats.autonomy_s is None else duration(round(stats.autonomy_s) * _NS_PER_S)
 
 
 def _wear(flow: Hour, unknown: str) -> str:
