@@ -86,7 +86,11 @@ def main(path: Path) -> None:
         outcome = load(path, os.environ)
     except ConfigError as error:
         outcome = error.problems, error.files
-    sys.stdout.buffer.write(pickle.dumps(outcome, protocol=pickle.HIGHEST_PROTOCOL))
+    try:
+        sys.stdout.buffer.write(pickle.dumps(outcome, protocol=pickle.HIGHEST_PROTOCOL))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # the agent was killed meanwhile: nobody wants it any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ class Gateway:
         self._session: aiohttp.ClientSession | None = None
         self.database = name
         self.site_file = folder / "agent.yaml"
+        self.site = ""  # what is in it while nobody edits
         self.plan: SitePlan | None = None
         self.plant: Process | None = None
         self.agent: Process | None = None
@@ -115,6 +116,7 @@ class Gateway:
         document["sinks"][0]["deadline_s"] = DEADLINE_S
         text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
         self.site_file.write_text(text, "utf-8")
+        self.site = text
         return machines_file, text
 
     async def _stepped_clock(self) -> str:
@@ -154,7 +156,11 @@ class Gateway:
 
     async def has_baseline(self) -> bool:
         snapshot = await self.snapshot()
-        return snapshot is not None and all(machine["baseline"] for machine in snapshot["machines"])
+        return (
+            snapshot is not None
+            and len(snapshot["machines"]) == self._machines
+            and all(machine["baseline"] for machine in snapshot["machines"])
+        )
 
     async def stored(self) -> dict[str, int]:
         """Pieces by machine in the database; empty where it does not answer."""

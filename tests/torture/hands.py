@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
+import yaml
 from torture.damage import flip, tear
 from torture.gateway import Gateway
 from torture.proxy import FaultProxy
@@ -26,6 +28,7 @@ class Theme:
     faults: tuple[str, ...]
     victims: tuple[int, int, int] = (1, 0, 0)  # shares of agent, machines' servers, database among kills
     is_exact: bool = True  # the truth can be had back to the piece
+    calm: float = 1.0  # how much longer the pauses between kills are
     files: str = ""  # "tear" or "flip": done to the store while the agent is dead
 
 
@@ -35,9 +38,10 @@ THEMES = (
     Theme("database", tuple(FaultProxy.FAULTS), (3, 0, 1)),
     Theme("disk", ("disk",)),
     Theme("clock", ("clock",)),
+    Theme("edit", ("edit",), calm=2.5),  # an edit takes a compilation, and that takes seconds on a busy machine
     Theme("torn", (), files="tear"),
     Theme("flipped", (), is_exact=False, files="flip"),
-    Theme("all", ("plc", "disk", "clock", *FaultProxy.FAULTS), (5, 1, 1), files="tear"),
+    Theme("all", ("plc", "disk", "clock", "edit", *FaultProxy.FAULTS), (5, 1, 1), files="tear"),
 )
 BY_KEY = {theme.key: theme for theme in THEMES}
 
@@ -58,7 +62,7 @@ class Hands:
         try:
             victims = ("agent", "machines", "database")
             for number in range(self.kills):
-                await asyncio.sleep(self.random.uniform(0.2, self.pause_s))
+                await asyncio.sleep(self.random.uniform(0.2, self.pause_s * self.theme.calm))
                 # The first kill of a round is the agent's: a round without one would prove nothing.
                 victim = self.random.choices(victims, weights=self.theme.victims)[0] if number else "agent"
                 await {"agent": self._kill_agent, "machines": self._kill_machines, "database": self._kill_database}[
@@ -76,6 +80,7 @@ class Hands:
         gateway = self.gateway
         gateway.proxy.mode = "pass"
         assert gateway.agent
+        gateway.site_file.write_text(gateway.site, "utf-8")
         await gateway.disk.free(gateway.agent.pid)
         await gateway.until(gateway.has_baseline, "a baseline")
 
@@ -143,7 +148,8 @@ class Hands:
             if kind in FaultProxy.FAULTS:
                 detail = await self._ail_database(kind)
             else:
-                detail = await {"plc": self._ail_plc, "disk": self._fill_disk, "clock": self._set_clock}[kind]()
+                others = {"plc": self._ail_plc, "disk": self._fill_disk, "clock": self._set_clock, "edit": self._edit}
+                detail = await others[kind]()
             self.gateway.diary.note(kind, from_ns, self.gateway.now_ns, detail)
 
     async def _ail_database(self, mode: str) -> str:
@@ -174,6 +180,40 @@ class Hands:
         await asyncio.sleep(self._others.uniform(1.0, 6.0))
         await gateway.disk.free(gateway.agent.pid)
         return "tmpfs" if gateway.disk.is_real else "limit on file size"
+
+    async def _edit(self) -> str:
+        """Somebody edits the site file; the agent follows by itself, or on SIGHUP, or is killed over it."""
+        random, gateway = self._others, self.gateway
+        site = yaml.safe_load(gateway.site_file.read_text("utf-8"))
+        what = random.choice(("broken", "order", "rule", "interval", "machine"))
+        if what == "order":
+            site["machines"].reverse()
+            site["devices"].reverse()
+        elif what == "rule":
+            machine = random.choice(site["machines"])
+            machine["oee_target"] = round(random.uniform(0.5, 0.9), 2)
+            machine["ideal_cycle_s"] *= random.uniform(0.98, 1.02)
+        elif what == "interval":
+            site["agent"]["live_s"] = random.choice((0.5, 1.0, 2.0))
+        gone = site["machines"].pop() if what == "machine" else None
+        await self._save(site, "\nsurprise: 1\n" if what == "broken" else "")
+        if what in ("broken", "machine"):
+            await asyncio.sleep(random.uniform(1.0, 3.0))
+            if gone is not None:
+                site["machines"].append(gone)
+            await self._save(site)
+        return what
+
+    async def _save(self, site: Any, more: str = "") -> None:
+        """As editors do: a new file that takes the place of the old one."""
+        gateway = self.gateway
+        assert gateway.agent
+        scratch = gateway.site_file.with_suffix(".swp")
+        text = yaml.safe_dump(site, allow_unicode=True, sort_keys=False) + more
+        await asyncio.to_thread(scratch.write_text, text, "utf-8")
+        scratch.rename(gateway.site_file)
+        if self._others.random() < 0.5:
+            gateway.agent.hang_up()
 
     async def _set_clock(self) -> str:
         step_s = self._others.choice((-HOUR_S, HOUR_S)) if self.gateway.clock_offset_s == 0 else 0

@@ -92,9 +92,11 @@ async def judge(gateway: Gateway, hands: Hands, seed: int) -> Outcome:
         *([] if aside else _missing_minutes(rows)),
         *_differences(rows, local, exact=exact),
         *untold,
+        *_untold_stores(aside, gaps),
+        *(_unequal_gaps(rows, gaps) if exact and not gateway.diary.times("clock") else ()),
     ]
     ends = gateway.agent.own_ends if gateway.agent else []
-    if ends and not gateway.diary.times("disk"):
+    if ends and not gateway.diary.times("disk") and not gateway.diary.times("edit"):
         wrong.append(f"the agent ended by itself {len(ends)} times: {ends}")
     log = gateway.agent.log.read_text("utf-8", "replace") if gateway.agent else ""
     if "Traceback" in log or "task failed" in log:
@@ -192,3 +194,22 @@ def _damage(rows: Sequence[Mapping[str, Any]], gaps: Sequence[Mapping[str, Any]]
         where = f"{row['machine']} at {row['time']}: {row['unobserved_ns'] / 1e9:.1f} s"
         words = [f"{len(untold)} minutes with time unobserved and no gap, such as {where}"]
     return len(damaged), len(damaged) - len(untold), words
+
+
+def _untold_stores(aside: int, gaps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A store that was set aside is a gap."""
+    told = [gap for gap in gaps if gap["cause"] == "damaged"]
+    return [f"{aside} stores set aside and no gap says so"] if aside and not told else []
+
+
+def _unequal_gaps(rows: Sequence[Mapping[str, Any]], gaps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the gap ledger says of a machine and what its windows say was not seen: the same. Where the clock was set
+    back, a time is lived twice, and may be seen the second time.
+    """
+    wrong = []
+    for name in sorted({row["machine"] for row in rows}):
+        unseen_ns = sum(row["unobserved_ns"] or 0 for row in rows if row["machine"] == name)
+        told_ns = sum(gap["duration_ns"] or 0 for gap in gaps if gap["object"] == name)
+        if abs(unseen_ns - told_ns) > NEAR_NS:
+            wrong.append(f"{name}: {unseen_ns / 1e9:.1f} s unobserved, {told_ns / 1e9:.1f} s in the gap ledger")
+    return wrong
