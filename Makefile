@@ -6,10 +6,11 @@
 #   make bench     benchmarks, one JSON line each; ONLY=name for one
 #   make laws      the laws of the ledger over LAWS samples (3 million) of random machine lives
 #   make truth     a thousand simulated machine-days with faults, counted against true; writes docs/truth.md. DAYS=, SEED=
-#   make faults    every fault of the wire through the real poller; writes docs/faults.md
+#   make faults    every fault of the wire through the real pollers; writes docs/faults.md and docs/faults_opcua.md
 #   make torture   agent, servers and database killed KILLS times, disk, clock, store and network hurt; the books compared;
 #                  writes docs/reliability.md. KILLS=, SEED=
 #   make browse    seamline browse against a foreign server of NODES variables (100,000): time and memory
+#   make restarts  an OPC UA server restarted RESTARTS (1000) times under the poller: nothing may be left behind
 #   make setup     .venv with everything for development
 #   make ext       rebuild the kernels after editing a .pyx
 
@@ -24,6 +25,7 @@ LAWS ?= 3000000
 DAYS ?= 1000
 SEED ?= 1
 NODES ?= 100000
+RESTARTS ?= 1000
 KILLS ?= 200
 
 export PYTHONDONTWRITEBYTECODE ?=
@@ -98,6 +100,7 @@ truth: $(VENV)/.ready
 faults: $(VENV)/.ready peers
 	@.ci/need test
 	@PYTHONPATH=tests $(PY) -P -m peers.fault_page
+	@PYTHONPATH=tests $(PY) -P -m peers.opcua_fault_page
 
 torture: $(VENV)/.ready
 	@.ci/need test
@@ -106,6 +109,9 @@ torture: $(VENV)/.ready
 browse: $(VENV)/.ready peers
 	@.ci/need node
 	@PYTHONPATH=tests $(PY) -P -m peers.browse_large --nodes $(NODES)
+
+restarts: $(VENV)/.ready
+	@SEAMLINE_RESTARTS=$(RESTARTS) $(PY) -m pytest tests/poll/test_opcua_restarts.py -q -s -p no:cacheprovider --timeout 7200
 
 clean:
 	rm -rf build dist $(VENV) tests/peers/*/node_modules

@@ -50,6 +50,7 @@ _log = logging.getLogger(__name__)
 UPKEEP_NS = 30_000_000_000  # how often refused nodes are asked for again and the round trip is measured
 _STEADY_NS = 30_000_000_000  # a connection that lasted this long was a good one: the next loss is tried at once again
 _RESUME_NS = 600_000_000_000  # a session that could not be taken up again for this long is given up
+_FORGOTTEN_NS = 70_000_000_000  # a server forgets a session nobody uses: the timeout asked for, and some
 _RENEW_SHARE = 0.75  # of the channel's lifetime (OPC 10000-4 §5.6.2.1)
 _NS_PER_S = 1e9
 
@@ -91,6 +92,7 @@ class OpcuaPoller:
         self._writer = ImageWriter(device, image)
         self._teller = Teller(device, receiver, clock)
         self._stats = PollStats()
+        self._left_behind: tuple[OpcuaClient, int] | None = None  # a session not ended; monotonic ns, until when
         self._heard_ns = 0  # UTC: when the server was last heard
         self._gap: Gap | None = None  # time of which nothing was heard, to be filled from history
         self.skew_ns: int | None = None  # server's clock minus ours at the last publish; the way here makes it smaller
@@ -159,22 +161,41 @@ class OpcuaPoller:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[OpcuaClient]:
         """A session, the round trip measured once; closed at the end whatever happens."""
-        client = OpcuaClient(self._device.endpoint, self._device.tags, self._pki, self._limits)
+        await self._clear_up()
+        name = f"Seamline {self._device.id}"
+        client = OpcuaClient(self._device.endpoint, self._device.tags, self._pki, self._limits, name)
         try:
-            async with self._gate:
-                await client.connect()
-        except ProtocolError:
-            self._stats.failed_connects += 1
-            raise
-        self._stats.reconnects += 1
-        self.sessions += 1
-        self.security = client.security
-        self._look_at_certificates(client)
-        try:
+            try:
+                async with self._gate:
+                    await client.connect()
+            except ProtocolError:
+                self._stats.failed_connects += 1
+                raise
+            self._stats.reconnects += 1
+            self.sessions += 1
+            self.security = client.security
+            self._look_at_certificates(client)
             await self._measure(client)
             yield client
         finally:
-            await client.close()
+            if not await client.close():
+                self._left_behind = client, self._clock.monotonic_ns() + _FORGOTTEN_NS
+
+    async def _clear_up(self) -> None:
+        """End the session before, if its connection broke before the server could be told. Errors: ProtocolError."""
+        if self._left_behind is None:
+            return
+        client, until_ns = self._left_behind
+        if self._clock.monotonic_ns() < until_ns:
+            try:
+                async with self._gate:
+                    await client.leave()
+            except OpcuaConnectionError as error:
+                await client.drop()
+                if error.reason in _BROKEN:
+                    self._stats.failed_connects += 1
+                    raise
+        self._left_behind = None
 
     async def _resume(self, client: OpcuaClient, times: PublishTime) -> None:
         """Over a new connection, the same session. Errors: ProtocolError where that is no use."""

@@ -69,16 +69,17 @@ class OpcuaClient:
         tags: Sequence[OpcuaTag],
         pki: Pki | None = None,
         limits: CallLimits | None = None,
+        name: str = "Seamline",
     ) -> None:
         """`pki`: own certificates and trust list; needed unless the endpoint's security is "None". `limits`: what was
-        learned of this server in earlier sessions. Does no I/O.
+        learned of this server in earlier sessions; `name`: what the server lists the session as. Does no I/O.
         """
         self._endpoint = endpoint
         self._groups = endpoint.tag_groups
         self._items = group(tags, self._groups)
         self._tags = tags
         self._services = Services(endpoint.url, endpoint.deadline_ns / _NS_PER_S, limits or CallLimits(endpoint.limits))
-        self.session = Session(endpoint, pki, self._services)
+        self.session = Session(endpoint, pki, self._services, name)
         self._reads = Reads(self._services)
         self._set_out()
         self._polled = {at for at, item in enumerate(self._items) if self._groups[item.group].mode is Mode.POLL}
@@ -130,14 +131,12 @@ class OpcuaClient:
     # ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def connect(self) -> None:
-        """Open channel and session and resolve the nodes. Errors: OpcuaError, each within the endpoint's deadline."""
-        try:
-            await self.session.open()
-            await self._look_around()
-            await self._nodes.resolve(range(len(self._items)))
-        except BaseException:
-            await self.close()
-            raise
+        """Open channel and session and resolve the nodes. Errors: OpcuaError, each within the endpoint's deadline; then
+        `close` it.
+        """
+        await self.session.open()
+        await self._look_around()
+        await self._nodes.resolve(range(len(self._items)))
 
     async def _look_around(self) -> None:
         self.about = await self._reads.about()
@@ -175,10 +174,17 @@ class OpcuaClient:
         await self._nodes.resolve(range(len(self._items)))
         await self.subscribe()
 
-    async def close(self) -> None:
-        """End the session, delete its subscriptions, close the socket. Never raises for a server that is gone."""
+    async def close(self) -> bool:
+        """End the session, delete its subscriptions, close the socket; False where the server could not be told and may
+        still hold the session: `leave` later. Never raises for a server that is gone.
+        """
         await self._subscriptions.silence()
-        await self.session.close()
+        return await self.session.close()
+
+    async def leave(self) -> None:
+        """End a session that was left behind, over a new connection. Errors: OpcuaError."""
+        await self.session.resume()
+        await self.close()
 
     # ── reading
     # ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,9 @@ Rules.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
+from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.client.ua_client import UaClientState
 
@@ -31,8 +33,9 @@ _NO_CHANNEL = (UaClientState.DISCONNECTED, UaClientState.CONNECTING, UaClientSta
 class Session:
     """One session of one server; `services` speaks over it."""
 
-    def __init__(self, endpoint: OpcuaEndpoint, pki: Pki | None, services: Services) -> None:
-        """Does no I/O."""
+    def __init__(self, endpoint: OpcuaEndpoint, pki: Pki | None, services: Services, name: str) -> None:
+        """`name`: what the server lists the session as. Does no I/O."""
+        self._name = name
         self._endpoint = endpoint
         self._pki = pki
         self._services = services
@@ -67,6 +70,7 @@ class Session:
         """Each step within the endpoint's deadline."""
         self.way = way
         client = self._services.client = await client_of(way, self._endpoint)
+        client.description = self._name
         async with Translated(self._endpoint.url), asyncio.timeout(self._services.deadline_s):
             await self._open_channel(client)
             await self._make(client)
@@ -128,15 +132,23 @@ class Session:
             client.disconnect_socket()
             await asyncio.sleep(0)
 
-    async def close(self) -> None:
-        """End the session, delete its subscriptions, close the socket. Never raises for a server that is gone."""
-        client, self._services.client = self._services.client, None
+    async def close(self) -> bool:
+        """End the session, delete its subscriptions, close the socket; False where the server may still hold the
+        session, since it could not be told. Never raises for a server that is gone.
+        """
+        client = self._services.client
         if client is None:
-            return
-        if client.uaclient.protocol is not None and not await self._say_goodbye(client):
+            return True
+        held = client.uaclient.session.has_session
+        told = await self._say_goodbye(client)
+        if not told:
             _abort(client)  # close() would wait for a frozen peer to take what is still unsent
+        ended = told or not held
+        if ended:
+            self._services.client = None
         client.disconnect_socket()
         await asyncio.sleep(0)  # lets the transport report its end while its loop still runs
+        return ended
 
     async def _say_goodbye(self, client: Client) -> bool:
         """Close session and channel; False where there is none yet, or the server no longer answers: it will notice by
@@ -144,13 +156,17 @@ class Session:
         """
         if client.state in _NO_CHANNEL:
             return False
+        request = ua.CloseSessionRequest()
+        request.DeleteSubscriptions = True
         try:
             deadline_s = min(self._services.deadline_s, _GOODBYE_S)
             async with Translated(self._endpoint.url), asyncio.timeout(deadline_s):
-                await client.uaclient.close_session(True)
+                await self._services.exchange(request)
+        except OpcuaError as error:
+            return error.reason in _FORGOTTEN
+        with contextlib.suppress(OpcuaError):
+            async with Translated(self._endpoint.url):
                 await client.close_secure_channel()
-        except OpcuaError:
-            return False
         return True
 
 

@@ -118,7 +118,8 @@ class Subscriptions:
         parameters = ua.CreateMonitoredItemsParameters(
             SubscriptionId=made.id, TimestampsToReturn=ua.TimestampsToReturn.Both, ItemsToCreate=items
         )
-        results = await self._services.live().uaclient.session.create_monitored_items(parameters)
+        async with Translated(self._services.url):
+            results = await self._services.live().uaclient.session.create_monitored_items(parameters)
         return [result.StatusCode.value for result in results]
 
     # ── listening

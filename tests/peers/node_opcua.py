@@ -13,7 +13,7 @@ from typing import Any, Self
 import pytest
 
 FOLDER = Path(__file__).parent / "opcua"
-START_S = 40.0
+START_S = 55.0
 
 
 def free_port() -> int:
@@ -29,6 +29,7 @@ class NodePeer:
     def __init__(self, folder: Path, **options: Any) -> None:
         self._options = {"folder": str(folder), **options}
         self._process: asyncio.subprocess.Process | None = None
+        self._asking = asyncio.Lock()
         self.port = 0
 
     @property
@@ -74,8 +75,9 @@ class NodePeer:
         self._process.stdin.write(json.dumps({"do": command, **arguments}).encode() + b"\n")
 
     async def statistics(self) -> dict[str, Any]:
-        self.do("stats")
-        return await self._event()
+        async with self._asking:
+            self.do("stats")
+            return await self._event()
 
     def freeze(self) -> None:
         assert self._process is not None

@@ -23,8 +23,8 @@ PEER = "nsu=urn:seamline:peer;s="
 class Rig:
     """A poller, its image and what it told."""
 
-    def __init__(self, endpoint: OpcuaEndpoint, tags: Sequence[OpcuaTag]) -> None:
-        self.device = OpcuaDevice(3, "press", "generic", endpoint, tuple(tags))
+    def __init__(self, endpoint: OpcuaEndpoint, tags: Sequence[OpcuaTag], name: str = "press") -> None:
+        self.device = OpcuaDevice(3, name, "generic", endpoint, tuple(tags))
         self.image = TagImage(len(tags))
         self.seen = Recorder()
         self.poller = OpcuaPoller(self.device, self.image, self.seen, SystemClock(), jitter=Random(7))
@@ -42,14 +42,14 @@ class Rig:
             await asyncio.gather(task, return_exceptions=True)
 
 
-def rig(url: str, nodes: Sequence[str | OpcuaTag], **endpoint: Any) -> Rig:
+def rig(url: str, nodes: Sequence[str | OpcuaTag], *, name: str = "press", **endpoint: Any) -> Rig:
     """Tags of the given nodes, publishing every 100 ms unless told otherwise."""
     settings = {"security": "None", "publishing_ns": 100 * MS, "watchdog_ns": 2500 * MS, **endpoint}
     tags = [
         node if isinstance(node, OpcuaTag) else OpcuaTag(f"t{i}", node, sampling_ns=100 * MS)
         for i, node in enumerate(nodes)
     ]
-    return Rig(OpcuaEndpoint(url, **settings), tags)
+    return Rig(OpcuaEndpoint(url, **settings), tags, name)
 
 
 class Seen:
@@ -58,12 +58,14 @@ class Seen:
     def __init__(self, made: Rig, tag: int = 0) -> None:
         self.values: list[int] = []
         self.times: list[int] = []
+        self.arrived: list[float] = []  # loop times
         whole = made.seen.on_frame
 
         def note(frame: Frame) -> None:
             if tag in frame.tags:
                 self.values.append(made.image.i64[tag])
                 self.times.append(frame.t_ns)
+                self.arrived.append(asyncio.get_running_loop().time())
             whole(frame)
 
         made.seen.on_frame = note  # type: ignore[method-assign]

@@ -15,6 +15,8 @@ class Recorder:
         self.frames: list[Frame] = []
         self.facts: list[DeviceFact] = []
         self.pasts: list[Past] = []
+        self.told_s = 0.0  # loop time of the last fact
+        self._lost_s: list[float] = []
         self._changed = asyncio.Event()
 
     def on_frame(self, frame: Frame) -> None:
@@ -23,6 +25,9 @@ class Recorder:
 
     def on_fact(self, fact: DeviceFact) -> None:
         self.facts.append(fact)
+        self.told_s = asyncio.get_running_loop().time()
+        if not fact.up:
+            self._lost_s.append(self.told_s)
         self._changed.set()
 
     def on_past(self, past: Past) -> None:
@@ -35,6 +40,10 @@ class Recorder:
             while not holds():
                 self._changed.clear()
                 await self._changed.wait()
+
+    def lost_after(self, at_s: float) -> bool:
+        """Whether the device was lost at or after this loop time."""
+        return any(lost_s >= at_s for lost_s in self._lost_s)
 
     @property
     def ups(self) -> list[tuple[bool, str]]:

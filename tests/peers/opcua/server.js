@@ -4,6 +4,18 @@
 // Debian 12 ships Node 18, which has WebCrypto but not as a global; node-opcua looks for the global.
 globalThis.crypto ??= require("node:crypto").webcrypto;
 
+const options = {
+  port: 0, items: 0, period: 100, secure: false, shift: 0, types: false, folder: null, clockAhead: 0, numeric: 0,
+  maxItems: 0, sessions: 10, folders: 0, each: 0, history: 0, ...JSON.parse(process.argv[2] || "{}"),
+};
+if (options.clockAhead) { // a server whose clock is wrong by so many ms
+  const Honest = Date;
+  globalThis.Date = class extends Honest {
+    constructor(...given) { given.length ? super(...given) : super(Honest.now() + options.clockAhead); }
+    static now() { return Honest.now() + options.clockAhead; }
+  };
+}
+
 const path = require("node:path");
 const readline = require("node:readline");
 const {
@@ -11,7 +23,6 @@ const {
   VariantArrayType, nodesets, resolveNodeId,
 } = require("node-opcua");
 
-const options = { port: 0, items: 0, period: 100, secure: false, shift: 0, types: false, folder: null, folders: 0, each: 0, ...JSON.parse(process.argv[2] || "{}") };
 const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
 
 async function main() {
@@ -21,6 +32,7 @@ async function main() {
   });
   const server = new OPCUAServer({
     port: options.port,
+    maxConnectionsPerEndpoint: options.sessions * 2,
     hostname: "127.0.0.1",
     serverCertificateManager: certificates,
     ...(options.certificate ? { certificateFile: options.certificate, privateKeyFile: options.key } : {}),
@@ -39,7 +51,8 @@ async function main() {
     userManager: { isValidUser: (name, password) => name === "reader" && password === "secret" },
     disableDiscovery: !options.secure, // the endpoints of a secured server are listed over an unsecured channel
     serverCapabilities: {
-      maxSessions: 10,
+      maxSessions: options.sessions,
+      ...(options.maxItems ? { maxMonitoredItemsPerSubscription: options.maxItems } : {}),
       ...(options.points ? { maxBrowseContinuationPoints: options.points } : {}),
       operationLimits: { maxNodesPerRead: 40, maxMonitoredItemsPerCall: 30, maxNodesPerTranslateBrowsePathsToNodeIds: 10 },
     },
@@ -78,6 +91,15 @@ async function main() {
       dataType: DataType.ExtensionObject, arrayType: VariantArrayType.Array, value: [made(1001), made(2002)],
     }, { valueRank: 1 });
   }
+  if (options.numeric) { // numeric ids, as a program download gives them: other ones every time
+    own.addVariable({
+      componentOf: machine, browseName: "Numbered", nodeId: "i=" + options.numeric, dataType: "UInt32",
+    }).setValueFromSource({ dataType: DataType.UInt32, value: 4711 });
+    own.addVariable({
+      componentOf: machine, browseName: "Other", nodeId: "i=" + (options.numeric - 100), dataType: "UInt32",
+    }).setValueFromSource({ dataType: DataType.UInt32, value: 13 });
+  }
+  if (options.history) space.installHistoricalDataNode(total, { maxOnlineValues: options.history });
   const items = [];
   for (let i = 0; i < options.items; i++) {
     items.push(add("V" + i, "Double", { dataType: DataType.Double, value: 0 }, { minimumSamplingInterval: 0 }));
@@ -112,7 +134,8 @@ async function main() {
     } else if (command.do === "add") {
       add(command.name, "UInt32", { dataType: DataType.UInt32, value: command.value });
     } else if (command.do === "stats") {
-      say({ sessions: server.engine.currentSessionCount, made: server.engine.cumulatedSessionCount, requests: traffic.requests, count });
+      say({ sessions: server.engine.currentSessionCount, made: server.engine.cumulatedSessionCount, subscriptions: server.engine.currentSubscriptionCount,
+        names: Object.values(server.engine._sessions).map((session) => session.sessionName), requests: traffic.requests, count });
     }
   }).on("close", () => process.exit(0));
 
