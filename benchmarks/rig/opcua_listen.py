@@ -1,0 +1,150 @@
+"""A client as a process of its own: ours, or asyncua's bare one, on COUNT nodes for SECONDS; tells what it cost.
+
+    opcua_listen.py ours|iterator URL COUNT PERIOD_MS SECONDS
+
+Ours is the poller with its image and a receiver that only looks: value, quality, source time, server time and the
+clock's arrival are kept of every notification. `iterator` is asyncua's fastest mode (no handler, a queue large enough
+to drop nothing), its events taken and thrown away. Prints one JSON object: notifications, CPU seconds, RSS, values that
+never came, latency from the source time stamp to the image.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from array import array
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+NODE = "nsu=urn:seamline:peer;s=V{}"
+_SETTLE_S = 2.0
+
+
+class Tally:
+    """What arrived."""
+
+    def __init__(self, count: int) -> None:
+        self.last = [-1] * count
+        self.values = 0
+        self.lost = 0
+        self.latency_ns = array("q")
+        self.counting = False
+
+    def take(self, tag: int, value: float, source_ns: int, now_ns: int) -> None:
+        step = int(value) - self.last[tag]
+        if self.counting:
+            self.values += 1
+            self.latency_ns.append(now_ns - source_ns)
+            if self.last[tag] >= 0 and step > 1:
+                self.lost += step - 1
+        self.last[tag] = int(value)
+
+
+async def ours(url: str, count: int, period_ms: int, tally: Tally) -> Callable[[], Awaitable[int]]:
+    """The poller; returns what stops it and tells how many notifications it heard."""
+    from edge.clock import SystemClock
+    from edge.plan import OpcuaDevice
+    from edge.poll.opcua import OpcuaPoller
+    from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
+    from protocols.reading import DeviceFact, Frame, Past, TagImage
+
+    tags = tuple(OpcuaTag(f"t{i}", NODE.format(i), sampling_ns=0) for i in range(count))
+    endpoint = OpcuaEndpoint(url, security="None", publishing_ns=min(period_ms, 500) * 1_000_000, deadline_ns=30 * 10**9)
+    image = TagImage(count)
+
+    class Looker:
+        def on_frame(self, frame: Frame) -> None:
+            if not tally.counting:
+                return
+            if not frame.tags:
+                return
+            now_ns, first = time.time_ns(), frame.tags[0]
+            tally.values += len(frame.tags)
+            tally.latency_ns.append(now_ns - image.source_ns[first])
+            step = image.i64[first] - tally.last[first]
+            if tally.last[first] >= 0 and step > 1:
+                tally.lost += step - 1
+            tally.last[first] = image.i64[first]
+
+        def on_fact(self, fact: DeviceFact) -> None:
+            print(fact.reason, file=sys.stderr)
+
+        def on_past(self, past: Past) -> None:
+            """None is kept."""
+
+    poller = OpcuaPoller(OpcuaDevice(0, "bench", "generic", endpoint, tags), image, Looker(), SystemClock())
+    task = asyncio.create_task(poller.run())
+    async with asyncio.timeout(120):
+        while any(quality != 0 for quality in image.quality):
+            await asyncio.sleep(0.1)
+
+    async def stop() -> int:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        tally.lost += poller.overflows + poller.gaps
+        return tally.values
+
+    return stop
+
+
+async def iterator(url: str, count: int, period_ms: int, tally: Tally) -> Callable[[], Awaitable[int]]:
+    """asyncua without a handler, every event taken from its queue."""
+    from asyncua.client.client import Client
+
+    client = Client(url, timeout=30)
+    await client.connect()
+    index = await client.get_namespace_index("urn:seamline:peer")
+    nodes = [client.get_node(f"ns={index};s=V{i}") for i in range(count)]
+    subscription = await client.create_subscription(min(period_ms, 500), None, queue_maxsize=10 * count)
+    for at in range(0, count, 1000):
+        await subscription.subscribe_data_change(nodes[at : at + 1000], queuesize=10, sampling_interval=0)
+
+    async def take() -> None:
+        async for _ in subscription:
+            if tally.counting:
+                tally.values += 1
+
+    task = asyncio.create_task(take())
+    await asyncio.sleep(_SETTLE_S)
+
+    async def stop() -> int:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return tally.values
+
+    return stop
+
+
+async def main(which: str, url: str, count: int, period_ms: int, seconds: float) -> None:
+    """Settle, measure, tell."""
+    tally = Tally(count)
+    stop = await (ours if which == "ours" else iterator)(url, count, period_ms, tally)
+    await asyncio.sleep(_SETTLE_S)
+    gc.collect()
+    tally.counting = True
+    before_s, began_s = time.process_time(), time.monotonic()
+    await asyncio.sleep(seconds)
+    cpu_s, lasted_s = time.process_time() - before_s, time.monotonic() - began_s
+    tally.counting = False
+    resident = int(Path("/proc/self/statm").read_text("ascii").split()[1]) * 4096 / 2**20
+    await stop()
+    latency = sorted(tally.latency_ns)
+    told = {
+        "values": tally.values,
+        "cpu_s": cpu_s,
+        "seconds": lasted_s,
+        "rss_mib": resident,
+        "lost": tally.lost,
+        "p50_ms": latency[len(latency) // 2] / 1e6 if latency else None,
+        "p99_ms": latency[len(latency) * 99 // 100] / 1e6 if latency else None,
+    }
+    print(json.dumps(told), flush=True)
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    uvloop.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])))

@@ -1,0 +1,38 @@
+"""A node-opcua server for the benchmarks as a process of its own: COUNT doubles that change every PERIOD_MS.
+
+Uses the packages of the tests' foreign peer (`make peers`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PEER = Path(__file__).parents[2] / "tests" / "peers" / "opcua"
+NODE = "nsu=urn:seamline:peer;s=V{}"
+
+
+@contextmanager
+def serving(count: int, period_ms: int, *, secure: bool = False) -> Iterator[str]:
+    """The server while it runs; its address."""
+    node = shutil.which("node")
+    if node is None or not (PEER / "node_modules" / "node-opcua").is_dir():
+        raise RuntimeError("node-opcua is missing: install nodejs and npm, then run `make peers`")
+    with tempfile.TemporaryDirectory(prefix="seamline-bench-") as folder:
+        limits = {"perRead": 1000, "perMonitor": 1000, "perTranslate": 1000}
+        options = {"items": count, "period": period_ms, "secure": secure, "folder": folder, "sessions": 50, **limits}
+        command = [node, str(PEER / "server.js"), json.dumps(options)]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdin is not None
+            port = next(json.loads(line)["port"] for line in process.stdout if line.startswith(b"{"))
+            yield f"opc.tcp://127.0.0.1:{port}"
+            process.stdin.close()
+            process.wait(20)
