@@ -26,21 +26,12 @@ _SETTLE_S = 2.0
 class Tally:
     """What arrived."""
 
-    def __init__(self, count: int) -> None:
-        self.last = [-1] * count
+    def __init__(self) -> None:
+        self.last = -1  # value of the counter that is watched
         self.values = 0
         self.lost = 0
         self.latency_ns = array("q")
         self.counting = False
-
-    def take(self, tag: int, value: float, source_ns: int, now_ns: int) -> None:
-        step = int(value) - self.last[tag]
-        if self.counting:
-            self.values += 1
-            self.latency_ns.append(now_ns - source_ns)
-            if self.last[tag] >= 0 and step > 1:
-                self.lost += step - 1
-        self.last[tag] = int(value)
 
 
 async def ours(url: str, count: int, period_ms: int, tally: Tally) -> Callable[[], Awaitable[int]]:
@@ -52,22 +43,26 @@ async def ours(url: str, count: int, period_ms: int, tally: Tally) -> Callable[[
     from protocols.reading import DeviceFact, Frame, Past, TagImage
 
     tags = tuple(OpcuaTag(f"t{i}", NODE.format(i), sampling_ns=0) for i in range(count))
-    endpoint = OpcuaEndpoint(url, security="None", publishing_ns=min(period_ms, 500) * 1_000_000, deadline_ns=30 * 10**9)
+    endpoint = OpcuaEndpoint(
+        url, security="None", publishing_ns=min(period_ms, 500) * 1_000_000, deadline_ns=30 * 10**9
+    )
     image = TagImage(count)
 
     class Looker:
+        complete = asyncio.Event()
+
         def on_frame(self, frame: Frame) -> None:
-            if not tally.counting:
+            if not self.complete.is_set() and not any(image.quality):
+                self.complete.set()
+            if not tally.counting or not frame.tags:
                 return
-            if not frame.tags:
-                return
-            now_ns, first = time.time_ns(), frame.tags[0]
+            first = frame.tags[0]
             tally.values += len(frame.tags)
-            tally.latency_ns.append(now_ns - image.source_ns[first])
-            step = image.i64[first] - tally.last[first]
-            if tally.last[first] >= 0 and step > 1:
-                tally.lost += step - 1
-            tally.last[first] = image.i64[first]
+            tally.latency_ns.append(time.time_ns() - image.source_ns[first])
+            if first == 0:  # one counter watched; the queues' overflow bits and the gaps speak for all
+                step = image.i64[0] - tally.last
+                tally.lost += step - 1 if tally.last >= 0 and step > 1 else 0
+                tally.last = image.i64[0]
 
         def on_fact(self, fact: DeviceFact) -> None:
             print(fact.reason, file=sys.stderr)
@@ -75,11 +70,11 @@ async def ours(url: str, count: int, period_ms: int, tally: Tally) -> Callable[[
         def on_past(self, past: Past) -> None:
             """None is kept."""
 
-    poller = OpcuaPoller(OpcuaDevice(0, "bench", "generic", endpoint, tags), image, Looker(), SystemClock())
+    looker = Looker()
+    poller = OpcuaPoller(OpcuaDevice(0, "bench", "generic", endpoint, tags), image, looker, SystemClock())
     task = asyncio.create_task(poller.run())
     async with asyncio.timeout(120):
-        while any(quality != 0 for quality in image.quality):
-            await asyncio.sleep(0.1)
+        await looker.complete.wait()
 
     async def stop() -> int:
         task.cancel()
@@ -118,9 +113,14 @@ async def iterator(url: str, count: int, period_ms: int, tally: Tally) -> Callab
     return stop
 
 
+def resident_mib() -> float:
+    """RSS of this process."""
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * 4096 / 2**20
+
+
 async def main(which: str, url: str, count: int, period_ms: int, seconds: float) -> None:
     """Settle, measure, tell."""
-    tally = Tally(count)
+    tally = Tally()
     stop = await (ours if which == "ours" else iterator)(url, count, period_ms, tally)
     await asyncio.sleep(_SETTLE_S)
     gc.collect()
@@ -129,14 +129,14 @@ async def main(which: str, url: str, count: int, period_ms: int, seconds: float)
     await asyncio.sleep(seconds)
     cpu_s, lasted_s = time.process_time() - before_s, time.monotonic() - began_s
     tally.counting = False
-    resident = int(Path("/proc/self/statm").read_text("ascii").split()[1]) * 4096 / 2**20
+    rss_mib = resident_mib()
     await stop()
     latency = sorted(tally.latency_ns)
     told = {
         "values": tally.values,
         "cpu_s": cpu_s,
         "seconds": lasted_s,
-        "rss_mib": resident,
+        "rss_mib": rss_mib,
         "lost": tally.lost,
         "p50_ms": latency[len(latency) // 2] / 1e6 if latency else None,
         "p99_ms": latency[len(latency) * 99 // 100] / 1e6 if latency else None,

@@ -6,11 +6,14 @@ Uses the packages of the tests' foreign peer (`make peers`).
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 PEER = Path(__file__).parents[2] / "tests" / "peers" / "opcua"
@@ -36,3 +39,25 @@ def serving(count: int, period_ms: int, *, secure: bool = False) -> Iterator[str
             yield f"opc.tcp://127.0.0.1:{port}"
             process.stdin.close()
             process.wait(20)
+
+
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """What one client cost; see `opcua_listen.py`."""
+
+    values: int
+    cpu_s: float
+    seconds: float
+    rss_mib: float
+    lost: int
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+def listened(which: str, url: str, count: int, period_ms: int, seconds: float) -> Listened:
+    """Run one client ("ours" or "iterator") to its end."""
+    script = Path(__file__).with_name("opcua_listen.py")
+    command = [sys.executable, str(script), which, url, str(count), str(period_ms), str(seconds)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, check=True)
+    return Listened(**json.loads(done.stdout))

@@ -1,0 +1,217 @@
+"""From nothing to values: one secured server, and twenty that come back together after a power cut.
+
+    secured    Basic256Sha256, SignAndEncrypt: CPU of one connection (ms), from the first byte to an activated session
+    twenty     wall time until twenty unsecured servers, restarted in one moment, all flow again (s)
+
+Reference of `secured`: asyncua's own `connect()` with the same policy, in the same process and run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.result import Result, summarise
+from benchmarks.rig.opcua_plant import NODE, serving
+
+CASES = ("secured", "twenty")
+RUNS, SERVERS = 5, 20
+POLICY = "Basic256Sha256"
+_GOOD, _COMM_LOST = 0, 4  # protocols.reading.Quality
+
+
+def run(case: str | None) -> Iterable[Result]:
+    """Every case, or one."""
+    for name in CASES if case is None else (case,):
+        yield from (_secured() if name == "secured" else _twenty())
+
+
+def _secured() -> Iterable[Result]:
+    with serving(10, 1000, secure=True) as url, tempfile.TemporaryDirectory() as folder:
+        pairs = asyncio.run(_connections(url, Path(folder)))
+    cpu, bare = [one[0] for one in pairs], [one[1] for one in pairs]
+    yield summarise("opcua_connect.secured_cpu", "ms", cpu, bare)
+    yield summarise("opcua_connect.secured", "ms", [one[2] for one in pairs], [one[3] for one in pairs])
+
+
+async def _connections(url: str, folder: Path) -> list[tuple[float, float, float, float]]:
+    """CPU and wall time of ours and of asyncua's, ms, run by run."""
+    from protocols.opcua.certificate import ensure_identity
+
+    identity = await asyncio.to_thread(ensure_identity, folder, socket.gethostname(), time.time_ns())
+    found = []
+    for _ in range(RUNS):
+        cpu, wall = await _timed(lambda: _ours(url, identity))
+        bare_cpu, bare_wall = await _timed(lambda: _bare(url, identity))
+        found.append((cpu, bare_cpu, wall, bare_wall))
+    return found
+
+
+async def _timed(connect: Any) -> tuple[float, float]:
+    cpu_s, wall_s = time.process_time(), time.monotonic()
+    close = await connect()
+    spent = 1000 * (time.process_time() - cpu_s), 1000 * (time.monotonic() - wall_s)
+    await close()
+    return spent
+
+
+async def _ours(url: str, identity: Any) -> Any:
+    from protocols.opcua.client import OpcuaClient
+    from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
+
+    endpoint = OpcuaEndpoint(url, POLICY, user="reader", password="secret", deadline_ns=20 * 10**9)
+    client = OpcuaClient(endpoint, [OpcuaTag("v", NODE.format(0))], identity)
+    await client.connect()
+    return client.close
+
+
+async def _bare(url: str, identity: Any) -> Any:
+    from asyncua import ua
+    from asyncua.client.client import Client
+    from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+
+    client = Client(url, timeout=20)
+    client.application_uri = identity.application_uri
+    client.set_user("reader")
+    client.set_password("secret")
+    await client.set_security(
+        SecurityPolicyBasic256Sha256,
+        identity.certificate,
+        identity.key,
+        mode=ua.MessageSecurityMode.SignAndEncrypt,
+    )
+    await client.connect()
+    return client.disconnect
+
+
+def _twenty() -> Iterable[Result]:
+    with serving(SERVERS, 100) as url:
+        times = [asyncio.run(_come_back(url)) for _ in range(3)]
+    yield summarise("opcua_connect.twenty", "s", times)
+
+
+async def _come_back(url: str) -> float:
+    """Twenty pollers, each behind a door of its own to one foreign server; every door is shut for 2 s at once."""
+    from edge.clock import SystemClock
+    from edge.plan import OpcuaDevice
+    from edge.poll.backoff import Gate
+    from edge.poll.opcua import OpcuaPoller
+    from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
+    from protocols.reading import TagImage
+
+    gate, looker, tasks = Gate(), _Looker(), []
+    doors = [_Door(int(url.rsplit(":", 1)[1])) for _ in range(SERVERS)]
+    for number, door in enumerate(doors):
+        await door.open()
+        tag = OpcuaTag("v", NODE.format(number), sampling_ns=0)
+        endpoint = OpcuaEndpoint(f"opc.tcp://127.0.0.1:{door.port}", "None", publishing_ns=10**8)
+        looker.images.append(TagImage(1))
+        device = OpcuaDevice(number, f"s{number}", "generic", endpoint, (tag,))
+        poller = OpcuaPoller(device, looker.images[-1], looker, SystemClock(), gate=gate)
+        tasks.append(asyncio.create_task(poller.run()))
+    await looker.all_are(_GOOD)
+    for door in doors:
+        door.shut()
+    await looker.all_are(_COMM_LOST)
+    await asyncio.sleep(2)
+    began_s = time.monotonic()
+    for door in doors:
+        await door.open()
+    await looker.all_are(_GOOD)
+    took_s = time.monotonic() - began_s
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for door in doors:
+        door.shut()
+    await asyncio.sleep(0)
+    return took_s
+
+
+class _Looker:
+    """A receiver that looks at the images when something was heard."""
+
+    def __init__(self) -> None:
+        self.images: list[Any] = []
+        self._heard = asyncio.Event()
+
+    def on_frame(self, _: object) -> None:
+        self._heard.set()
+
+    def on_fact(self, _: object) -> None:
+        self._heard.set()
+
+    def on_past(self, _: object) -> None:
+        """None is kept."""
+
+    async def all_are(self, quality: int) -> None:
+        async with asyncio.timeout(120):
+            while any(image.quality[0] != quality for image in self.images):
+                self._heard.clear()
+                await self._heard.wait()
+
+
+class _Door:
+    """Passes bytes to the server while it is open."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.port = 0
+        self.ends: set[_End] = set()
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _End(self), "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def shut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for end in tuple(self.ends):
+            end.cut()
+
+
+class _End(asyncio.Protocol):
+    """One end of a passage; the client's end makes the other one."""
+
+    def __init__(self, door: _Door, other: _End | None = None) -> None:
+        self._door = door
+        self._other = other
+        self._transport: Any = None
+        self._waiting = b""
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._door.ends.add(self)
+        if self._other is None:
+            self._other = _End(self._door, self)
+            loop = asyncio.get_running_loop()
+            self._opening = loop.create_task(
+                loop.create_connection(lambda: self._other, "127.0.0.1", self._door.target)
+            )  # type: ignore[arg-type, return-value]
+        transport.write(self._waiting)
+
+    def data_received(self, data: bytes) -> None:
+        assert self._other is not None
+        self._other.send(data)
+
+    def send(self, data: bytes) -> None:
+        if self._transport is None:
+            self._waiting += data
+        else:
+            self._transport.write(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._door.ends.discard(self)
+        if self._other is not None:
+            self._other.cut()
+
+    def cut(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
