@@ -33,7 +33,7 @@ _NO_CHANNEL = (UaClientState.DISCONNECTED, UaClientState.CONNECTING, UaClientSta
 class Session:
     """One session of one server; `services` speaks over it."""
 
-    def __init__(self, endpoint: OpcuaEndpoint, pki: Pki | None, services: Services, name: str) -> None:
+    def __init__(self, endpoint: OpcuaEndpoint, pki: Pki | None, services: Services, name: str = "Seamline") -> None:
         """`name`: what the server lists the session as. Does no I/O."""
         self._name = name
         self._endpoint = endpoint

@@ -6,7 +6,7 @@ globalThis.crypto ??= require("node:crypto").webcrypto;
 
 const options = {
   port: 0, items: 0, period: 100, secure: false, shift: 0, types: false, folder: null, clockAhead: 0, numeric: 0,
-  maxItems: 0, sessions: 10, perRead: 40, perMonitor: 30, perTranslate: 10, history: 0, ...JSON.parse(process.argv[2] || "{}"),
+  maxItems: 0, sessions: 10, perRead: 40, perMonitor: 30, perTranslate: 10, folders: 0, each: 0, history: 0, ...JSON.parse(process.argv[2] || "{}"),
 };
 if (options.clockAhead) { // a server whose clock is wrong by so many ms
   const Honest = Date;
