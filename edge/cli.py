@@ -134,6 +134,17 @@ def build_parser(chosen: str = "") -> Parser:
             )
         ),
     )
+    check.add_argument(
+        "--learned",
+        action="store_true",
+        help=str(Text("从存储中列出已学到的设备限制", "what was learned of the devices, from the store")),
+    )
+    check.add_argument(
+        "--forget",
+        action="append",
+        metavar="DEVICE",
+        help=str(Text("忘记这台设备学到的（all：全部）", "forget what was learned of this device (all: of every one)")),
+    )
 
     probe = _add(
         commands,
@@ -381,7 +392,15 @@ def _check(options: argparse.Namespace) -> int:
     from edge.config.check import render
 
     plan = load(options.config, os.environ)
-    if options.diff is not None:
+    if options.forget:
+        from edge.learned import forget
+
+        print(Text("已忘记：", "forgotten: "), ", ".join(forget(plan, options.forget)), sep="")
+    elif options.learned:
+        from edge import learned
+
+        print(learned.listing(plan))
+    elif options.diff is not None:
         from edge.reload.diff import diff
         from edge.reload.listing import listing
 

@@ -199,6 +199,11 @@ _DEVICE: tuple[_Gauge[DeviceView] | _Counter[DeviceView], ...] = (
         "When the certificate this gateway shows to the server ends, unix time; absent without security.",
         lambda d: None if d.own_certificate_ends_ns is None else d.own_certificate_ends_ns / 1e9,
     ),
+    _Gauge(
+        "seamline_device_learned_depth",
+        "Requests at a time it turned out to take; absent where it takes what is configured.",
+        lambda d: d.depth,
+    ),
 )
 _CONNECTION: tuple[_Gauge[ConnectionView] | _Counter[ConnectionView], ...] = (
     _Gauge("seamline_connection_up", "1 while somebody on this connection answers.", lambda c: c.up),

@@ -104,6 +104,7 @@ class DeviceView:
     max_registers: int | None = None  # per request, where it turned out to take fewer than configured
     certificate_ends_ns: int | None = None  # of the server's certificate in use; None without security
     own_certificate_ends_ns: int | None = None  # of ours towards it
+    depth: int | None = None  # requests at a time, where it turned out to take fewer than configured
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,7 @@ class Viewer:
             max_registers=stats.max_registers,
             certificate_ends_ns=stats.certificate_ends_ns,
             own_certificate_ends_ns=stats.own_certificate_ends_ns,
+            depth=stats.depth,
         )
 
     def _connection(self, running: Running, link: Link) -> ConnectionView:

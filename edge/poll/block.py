@@ -61,7 +61,7 @@ class _Halving:
 class Read:
     """One request that is really sent, for the atoms `begin` … `end - 1` of its block, and the decoder of its reply."""
 
-    __slots__ = ("begin", "decoder", "end", "half_of", "probes", "query", "request", "tags")
+    __slots__ = ("begin", "decoder", "end", "half_of", "longer", "probes", "query", "request", "tags")
 
     def __init__(self, begin: int, end: int, request: Request, decoder: BlockDecoder) -> None:
         self.begin = begin
@@ -72,6 +72,7 @@ class Read:
         self.tags = range(request.first, request.first + request.count)  # image indices
         self.half_of: _Halving | None = None
         self.probes = False  # asks for what was refused
+        self.longer = False  # tries whether the device takes this length: no part of its block
 
 
 class Block:
@@ -82,7 +83,8 @@ class Block:
         self.exception = 0  # code of a passing exception (busy, failure) the block is answered with now; 0 = none
         self.refusal = 0  # code of the last refusal (1, 2, 3)
         self.changed = False  # what is refused is not what it was; whoever tells of it clears this
-        self.too_long = 0  # the device takes this many registers or bits at most, as a halving showed; 0 = not known
+        self.too_long = 0  # the device takes this many registers or bits, as a halving showed; 0 = not known
+        self.too_long_refused = 0  # and this many it refused
         self.due_ns = 0
         self.phase_ns = 0
         self.todo: list[Read] = []  # of this round, the next one last
@@ -144,7 +146,8 @@ class Block:
         right = atoms[halving.middle].start
         if halving.code == ILLEGAL_DATA_VALUE or left >= right:
             longest = max(left - whole.request.address, whole.request.address + whole.request.quantity - right)
-            self.too_long = min(self.too_long or longest, longest)
+            if not self.too_long or longest < self.too_long:
+                self.too_long, self.too_long_refused = longest, whole.request.quantity
         self.split(halving.middle, now_ns)
 
     # What is known.

@@ -39,7 +39,7 @@ class Budget:
     keep the spacing of starts.
     """
 
-    __slots__ = ("_idle", "_next_start_ns", "_pause_ns", "_rest", "_spacing_ns", "depth")
+    __slots__ = ("_idle", "_lanes", "_next_start_ns", "_pause_ns", "_rest", "_spacing_ns", "depth")
 
     def __init__(self, pause_ns: int, requests_per_s: float, depth: int = 1, occupancy: float = 1.0) -> None:
         self.depth = depth
@@ -47,6 +47,7 @@ class Budget:
         self._spacing_ns = int(1e9 / requests_per_s) if requests_per_s > 0 else 0
         self._rest = 1 / occupancy - 1  # of the time a request took
         self._next_start_ns = 0
+        self._lanes = depth  # there are; more than `depth` while some of them still carry one
         self._idle = [0] * depth  # heap: when each lane that carries nothing is free
 
     def free_ns(self) -> int | None:
@@ -60,7 +61,20 @@ class Budget:
 
     def end(self, start_ns: int, now_ns: int) -> None:
         """It is over: reply, refusal, deadline or the end of the connection."""
+        if self._lanes > self.depth:
+            self._lanes -= 1
+            return
         heappush(self._idle, now_ns + max(self._pause_ns, int((now_ns - start_ns) * self._rest)))
+
+    def limit(self, depth: int) -> None:
+        """It takes so many at once, as it turned out."""
+        self.depth = depth
+        while self._lanes > depth and self._idle:
+            self._idle.pop()
+            self._lanes -= 1
+        while self._lanes < depth:
+            heappush(self._idle, 0)
+            self._lanes += 1
 
     def hold(self, until_ns: int) -> None:
         """The device asked for time."""

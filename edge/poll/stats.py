@@ -56,6 +56,7 @@ class PollStats:
     max_registers: int | None = None  # per request, where it turned out to take fewer than asked for
     certificate_ends_ns: int | None = None  # OPC UA: of the server's certificate in use, UTC
     own_certificate_ends_ns: int | None = None  # OPC UA: of ours
+    depth: int | None = None  # requests at a time, where it turned out to take fewer than configured
     busy_ns: int = 0  # time in which answers were waited for, over all requests
     latency_sum_ns: int = 0  # over `replies`
     latency_last_ns: int = 0

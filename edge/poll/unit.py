@@ -5,10 +5,10 @@ What an answer means:
     reply                   tags GOOD or BAD as decoded, frame upward; the device is up
     exception 2, 3          some address (or the length) is refused: halve down to the bad tags, which become BAD
     exception 1             this table does not exist in the device: all tags of the block BAD
-    exception 5, 6          busy: nothing was read, nothing is re-stamped, and it is asked more slowly for a while
+    exception 4, 5, 6, 8    busy, a bad moment: nothing was read, nothing is re-stamped, and it is asked more slowly
+                            for a while (module `strain`)
     exception 10, 11        the unit behind the gateway is gone: the device is down
-    other exceptions        a bad moment of the device: as busy
-    nonsense, no answer     once: nothing was read; twice in a row: the device is down
+    nonsense, no answer     once: nothing was read, and it is asked more slowly; twice in a row: the device is down
     connection lost         the device is down
 
 Down means: a fact (on change only), all tags COMM_LOST, values and times as they were. Up is said at the first answer,
@@ -16,7 +16,8 @@ not at the connection: PLCs are known that accept connections and never speak.
 
 Learning. What is refused is left out (module `block`). Where the planner, told of it, finds a way with fewer requests,
 the device is planned anew: tags keep their places in the image, refused ones lie in blocks of their own that ask
-nothing but a rare probe.
+nothing but a rare probe. How long a request may be (module `cap`) and how many may be under way (module `depth`) is
+found in the same way, from what the device does with them, and doubted now and then.
 """
 
 from __future__ import annotations
@@ -29,11 +30,15 @@ from edge.clock import Clock
 from edge.errors import Text
 from edge.plan import ModbusDevice
 from edge.poll.block import PROBE_NS, Block, Read
+from edge.poll.cap import DOUBT_NS, REFINE_NS, Cap, narrowed
+from edge.poll.depth import Depth
 from edge.poll.learned import Notebook, Notes
 from edge.poll.schedule import Backoff, Budget, phase_ns
 from edge.poll.stats import PollStats
+from edge.poll.strain import Strain
 from protocols.errors import Fault
 from protocols.modbus.bus import bus_of
+from protocols.modbus.decode import compile_request
 from protocols.modbus.errors import (
     GATEWAY_PATH_UNAVAILABLE,
     GATEWAY_TARGET_FAILED,
@@ -48,8 +53,6 @@ from protocols.modbus.tags import Learned, Table
 from protocols.reading import DeviceFact, Frame, Quality, Receiver, TagImage
 
 SILENT_TO_DOWN = 2
-CAP_PROBE_NS = 3_600_000_000_000  # a learned cap is doubted after an hour
-_BUSY_FIRST_S, _BUSY_CAP_S = 0.1, 5.0
 _REFUSALS = (ILLEGAL_FUNCTION, ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE)
 _GATEWAY = (GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_FAILED)
 
@@ -85,10 +88,12 @@ class Unit:
         self._notebook = notebook
         self._silent = 0  # requests without a usable answer, in a row
         self._silent_ns = 0  # when the last of them was over
-        self._busy = Backoff(first_s=_BUSY_FIRST_S, cap_s=_BUSY_CAP_S)
-        self._is_busy = False
+        self._strain = Strain()
         self._news = False  # something was learned that the plan does not know yet
-        self._capped_ns = 0  # when the cap in force was learned
+        self._caps: dict[bool, Cap] = {}  # how long a request may be: of bits (True), of registers (False)
+        self._trying: tuple[bool, int] | None = None  # a longer request that is under way: of bits, and its length
+        self._depth = Depth(device.depth)
+        self._since: dict[int, int] = {}  # refused tag -> UTC ns of when that was found
         self._learned = Learned()
 
     @property
@@ -122,6 +127,8 @@ class Unit:
         block.begin(now_ns)
         if self.demoted and not block.todo:
             block.ask_anything()
+        elif self._caps and block.todo:
+            self._maybe_try_longer(block, now_ns)
         if block.todo:
             self.ready.append(block)
 
@@ -162,13 +169,15 @@ class Unit:
         self._answered(start_ns, now_ns)
         read.decoder.decode(payload, t_ns, self._image)
         self._receiver.on_frame(Frame(self.device.index, t_ns, read.tags, now_ns - start_ns))
-        block.answered(read, now_ns)
+        if read.longer:
+            self._tried(read, now_ns, accepted=True)
+        else:
+            block.answered(read, now_ns)
         if block.exception:
             block.exception = 0
             self.say_up("recovered", Text("设备恢复正常应答", "the device answers normally again"))
-        if self._is_busy:
-            self._is_busy = False
-            self._busy.reset()
+        if self._strain:
+            self._relax(now_ns)
 
     def except_(self, block: Block, read: Read, reply: ModbusExceptionReply, start_ns: int, now_ns: int) -> None:
         """An exception reply. A gateway's (10, 11) is no answer of the device: see `is_gateway`."""
@@ -178,7 +187,12 @@ class Unit:
             return
         self._answered(start_ns, now_ns)
         if reply.code in _REFUSALS:
-            block.refused(read, reply.code, now_ns)
+            if self._strain:
+                self._relax(now_ns)
+            if read.longer:
+                self._tried(read, now_ns, accepted=False)
+            else:
+                block.refused(read, reply.code, now_ns)
             return
         self._slow_down(now_ns)
         if block.exception != reply.code:
@@ -191,7 +205,17 @@ class Unit:
         if start_ns >= self._silent_ns or not self._silent:
             self._silent += 1
             self._silent_ns = now_ns
-        return self._silent >= patience
+            self._slow_down(now_ns)
+        if self.heard_ns > start_ns and self._depth.lost(self._clock.now_ns(), now_ns):
+            self._deepen()
+        if self._silent >= patience:
+            return True
+        if self._strain.lasting and not self._strain.told and self.up:
+            self._strain.told = True
+            zh = "多次未在 deadline 内应答，已放慢询问；检查 PLC 扫描周期、网络，或加大 deadline_s、减少变量"
+            en = "misses its deadline again and again and is asked more slowly; look at its scan time and the network, "
+            self.say_up("slow", Text(zh, en + "raise deadline_s or read less"))
+        return False
 
     def lose(self, error: ModbusError) -> None:
         """The device is down: one fact, all tags COMM_LOST, values and times untouched."""
@@ -214,6 +238,8 @@ class Unit:
         if block.changed:
             block.changed = False
             self.stats.refused = self.refused
+            known, utc_ns = self._since, self._clock.now_ns()
+            self._since = {index: known.get(index, utc_ns) for index in self.refused}
             self._tell_refused(block)
             self._write()
             self._news = True
@@ -221,10 +247,6 @@ class Unit:
         if self._news and not self.ready and not self.flying:  # what is due is read first
             self._news = False
             return self._learn(now_ns)
-        if self._capped_ns and now_ns - self._capped_ns > CAP_PROBE_NS:
-            self._capped_ns = 0
-            self._plan(Learned(None, None, self._learned.bad), now_ns)
-            return True
         return False
 
     def say_up(self, reason: str, detail: Text, tags: Sequence[int] = ()) -> None:
@@ -241,14 +263,21 @@ class Unit:
         self.stats.replied(now_ns - start_ns)
         self._silent = 0
         self.heard_ns = now_ns
+        if self._depth.answered(self._clock.now_ns(), now_ns):
+            self._deepen()
         if not self.up:
             self.up = True
             self.backoff.reset()
             self.say_up("connected", Text("设备在线", "the device answers"))
 
     def _slow_down(self, now_ns: int) -> None:
-        self._is_busy = True
-        self.budget.hold(now_ns + int(self._busy.next_s() * 1e9))
+        self.budget.hold(now_ns + int(self._strain.missed() * 1e9))
+
+    def _relax(self, now_ns: int) -> None:
+        self.budget.hold(now_ns + int(self._strain.answered() * 1e9))
+        if self._strain.told and not self._strain:
+            self._strain.told = False
+            self.say_up("recovered", Text("又能按时应答", "answers in time again"))
 
     def _drop_round(self) -> None:
         self.epoch += 1
@@ -275,22 +304,95 @@ class Unit:
 
     def _learn(self, now_ns: int) -> bool:
         """Write down what is known; plan anew where that saves requests or a cap was found."""
-        registers, bits = self._learned.max_registers, self._learned.max_bits
         found = False
         for block in self.blocks:
             if block.too_long:
                 found = True
-                if block.request.table.is_bits:
-                    bits = min(bits or block.too_long, block.too_long)
-                else:
-                    registers = min(registers or block.too_long, block.too_long)
+                of_bits = block.request.table.is_bits
+                known = narrowed(
+                    self._caps.get(of_bits), block.too_long, block.too_long_refused, self._clock.now_ns(), now_ns
+                )
+                self._caps[of_bits] = known
                 block.too_long = 0
-        if found:
-            self._capped_ns = now_ns
-        learned = Learned(registers, bits, self._bad_ranges())
-        replanned = self._plan(learned, now_ns, only_if_better=not found)
+        replanned = self._plan(self._known(), now_ns, only_if_better=not found)
+        self._show_caps()
         self._write()
         return replanned
+
+    def _show_caps(self) -> None:
+        cap = self._caps.get(False)
+        self.stats.max_registers = None if cap is None else cap.good
+
+    def _longest(self, of_bits: bool) -> int:
+        """What the plan asks for at most where nothing was learned."""
+        return max((r.quantity for r in self.device.requests if r.table.is_bits == of_bits), default=0)
+
+    def _known(self) -> Learned:
+        """For the planner."""
+        registers, bits = self._caps.get(False), self._caps.get(True)
+        return Learned(
+            None if registers is None else registers.good, None if bits is None else bits.good, self._bad_ranges()
+        )
+
+    def _maybe_try_longer(self, block: Block, now_ns: int) -> None:
+        """Where a try of a longer request is due, ask for one after this block."""
+        of_bits = block.request.table.is_bits
+        cap = self._caps.get(of_bits)
+        if cap is None or cap.due_ns > now_ns:
+            return
+        if self._trying is not None:  # the last try was never answered: some devices refuse by silence
+            of_bits, length = self._trying
+            self._caps[of_bits] = self._caps[of_bits].refused(length, now_ns)
+            self._trying = None
+            self._write()
+            return
+        request = self._longer(block, cap.length(self._longest(of_bits)), cap.good)
+        if request is None:
+            return
+        self._caps[of_bits] = replace(cap, due_ns=now_ns + REFINE_NS)
+        self._trying = of_bits, request.quantity
+        read = Read(0, 0, request, compile_request(request, self.device.tags))
+        read.probes = read.longer = True
+        block.todo.insert(0, read)
+
+    def _longer(self, block: Block, length: int, good: int) -> Request | None:
+        """A request of more than `good` and at most `length` from the start of a block on, over nothing that is known
+        to be refused; None where there is none.
+        """
+        first, refused, tags = block.request.first, set(self.refused), self.device.tags
+        planned = next(r for r in self.device.requests if r.first <= first < r.first + r.count)
+        start, end, count = block.request.address, block.request.address, 0
+        for index in range(first, planned.first + planned.count):
+            tag_end = max(end, tags[index].address + tags[index].registers)
+            if tag_end - start > length or index in refused:
+                break
+            end, count = tag_end, count + 1
+        split = any(
+            other.request.table is planned.table and start < at < end for other in self.blocks for at in other.splits
+        )
+        if end - start <= good or split:
+            return None
+        return replace(planned, address=start, quantity=end - start, first=first, count=count)
+
+    def _tried(self, read: Read, now_ns: int, *, accepted: bool) -> None:
+        """A longer request was answered."""
+        of_bits, length = read.request.table.is_bits, read.request.quantity
+        cap, self._trying = self._caps[of_bits], None
+        if not accepted:
+            self._caps[of_bits] = cap.refused(length, now_ns)
+        elif length < self._longest(of_bits):
+            self._caps[of_bits] = cap.accepted(length, self._clock.now_ns(), now_ns)
+        else:  # as long as any the plan wants: there is no cap
+            del self._caps[of_bits]
+        self._news = self._news or accepted
+        self._show_caps()
+        self._write()
+
+    def _deepen(self) -> None:
+        """How many requests it takes at a time is another number now."""
+        self.budget.limit(self._depth.allowed)
+        self.stats.depth = self._depth.learned
+        self._write()
 
     def _bad_ranges(self) -> tuple[tuple[Table, int, int], ...]:
         tags = self.device.tags
@@ -308,7 +410,6 @@ class Unit:
         notes, refused = self._notes(), set(self.refused)
         aside = [replace(r, interval_ns=PROBE_NS) for r in _apart(planned.left_out, device)]
         self._learned = learned
-        self.stats.max_registers = learned.max_registers
         self._make_blocks([*planned.requests, *aside], refused, notes, now_ns)
         return True
 
@@ -323,10 +424,12 @@ class Unit:
 
     def _notes(self) -> Notes:
         return Notes(
-            tuple(self.device.tags[index].name for index in self.refused),
+            tuple((self.device.tags[index].name, self._since.get(index, 0)) for index in self.refused),
             tuple((int(b.request.table), address) for b in self.blocks for address in b.splits),
-            self._learned.max_registers,
-            self._learned.max_bits,
+            self._caps.get(False),
+            self._caps.get(True),
+            self._depth.learned,
+            self._depth.since_ns if self._depth.learned else 0,
         )
 
     def _write(self) -> None:
@@ -335,16 +438,20 @@ class Unit:
     def _recall(self) -> None:
         """The plan's blocks, and what was learned of them before the agent was last stopped."""
         notes, now_ns = self._notebook.recall(self.device), self._clock.monotonic_ns()
-        names = set(notes.refused)
-        refused = {index for index, tag in enumerate(self.device.tags) if tag.name in names}
-        self._make_blocks(self.device.requests, refused, notes, now_ns)
+        since = dict(notes.refused)
+        self._since = {index: since[tag.name] for index, tag in enumerate(self.device.tags) if tag.name in since}
+        self._make_blocks(self.device.requests, set(self._since), notes, now_ns)
         if notes == Notes():
             return
-        capped = notes.max_registers is not None or notes.max_bits is not None
-        if capped:
-            self._capped_ns = now_ns
-        learned = Learned(notes.max_registers, notes.max_bits, self._bad_ranges())
-        self._plan(learned, now_ns, only_if_better=not capped)
+        if notes.depth is not None:
+            self._depth.recall(notes.depth, notes.depth_since_ns, now_ns)
+            self.budget.limit(self._depth.allowed)
+            self.stats.depth = self._depth.learned
+        for of_bits, cap in ((False, notes.registers), (True, notes.bits)):
+            if cap is not None:
+                self._caps[of_bits] = replace(cap, due_ns=now_ns + (DOUBT_NS if cap.settled else REFINE_NS))
+        self._show_caps()
+        self._plan(self._known(), now_ns, only_if_better=not self._caps)
 
 
 def is_gateway(reply: ModbusExceptionReply) -> bool:
