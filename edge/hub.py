@@ -96,8 +96,9 @@ class Hub:
             state.since_ns = fact.t_ns
         state.up, state.reason, state.detail = fact.up, fact.reason, fact.detail
         self.news.append(replace(fact, device=place))
+        calm = fact.up and fact.reason in ("connected", "recovered")  # or it is up, but slow, refuses tags, …
         log.log(
-            logging.INFO if fact.up else logging.WARNING,
+            logging.INFO if calm else logging.WARNING,
             "device up" if fact.up else "device down",
             extra=facts(device=self._devices[place].id, reason=fact.reason, detail=fact.detail),
         )

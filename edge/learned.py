@@ -110,7 +110,7 @@ def _section(one: Learned, zone: ZoneInfo) -> list[str]:
         if one.stored:
             zh, en = (
                 "  所存的内容属于改动前的点表，不再使用",
-                "  what is stored belongs to the map before its last edit",
+                "  what is stored is about the map as it was before an edit",
             )
             return [head, say(zh, en)]
         return [head, say("  没有学到什么：照配置读取", "  nothing learned: it is read as configured")]

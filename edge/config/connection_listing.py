@@ -20,6 +20,12 @@ def transport(endpoint: Endpoint) -> str:
     return wire if endpoint.framing is Framing.MBAP else f"{endpoint.framing.upper()} over {wire}"
 
 
+def _wire(endpoint: Endpoint) -> str:
+    if isinstance(endpoint, SerialEndpoint):
+        return say("串行", "serial")
+    return "UDP" if isinstance(endpoint, UdpEndpoint) else "TCP" if endpoint.tls is None else "TLS"
+
+
 def line_settings(endpoint: Endpoint) -> list[str]:
     """Parameters of a serial line or the files of TLS, where there are any."""
     if isinstance(endpoint, SerialEndpoint):
@@ -42,8 +48,9 @@ def connection_lines(plan: SitePlan) -> list[str]:
     if not groups:
         return []
     head = say(
-        "Modbus 连接（方式、地址、设备、并发、每秒请求、总线占用）：",
-        "Modbus connections (transport, address, devices, depth, requests per second, load of the bus):",
+        "Modbus 连接（方式、帧、地址、设备、并发、每秒请求及其上限、每轮总线时间、总线占用及其上限）：",
+        "Modbus connections (transport, framing, address, devices, depth, requests per second and their limit, bus "
+        "time of a round, load of the bus and its limit):",
     )
     return [head, *columns(_row(endpoint, devices) for endpoint, devices in groups.items())]
 
@@ -59,14 +66,17 @@ def _row(endpoint: Endpoint, devices: list[ModbusDevice]) -> list[str]:
             rate += NS_PER_S / request.interval_ns
             busy += time_ns / request.interval_ns
     load = busy / depth
+    budget = sum(device.limits.requests_per_s for device in devices)
+    share = min(1.0, sum(device.limits.occupancy for device in devices))
     row = [
-        transport(endpoint),
+        _wire(endpoint),
+        endpoint.framing.upper(),
         endpoint.peer,
         "+".join(device.id for device in devices),
         f"{depth}",
-        f"{rate:.2f}/s",
+        f"{rate:.2f}/s ≤ {budget:g}/s",
         say(f"每轮 ≈{lasting(round(cycle_ns))}", f"≈{lasting(round(cycle_ns))} a round"),
-        f"{load:.1%}",
+        f"{load:.1%}" + (f" ≤ {share:.0%}" if share < 1 else ""),
     ]
     if load > 1:
         row.append(say("← 放不下：加大 interval_s 或减少点", "<- does not fit: raise interval_s or switch tags off"))
