@@ -14,13 +14,14 @@ DOUBT_NS = 3_600_000_000_000
 
 
 class Depth:
-    """Of one device; `allowed` is what to keep to."""
+    """Of one device; `allowed` is what to keep to. While it is not `uneasy`, answers need not be told."""
 
-    __slots__ = ("_calm", "_due_ns", "_lost", "_most", "allowed", "since_ns")
+    __slots__ = ("_calm", "_due_ns", "_lost", "_most", "allowed", "since_ns", "uneasy")
 
     def __init__(self, most: int) -> None:
         self.allowed = most
         self.since_ns = 0  # UTC, of when it was learned; 0 = as configured
+        self.uneasy = False
         self._most = most
         self._lost = self._calm = 0
         self._due_ns = 0
@@ -34,10 +35,12 @@ class Depth:
         """What was learned before the agent was last stopped."""
         if 0 < allowed < self._most:
             self.allowed, self.since_ns, self._due_ns = allowed, since_ns, now_ns + DOUBT_NS
+            self.uneasy = True
 
     def lost(self, utc_ns: int, now_ns: int) -> bool:
         """A request got no answer while another one did. True where the depth is another one now."""
         self._lost, self._calm = self._lost + 1, 0
+        self.uneasy = self._most > 1
         if self._lost < LOST or self.allowed == 1:
             return False
         self.allowed //= 2
@@ -46,11 +49,10 @@ class Depth:
 
     def answered(self, utc_ns: int, now_ns: int) -> bool:
         """A request was answered. True where the depth is another one now."""
-        if self.allowed == self._most and not self._lost:
-            return False
         self._calm += 1
         if self._calm >= CALM:
             self._lost = 0
+            self.uneasy = self.allowed < self._most
         if self.allowed == self._most or now_ns < self._due_ns:
             return False
         self.allowed = min(self._most, 2 * self.allowed)

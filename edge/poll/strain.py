@@ -7,6 +7,8 @@ gateway do not come back in step. While it is strained a quarter of that follows
 answers every second question in time is slow, not well.
 
 Rules.
+* A single missed deadline is a lost frame: it has cost its deadline already, and costs no pause besides. Another one
+  before the device is well again is strain.
 * It is well again after `CALM` answers in time, one after another, however bad it was before.
 * `slow` is told once the strain has lasted: a single lost frame is no news.
 """
@@ -43,17 +45,26 @@ class Strain:
         """Whether people should know."""
         return self._level >= TOLD
 
-    def missed(self) -> float:
-        """Busy, or no answer in time: seconds to leave it alone."""
+    def busy(self) -> float:
+        """It asked for time: seconds to leave it alone."""
         self._level += 1
         self._calm = 0
         return self._pauses.next_s()
+
+    def missed(self) -> float:
+        """No answer in time: seconds to leave it alone."""
+        if self._level:
+            return self.busy()
+        self._level = 1
+        return 0.0
 
     def answered(self) -> float:
         """It answered in time: seconds to leave it alone all the same; 0 where it is well."""
         if not self._level:
             return 0.0
         self._calm += 1
+        if self._level == 1 and self._calm < CALM:
+            return 0.0
         if self._calm < CALM:
             return min(CAP_S, FIRST_S * 2.0 ** min(self._level - 1, 10)) * self._rng.uniform(0.75, 1.0) / 4
         self.reset()

@@ -194,7 +194,7 @@ class Unit:
             else:
                 block.refused(read, reply.code, now_ns)
             return
-        self._slow_down(now_ns)
+        self._rest(now_ns, self._strain.busy())
         if block.exception != reply.code:
             block.exception = reply.code
             tags = range(block.request.first, block.request.first + block.request.count)
@@ -205,7 +205,7 @@ class Unit:
         if start_ns >= self._silent_ns or not self._silent:
             self._silent += 1
             self._silent_ns = now_ns
-            self._slow_down(now_ns)
+            self._rest(now_ns, self._strain.missed())
         if self.heard_ns > start_ns and self._depth.lost(self._clock.now_ns(), now_ns):
             self._deepen()
         if self._silent >= patience:
@@ -263,18 +263,19 @@ class Unit:
         self.stats.replied(now_ns - start_ns)
         self._silent = 0
         self.heard_ns = now_ns
-        if self._depth.answered(self._clock.now_ns(), now_ns):
+        if self._depth.uneasy and self._depth.answered(self._clock.now_ns(), now_ns):
             self._deepen()
         if not self.up:
             self.up = True
             self.backoff.reset()
             self.say_up("connected", Text("设备在线", "the device answers"))
 
-    def _slow_down(self, now_ns: int) -> None:
-        self.budget.hold(now_ns + int(self._strain.missed() * 1e9))
+    def _rest(self, now_ns: int, pause_s: float) -> None:
+        if pause_s:
+            self.budget.hold(now_ns + int(pause_s * 1e9))
 
     def _relax(self, now_ns: int) -> None:
-        self.budget.hold(now_ns + int(self._strain.answered() * 1e9))
+        self._rest(now_ns, self._strain.answered())
         if self._strain.told and not self._strain:
             self._strain.told = False
             self.say_up("recovered", Text("又能按时应答", "answers in time again"))
