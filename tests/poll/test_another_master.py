@@ -12,6 +12,7 @@ from peers.foreign import serving
 from edge.clock import SystemClock
 from edge.hub import Hub
 from edge.logs import _KEY
+from edge.machines.values import ProcessValues
 from edge.metrics import Metrics
 from edge.plan import AgentSettings, ModbusDevice, Name, Site, SitePlan
 from edge.poll.factory import make_sources
@@ -19,13 +20,6 @@ from edge.view import Viewer
 from edge.web.document import encode_snapshot
 from protocols.modbus.plan import plan_requests
 from protocols.reading import TagImage
-
-
-class Values:
-    """Keeps nothing."""
-
-    def on_frame(self, _frame) -> None:
-        """A frame."""
 
 
 async def test_seen_in_log_page_and_metrics(tmp_path, caplog, monkeypatch) -> None:
@@ -42,7 +36,7 @@ async def test_seen_in_log_page_and_metrics(tmp_path, caplog, monkeypatch) -> No
             endpoint = bench._endpoint()
             device = ModbusDevice(0, "line", "test", endpoint, bench._limits, planned.tags, planned.requests)
             image, clock = TagImage(len(planned.tags)), SystemClock()
-            hub = Hub([device], [], Values(), clock)
+            hub = Hub([device], [], ProcessValues([], [image]), clock)
             sources = make_sources([device], [image], hub, clock)
             agent = AgentSettings("", 1 << 30, 0, 10**9, 10**9, "127.0.0.1", 0, "text", "en")
             plan = SitePlan("", "v", Site("s", "e", "p", "c", "UTC", Name("s", "s")), (), (device,), (), (), agent)
@@ -51,9 +45,11 @@ async def test_seen_in_log_page_and_metrics(tmp_path, caplog, monkeypatch) -> No
             task = asyncio.ensure_future(sources.connections[0].run())
             try:
                 async with asyncio.timeout(10):
-                    while hub.states[0].reason != "foreign-master":  # noqa: ASYNC110 - the hub has no event for it
+                    while hub.states[0].reason != "foreign-master" and not task.done():  # noqa: ASYNC110 - no event
                         await asyncio.sleep(0.02)
             finally:
+                if task.done():
+                    task.result()
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
             view = viewer.snapshot()
