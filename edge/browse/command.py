@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import os
 import sys
+from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -39,7 +40,8 @@ from protocols.opcua.wire import NodeKey
 
 PASSWORD = "SEAMLINE_OPCUA_PASSWORD"  # noqa: S105 - the name of a variable
 _DEADLINE_NS = 20_000_000_000  # a person waits; a small PLC answers a large call late
-_AT_A_TIME = 500  # nodes whose types are read together
+_AT_A_TIME = 250  # nodes whose types are read together
+_READ_AHEAD = 4  # such batches under way
 _TOLD = 5  # refused nodes named
 
 
@@ -275,17 +277,26 @@ async def _start(services: Services, reads: Reads, namespaces: Sequence[str], te
 async def _described(
     walk: Walk, start: Found, wanted: Wanted, types: Types
 ) -> AsyncGenerator[list[tuple[Found, Described | None]], None]:
-    """Wanted nodes in order, some at a time, with the types of variables."""
+    """Wanted nodes in order, some at a time, with the types of variables: read while the walk goes on."""
+    pending: deque[asyncio.Task[list[tuple[Found, Described | None]]]] = deque()
     batch: list[Found] = []
-    async with aclosing(walk.nodes(start)) as nodes:
-        async for found in nodes:
-            if found is not start and wanted.takes(found):
-                batch.append(found)
-                if len(batch) == _AT_A_TIME:
-                    yield await _with_types(batch, types)
-                    batch = []
-    if batch:
-        yield await _with_types(batch, types)
+    try:
+        async with aclosing(walk.nodes(start)) as nodes:
+            async for found in nodes:
+                if found is not start and wanted.takes(found):
+                    batch.append(found)
+                    if len(batch) == _AT_A_TIME:
+                        pending.append(asyncio.create_task(_with_types(batch, types)))
+                        batch = []
+                if len(pending) == _READ_AHEAD:
+                    yield await pending.popleft()
+        pending.append(asyncio.create_task(_with_types(batch, types)))
+        while pending:
+            yield await pending.popleft()
+    finally:
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
 
 
 async def _with_types(batch: Sequence[Found], types: Types) -> list[tuple[Found, Described | None]]:

@@ -17,7 +17,10 @@ def own_hosts() -> Sequence[str]:
     """The host name first, then the addresses of all interfaces but loopback and link-local ones."""
     found: list[IPv4Address | IPv6Address] = [*_ipv4(), *_ipv6()]
     addresses = [str(one) for one in found if not (one.is_loopback or one.is_link_local)]
-    return list(dict.fromkeys([socket.gethostname() or "localhost", *addresses]))
+    name = (
+        socket.gethostname().encode("ascii", "ignore").decode() or "localhost"
+    )  # a certificate holds no other letters
+    return list(dict.fromkeys([name, *addresses]))
 
 
 def _ipv4() -> Iterator[IPv4Address]:

@@ -13,7 +13,8 @@ Rules.
 * Only Browse and BrowseNext. A node that refuses is counted and told; the walk goes on.
 * Nodes per call are the server's limit, or what it turned out to take (`services.CallLimits`), and never more than
   BATCH: a small PLC answers a large call late.
-* Memory: one key per node seen, the stack of siblings still to come, and at most AHEAD answers that wait.
+* Memory: one key per node seen, the stack of siblings still to come, and about AHEAD answers that wait. Variables
+  rarely have children and are asked for ahead freely; objects by how many children those before them had.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from protocols.opcua.wire import NodeKey, Reader
 BATCH = 250  # nodes per call
 FLIGHT = 4  # calls at a time
 AHEAD = 20_000  # children that wait for their parent's turn
+_FEW = 4  # objects asked for ahead whatever waits
 _PER_NODE = 1000  # references asked for at a time
 _SCAN = 4 * BATCH * FLIGHT  # of the stack, for nodes to ask for ahead
 _NO_CONTINUATION = frozenset(("BadNoContinuationPoints", "BadContinuationPointInvalid"))
@@ -90,10 +92,10 @@ class Walk:
         self._seen: set[NodeKey] = set(skip)
         self._asked: dict[NodeKey, asyncio.Task[dict[NodeKey, list[Found]]]] = {}
         self._waiting = 0  # children that wait for their parent's turn
+        self._parents, self._born = 1, _PER_NODE  # objects browsed and their children; at first they may have many
         self._slots = asyncio.Semaphore(FLIGHT)
         self._alone = asyncio.Lock()
         self.refused: list[tuple[str, str]] = []  # path and status of nodes that would not be browsed
-        self.calls = 0
 
     async def nodes(self, start: Found) -> AsyncGenerator[Found, None]:
         """The start and everything below it. Errors: OpcuaError."""
@@ -131,10 +133,15 @@ class Walk:
 
     def _ask_ahead(self, node: Found, stack: Sequence[Found]) -> None:
         """Ask for this node and those whose turn comes next, in several calls."""
-        wanted = [node]
-        if self._waiting < AHEAD:
-            coming = islice(reversed(stack), _SCAN)
-            wanted += islice((one for one in coming if one.key not in self._asked and self._leads_on(one)), self._most)
+        wanted, objects = [node], 0
+        for one in islice(reversed(stack), _SCAN):
+            if len(wanted) >= self._size * FLIGHT:
+                break
+            if one.key in self._asked or not self._leads_on(one):
+                continue
+            objects += one.kind == OBJECT
+            if one.kind != OBJECT or objects <= self._objects_ahead:
+                wanted.append(one)
         size = self._size
         for at in range(0, len(wanted), size):
             part = wanted[at : at + size]
@@ -146,8 +153,9 @@ class Walk:
         return min(BATCH, self._services.limits.of(Call.BROWSE))
 
     @property
-    def _most(self) -> int:
-        return self._size * FLIGHT - 1
+    def _objects_ahead(self) -> int:
+        """How many folders to ask for ahead: as many as their children have room, going by those met so far."""
+        return max(_FEW, round((AHEAD - self._waiting) * self._parents / self._born))
 
     # ── calls
     # ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -162,6 +170,9 @@ class Walk:
                 answers[at] = await self._once_more(nodes[at])
         children = {node.key: self._taken(node, answer) for node, answer in zip(nodes, answers, strict=True)}
         self._waiting += sum(map(len, children.values()))
+        objects = [node.key for node in nodes if node.kind == OBJECT]
+        self._parents += len(objects)
+        self._born += sum(len(children[key]) for key in objects)
         return children
 
     async def _once_more(self, node: Found) -> _Answer:
@@ -197,7 +208,6 @@ class Walk:
                     answer.status, answer.more = rest.status, b""
 
     async def _ask(self, request: Any, count: int) -> list[_Answer]:
-        self.calls += 1
         reader = await self._services.ask(request)
         return self._services.decoded(lambda: _answers(reader, count))
 

@@ -7,6 +7,7 @@ array, −2 and −3 either.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,13 +46,14 @@ class Types:
     async def describe(self, variables: Sequence[NodeKey]) -> list[Described]:
         """Each variable's, in order. Errors: OpcuaError."""
         nodes = [node_id(key[1], key[0]) for key in variables]
-        types = (await self._reads.read(nodes, AttributeIds.DataType)).values
-        ranks = (await self._reads.read(nodes, AttributeIds.ValueRank)).values
-        keys = [one if isinstance(one, tuple) else None for one in types]
+        types, ranks = await asyncio.gather(
+            self._reads.read(nodes, AttributeIds.DataType), self._reads.read(nodes, AttributeIds.ValueRank)
+        )
+        keys = [one if isinstance(one, tuple) else None for one in types.values]
         await self._learn({key for key in keys if key is not None})
         return [
             Described("" if key is None else self._names[key], rank if type(rank) is int else SCALAR)
-            for key, rank in zip(keys, ranks, strict=True)
+            for key, rank in zip(keys, ranks.values, strict=True)
         ]
 
     async def _learn(self, keys: set[NodeKey]) -> None:

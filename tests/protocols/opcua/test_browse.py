@@ -9,12 +9,13 @@ from asyncua import ua
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.opcua.browse import BATCH, FLIGHT, OBJECT, OBJECTS, Found, Walk, _Answer
+from protocols.opcua.browse import AHEAD, BATCH, FLIGHT, OBJECT, OBJECTS, VARIABLE, Found, Walk, _Answer
 from protocols.opcua.described import node_text
 from protocols.opcua.services import Call, CallLimits, Services
 from protocols.opcua.wire import NodeKey
 
 NO_POINTS, GONE = 0x804B0000, 0x80340000  # BadNoContinuationPoints, BadNodeIdUnknown
+LEAF = 10_000  # from here on variables
 START = Found(OBJECTS, "Objects", "Objects", OBJECT, "", 0)
 
 
@@ -28,10 +29,12 @@ class Graph(Walk):
         self._edges, self._part, self._points = edges, part, points
         self._kept: dict[bytes, list[int]] = {}
         self._under_way = 0
-        self.most_under_way = self.largest = 0
+        self.most_under_way = self.largest = self.calls = self.most_waiting = 0
 
     async def _ask(self, request: Any, count: int) -> list[_Answer]:
         self._under_way += 1
+        self.calls += 1
+        self.most_waiting = max(self.most_waiting, self._waiting)
         self.most_under_way = max(self.most_under_way, self._under_way)
         self.largest = max(self.largest, count)
         await asyncio.sleep(0)
@@ -53,7 +56,7 @@ class Graph(Walk):
         if rest:
             more = b"%d-%d" % (id(rest), len(self._kept))
             self._kept[more] = rest
-        return _Answer(0, more, [((2, one), f"n{one}", "", OBJECT, False) for one in now])
+        return _Answer(0, more, [((2, one), f"n{one}", "", OBJECT if one < LEAF else VARIABLE, False) for one in now])
 
 
 def reachable(edges: dict[int, list[int]]) -> set[int]:
@@ -99,6 +102,19 @@ def test_many_siblings_take_few_calls_at_a_time() -> None:
     assert graph.largest == BATCH
     assert graph.most_under_way == FLIGHT
     assert [one.key[1] for one in found[2:]] == list(range(1, 10_001)), "in the server's order"
+
+
+def test_a_hundred_thousand_in_folders_take_few_calls_and_little_room() -> None:
+    """Two hundred folders of five hundred: answers that wait stay bounded, and the calls stay full."""
+    folders = range(201, 401)
+    edges: dict[int, list[int]] = {0: list(folders)}
+    edges |= {folder: list(range(LEAF + 500 * folder, LEAF + 500 * folder + 500)) for folder in folders}
+    edges |= {leaf: [] for folder in folders for leaf in edges[folder]}
+    graph = Graph(edges, part=1000, points=2, batch=100_000)
+    found = asyncio.run(walked(graph))
+    assert len(found) == 100_202
+    assert graph.calls < 1.2 * 100_000 / BATCH
+    assert graph.most_waiting < 1.5 * AHEAD
 
 
 def test_node_ids_are_written_so_that_they_last() -> None:
