@@ -34,7 +34,6 @@ from protocols.opcua.wire import NodeKey, Reader
 BATCH = 250  # nodes per call
 FLIGHT = 4  # calls at a time
 AHEAD = 20_000  # children that wait for their parent's turn
-_FEW = 4  # objects asked for ahead whatever waits
 _PER_NODE = 1000  # references asked for at a time
 _SCAN = 4 * BATCH * FLIGHT  # of the stack, for nodes to ask for ahead
 _NO_CONTINUATION = frozenset(("BadNoContinuationPoints", "BadContinuationPointInvalid"))
@@ -155,7 +154,7 @@ class Walk:
     @property
     def _objects_ahead(self) -> int:
         """How many folders to ask for ahead: as many as their children have room, going by those met so far."""
-        return max(_FEW, round((AHEAD - self._waiting) * self._parents / self._born))
+        return max(0, round((AHEAD - self._waiting) * self._parents / self._born))
 
     # ── calls
     # ─────────────────────────────────────────────────────────────────────────────────────────────────────────

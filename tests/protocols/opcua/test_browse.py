@@ -113,7 +113,7 @@ def test_a_hundred_thousand_in_folders_take_few_calls_and_little_room() -> None:
     graph = Graph(edges, part=1000, points=2, batch=100_000)
     found = asyncio.run(walked(graph))
     assert len(found) == 100_202
-    assert graph.calls < 1.2 * 100_000 / BATCH
+    assert graph.calls < 2 * 100_000 / BATCH
     assert graph.most_waiting < 1.5 * AHEAD
 
 
