@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from edge.clock import Clock
 from edge.courier import BATCH_MIN_BYTES, Courier, Server
@@ -35,6 +36,14 @@ BACKLOG_AGE_NS = 30_000_000_000  # records older than this, in a full batch, are
 PACES_PER_S = 4  # a bounded backlog goes in pieces of this part of a second's share
 FUTURE_NS = 7_200_000_000_000
 _NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """The records behind `after`, read while those before them are on their way."""
+
+    after: int
+    reading: asyncio.Task[tuple[StoredRecord, ...]]
 
 
 class Delivery:
@@ -60,6 +69,7 @@ class Delivery:
         self._news = Courier(self._server, self._announce)
         self._backlog = Courier(self._server, self._announce)
         self._turn = asyncio.Lock()  # held from a reading of what is new until the cursor moved, and to close a backlog
+        self._ahead: _Ahead | None = None
         self._leapt = asyncio.Event()  # a backlog is open
         self._moved = asyncio.Event()  # replaced whenever the cursor moved
         self._store_error = ""
@@ -73,9 +83,12 @@ class Delivery:
 
     async def run(self) -> None:
         """Deliver for ever. Ends only by cancellation, or by an error that is a bug."""
-        async with asyncio.TaskGroup() as streams:
-            streams.create_task(self._follow())
-            streams.create_task(self._drain())
+        try:
+            async with asyncio.TaskGroup() as streams:
+                streams.create_task(self._follow())
+                streams.create_task(self._drain())
+        finally:
+            self._forget_ahead()
 
     async def _follow(self) -> None:
         """What is new."""
@@ -94,17 +107,41 @@ class Delivery:
         """The next new records. False = there are none. Raises StoreError."""
         async with self._turn:
             last_id = self._outbox.last_id
-            records = await self._outbox.read_new(self._sink.id, self._news.batch_bytes)
+            records = await self._read_new()
             self._store_error = ""
             if records and self._is_long_backlog(records):
                 self._outbox.leap(self._sink.id)  # and read again, from where the cursor is now
                 self._leapt.set()
             elif records:
+                self._read_ahead(records[-1].id)
                 await self._deliver(self._news, records)
                 await self._move(records[-1].id)
             elif self._outbox.position(self._sink.id).cursor < last_id:
                 await self._move(last_id)  # the newest were evicted, or set aside
             return bool(records)
+
+    async def _read_new(self) -> tuple[StoredRecord, ...]:
+        """What was read ahead, where the cursor is still there; else from the store. Raises StoreError."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.after == self._outbox.position(self._sink.id).cursor:
+            if records := await ahead.reading:
+                return records
+        elif ahead is not None:
+            ahead.reading.cancel()
+        return await self._outbox.read_new(self._sink.id, self._news.batch_bytes)
+
+    def _read_ahead(self, after: int) -> None:
+        """The database should not wait for our disk between two requests."""
+        self._forget_ahead()
+        if after < self._outbox.last_id:
+            reading = asyncio.create_task(self._outbox.read_after(after, self._news.batch_bytes))
+            reading.add_done_callback(_hear_out)
+            self._ahead = _Ahead(after, reading)
+
+    def _forget_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.reading.cancel()
+            self._ahead = None
 
     async def _drain(self) -> None:
         """The backlog, beside it, whenever there is one."""
@@ -213,3 +250,9 @@ class Delivery:
     def _announce(self) -> None:
         self._moved.set()
         self._moved = asyncio.Event()
+
+
+def _hear_out(reading: asyncio.Task[tuple[StoredRecord, ...]]) -> None:
+    """What went wrong with a reading nobody wanted any more is told by the next one."""
+    if not reading.cancelled():
+        reading.exception()

@@ -47,27 +47,27 @@ class TestBeside:
     async def test_what_is_new_is_visible_while_the_backlog_drains(
         self, outbox: Outbox, influx: tuple[Influx, str]
     ) -> None:
-        """Against influxd 1.6.7: 2 MB wait, 400 kB a second go; a new point does not wait for them."""
+        """Against influxd 1.6.7: 2 MB wait, 80 kB a second go; a new point does not wait for them."""
         server, database = influx
         await backlog(outbox, 200)
         sink = make_sink(influx1(server, database))
-        delivery = Delivery(outbox, sink, SystemClock(), batch_bytes=100_000, backlog_bytes_per_s=400_000)
+        delivery = Delivery(outbox, sink, SystemClock(), batch_bytes=100_000, backlog_bytes_per_s=80_000)
         async with running(delivery):
             waits = []
-            for n in range(10_000, 10_010):
+            for n in range(10_000, 10_005):
                 began = time.monotonic()
                 await outbox.commit(Batch(time.time_ns(), (record(n),)))
                 while n not in (seen := await ids(server, database)):  # noqa: ASYNC110 - the database is asked
                     await asyncio.sleep(0.02)
                 waits.append(time.monotonic() - began)
             assert len(seen) < 1500, "the backlog was through before anybody looked"
-            assert sorted(waits)[5] < 1.0
+            assert sorted(waits)[2] < 2.0
             old = [n for n in seen if n < 10_000]
             assert old == list(range(len(old))), "not oldest first"
             delivery._backlog_bytes_per_s = 0
             assert await delivery.drained(30)
         await sink.close()
-        assert await ids(server, database) == [*range(2000), *range(10_000, 10_010)]
+        assert await ids(server, database) == [*range(2000), *range(10_000, 10_005)]
         assert not outbox.position("a").replaying
 
     async def test_the_backlog_keeps_its_rate(self, outbox: Outbox) -> None:

@@ -148,7 +148,11 @@ class Outbox:
         At least one record where there is any, then as many as fit `max_bytes`. Damaged records are moved to the
         quarantine.
         """
-        return await self._read(self._positions[sink].cursor, NO_LIMIT, max_bytes)
+        return await self.read_after(self._positions[sink].cursor, max_bytes)
+
+    async def read_after(self, record_id: int, max_bytes: int) -> tuple[StoredRecord, ...]:
+        """As `read_new`, behind a record that is still on its way: what a database will want next."""
+        return await self._read(record_id, NO_LIMIT, max_bytes)
 
     async def read_backlog(self, sink: str, max_bytes: int) -> tuple[StoredRecord, ...]:
         """The next records of the backlog of a database, as `read_new`. Empty = what is left of it was evicted."""
