@@ -33,7 +33,7 @@ from edge.snapshot import SinkView
 from ext.victoria import newest_ns
 
 BACKLOG_AGE_NS = 30_000_000_000  # records older than this, in a full batch, are a backlog
-PACES_PER_S = 4  # a bounded backlog goes in pieces of this part of a second's share
+PACES_PER_S = 16  # a bounded backlog goes in pieces of this part of a second, so that what is new slips in between
 FUTURE_NS = 7_200_000_000_000
 _NS_PER_S = 1_000_000_000
 

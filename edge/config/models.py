@@ -453,7 +453,7 @@ class StoreModel(Strict):
         2 * 1024**3, ge=10_000_000, description="e.g. 2 GiB; the oldest, least important goes first"
     )
     max_age_days: float = Field(90.0, gt=0, le=3650)
-    commit_s: float = Field(1.0, ge=0.01, le=1.0, description="loss window on a power cut; 0.1 for low latency")
+    commit_s: float = Field(0.5, ge=0.01, le=1.0, description="loss window on a power cut; 0.05 for low latency")
     keep: KeepClassesModel = KeepClassesModel()
 
 
