@@ -109,8 +109,8 @@ class Delivery:
             last_id = self._outbox.last_id
             records = await self._read_new()
             self._store_error = ""
-            if records and self._is_long_backlog(records):
-                self._outbox.leap(self._sink.id)  # and read again, from where the cursor is now
+            if records and (old := await self._end_of_backlog(records)):
+                self._outbox.leap(self._sink.id, old)  # and read again, from where the cursor is now
                 self._leapt.set()
             elif records:
                 self._read_ahead(records[-1].id)
@@ -239,13 +239,13 @@ class Delivery:
     def _has(self, record_id: int) -> bool:
         return self._outbox.position(self._sink.id).delivered_up_to >= record_id
 
-    def _is_long_backlog(self, records: tuple[StoredRecord, ...]) -> bool:
-        """Old records that fill a batch, and more behind them."""
-        return (
-            records[-1].id < self._outbox.last_id
-            and self._clock.now_ns() - records[-1].t_ns > BACKLOG_AGE_NS
-            and sum(len(record.lines) for record in records) > self._news.batch_bytes // 2
-        )
+    async def _end_of_backlog(self, records: tuple[StoredRecord, ...]) -> int:
+        """The newest record that is old, where old ones fill a batch and go on behind it; else 0. Raises StoreError."""
+        before_ns = self._clock.now_ns() - BACKLOG_AGE_NS
+        if records[-1].t_ns > before_ns or sum(len(r.lines) for r in records) <= self._news.batch_bytes // 2:
+            return 0
+        end = await self._outbox.last_before(before_ns)
+        return end if end > records[-1].id else 0
 
     def _announce(self) -> None:
         self._moved.set()

@@ -98,6 +98,14 @@ class Reader:
             row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'record'").fetchone()
         return int(row[0]) if row else 0
 
+    def last_before(self, t_ns: int) -> int:
+        """Id of the newest record committed up to `t_ns`; 0 where there is none. Looks backwards from the newest."""
+        with self._explained() as connection:
+            row = connection.execute(
+                "SELECT id FROM record WHERE t_ns <= ? ORDER BY id DESC LIMIT 1", (t_ns,)
+            ).fetchone()
+        return int(row[0]) if row else 0
+
     def positions(self) -> dict[str, Position]:
         """How far each database has got, those of earlier configurations included.
 

@@ -177,12 +177,16 @@ class Outbox:
         """How far a database has got."""
         return self._positions[sink]
 
-    def leap(self, sink: str) -> None:
-        """Let new records pass the backlog, which is sent beside them from now on.
+    async def last_before(self, t_ns: int) -> int:
+        """Id of the newest record committed up to `t_ns`; 0 where there is none."""
+        return await self._in_reader(self._reader.last_before, t_ns)
+
+    def leap(self, sink: str, up_to: int | None = None) -> None:
+        """Let what comes after `up_to` (the newest record) pass the backlog, which is sent beside it from now on.
 
         Never between `read_new` and `advance`: what was read would belong to another stretch than before.
         """
-        self._positions[sink] = self._positions[sink].leapt(self._last_id)
+        self._positions[sink] = self._positions[sink].leapt(self._last_id if up_to is None else up_to)
 
     async def quarantine(self, sink: str, refused: Sequence[tuple[bytes, str]]) -> None:
         """Keep lines that a database refused for good, each with its words. Durable on return. Raises StoreError."""
