@@ -103,6 +103,7 @@ class Recorder:
         self._turn = asyncio.Lock()  # a batch is gathered when the one before is written
         self._live_due_ns = 0
         self._minute_due_ns = 0
+        self._settle_due_ns = 0
         self._last_stats: dict[Poller, _Stats] = {}
         self.gaps = GapLedger(plan.site.id, plan.machines, [device.id for device in plan.devices])
 
@@ -231,7 +232,11 @@ class Recorder:
             return stored
 
     async def _settle_gaps(self) -> None:
-        """Its rows are in the store now: what they say goes with the next batch."""
+        """Once a minute, as rows become final: what they say goes with the next batch."""
+        now_ns = self._clock.now_ns()
+        if not _is_due(now_ns, self._settle_due_ns, MINUTE_NS):
+            return
+        self._settle_due_ns = now_ns + MINUTE_NS
         with suppress(StoreError):  # the page and the log say so already; the gaps wait
             await self.gaps.settle(self._outbox.hidden)
 

@@ -6,7 +6,7 @@ pages folded from it into the file; a file system's own journal comes on top), a
 Bytes kept per second of that time, over the last day, is the rate at which the store fills once nobody takes anything;
 bytes handed over per byte kept is the wear.
 
-Rules. Measured, never assumed: before the first minute there is no figure. A pause of the agent is no time. The hours
+Rules. Measured, never assumed: before half a minute there is no figure. A pause of the agent is no time. The hours
 are saved once a minute with a commit that happens anyway; a kill costs a minute of them, and no data.
 """
 
@@ -23,6 +23,7 @@ META_FLOW = "flow"
 HOUR_NS = 3_600_000_000_000
 HOURS_KEPT = 24
 SAVE_NS = 60_000_000_000
+MEASURED_NS = 30_000_000_000  # before, there is no rate
 PAUSE_NS = 15_000_000_000  # commits further apart are not of one run
 RECORD_BYTES = 64  # of a row beside its lines: id, class, time, checksum, its share of the index and of the pages
 _NS_PER_S = 1_000_000_000
@@ -51,8 +52,8 @@ class Hour:
 
     @property
     def bytes_per_s(self) -> float | None:
-        """At which the store fills; None before the first minute."""
-        return self.kept_bytes / (self.active_ns / _NS_PER_S) if self.active_ns >= SAVE_NS else None
+        """At which the store fills; None before half a minute."""
+        return self.kept_bytes / (self.active_ns / _NS_PER_S) if self.active_ns >= MEASURED_NS else None
 
     @property
     def written_per_kept(self) -> float | None:
@@ -61,8 +62,8 @@ class Hour:
 
     @property
     def written_per_day(self) -> float | None:
-        """Bytes handed to the disk in a day at this rate; None before the first minute."""
-        if self.active_ns < SAVE_NS or not self.written_bytes:
+        """Bytes handed to the disk in a day at this rate; None before half a minute."""
+        if self.active_ns < MEASURED_NS or not self.written_bytes:
             return None
         return self.written_bytes / (self.active_ns / _NS_PER_S) * _DAY_S
 

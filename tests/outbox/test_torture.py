@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from edge.outbox.facts import Position
+from edge.outbox.check import check as fsck
 from edge.outbox.reader import Reader
 
 KILLS = 20
@@ -46,8 +46,11 @@ def check(path: Path) -> int:
     with Reader(path) as reader:
         checkpoint = int(reader.checkpoints()["n"])
         assert reader.total_counts()["m1"].total == checkpoint + 2  # its row has two unscheduled pieces
-        records, damaged = reader.read(Position(), 1 << 30)
+        records, damaged = reader.stretch(0, 1 << 62, 1 << 30)
         tallies = reader.tallies()
+        (gap,) = [gap for gap in reader.open_gaps() if gap.subject == "plc-1"]
+        assert gap.end_ns == checkpoint, "the gap that lasts is of another moment"
+    assert list(fsck(path)) == []
     numbers = [int(line.split(b"n=")[1].split(b"i")[0]) for r in records if (line := r.lines).startswith(b"live")]
     assert damaged == ()
     assert numbers == list(range(checkpoint - len(numbers) + 1, checkpoint + 1)), "a hole or a half"

@@ -1,7 +1,7 @@
 """A process that commits numbered batches as fast as it can until it is killed. Run by test_torture.
 
-Batch n holds record n, the ledger total n and checkpoint n. After each commit it prints n, so the test knows what was
-promised to be on the disk. Evictions and cursor moves happen on the way.
+Batch n holds record n, the ledger total n, checkpoint n and a gap that lasts until n. After each commit it prints n, so
+the test knows what was promised to be on the disk. Evictions and cursor moves happen on the way.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fixtures.records import batch, outbox_at, record, row
 
+from edge.gaps.gap import Gap, GapCause, GapScope
 from edge.points import RecordClass
 
 
@@ -29,6 +30,7 @@ async def main(path: Path) -> None:
                 record(n, of=RecordClass.LIVE, pad=300 + n * 7919 % 3000),
                 rows=(row("m1", 0, n),),
                 checkpoints=(("n", b"%d" % n),),
+                gaps=(Gap(GapCause.PLC_OFF, GapScope.DEVICE, "plc-1", 0, n, is_open=True),),
             )
         )
         print(n, flush=True)
