@@ -222,8 +222,9 @@ cdef long long time_ms(Point *point, long long step_ms) noexcept:
 cdef int translate(const char *line, Py_ssize_t end, long long step_ms, Buffer *numbers, Buffer *labels, Point *point) \
         except -1:
     """One line into the fields (`numbers`) and labels it becomes. 0, or 1 where it is malformed."""
-    cdef Py_ssize_t at, key, key_size, value, after
+    cdef Py_ssize_t at, key, key_size, value, after, first
     cdef ValueKind kind
+    cdef bint mixed = False  # a string was met: from here on the numbers are copied one by one
     numbers.used = 0
     labels.used = 0
     point.has_numbers = point.has_texts = point.versioned = point.unfinished = point.is_void = False
@@ -231,7 +232,7 @@ cdef int translate(const char *line, Py_ssize_t end, long long step_ms, Buffer *
     point.series_end = series_of(line, end, &point.labels)
     if point.series_end < 0 or end > MAX_LINE:
         return 1
-    at = point.series_end + 1
+    at = first = point.series_end + 1
     while True:
         key = at
         at = name_end(line, at, end, c'=', c' ')
@@ -250,6 +251,9 @@ cdef int translate(const char *line, Py_ssize_t end, long long step_ms, Buffer *
         if kind == BROKEN or after >= end or (line[after] != c',' and line[after] != c' '):
             return 1
         if kind == TEXT:
+            if not mixed and key > first:
+                put(numbers, line + first, key - 1 - first)
+            mixed = True
             if after - value > 2 and not is_word(line + key, key_size, b"detail", 6):
                 put(labels, b",", 1)
                 put(labels, line + key, key_size)
@@ -269,13 +273,16 @@ cdef int translate(const char *line, Py_ssize_t end, long long step_ms, Buffer *
             elif is_word(line + key, key_size, b"revision", 8):
                 point.versioned = True
                 point.revision = integer_of(line, value, after)
-            if point.has_numbers:
-                put(numbers, b",", 1)
-            put(numbers, line + key, after - key)
+            if mixed:
+                if point.has_numbers:
+                    put(numbers, b",", 1)
+                put(numbers, line + key, after - key)
             point.has_numbers = True
         at = after + 1
         if line[after] == c' ':
             break
+    if not mixed:
+        put(numbers, line + first, after - first)
     value = at + 1 if at < end and line[at] == c'-' else at
     if value == end or end - value > 19 or digits_end(line, value, end) != end:
         return 1
