@@ -80,6 +80,10 @@ class Program:
         self._words.seek(0)
         return self._words.read().decode("utf-8", "replace")[-2000:]
 
+    def said(self, words: bytes) -> int:
+        """How often it has said these words, of one line, on its error output."""
+        return Path(f"/proc/self/fd/{self._words.fileno()}").read_bytes().count(words)
+
     def cpu_s(self) -> float:
         """CPU time of all its threads since its start."""
         self.alive()

@@ -199,14 +199,17 @@ def _report_syntax(error: yaml.YAMLError, file: str, problems: Problems) -> None
 
 def overlay(base: Document, top: Document) -> Document:
     """`top` laid over `base`: mappings merge key by key, everything else is replaced. Places follow the values."""
-    places = dict(base.places)
+    replaced: set[KeyPath] = set()
 
     def merge(below: Data, above: Data, path: KeyPath) -> Data:
         if isinstance(below, dict) and isinstance(above, dict):
             return below | {key: merge(below.get(key), value, (*path, key)) for key, value in above.items()}
-        for old in [known for known in places if known[: len(path)] == path]:
-            del places[old]
-        places.update((known, place) for known, place in top.places.items() if known[: len(path)] == path)
+        replaced.add(path)
         return above
 
-    return Document(top.file, merge(base.data, top.data, ()), places)
+    def is_above(path: KeyPath) -> bool:
+        return any(path[:end] in replaced for end in range(len(path) + 1))
+
+    data = merge(base.data, top.data, ())
+    places = {path: place for path, place in base.places.items() if not is_above(path)}
+    return Document(top.file, data, places | {path: place for path, place in top.places.items() if is_above(path)})

@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, time
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from edge.packed import Packed
 from edge.plan import Calendar, Device, Machine, Name, ProcessValue, Signal, Site
 
 _FOLLOWS = ("index", "capabilities", "words", "version")  # fields that follow from others, or are for people
+_AS_THEY_ARE = (str, int, float, bool, type(None))
 
 
 def config_version(
@@ -44,25 +46,45 @@ def machine_version(machine: Machine, calendars: Sequence[Calendar], devices: Se
     return hashlib.sha256(json.dumps(canonical).encode()).hexdigest()[:12]
 
 
-def _later(value: Any, devices: Sequence[Device]) -> list[Any]:
-    """Fields that earlier builds did not have, by name, where they say anything: a site file that does not use them
-    keeps its version.
-    """
-    added = [(f.name, getattr(value, f.name), f.default) for f in fields(value) if "later" in f.metadata]
-    return [[name, _plain(said, devices)] for name, said, default in added if said != default]
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Of a dataclass: the fields that count, and those that earlier builds did not have, with their defaults."""
+
+    kept: tuple[str, ...]
+    later: tuple[tuple[str, Any], ...]
+
+
+@lru_cache
+def _shape(kind: type) -> _Shape:
+    """A big site asks a hundred thousand times."""
+    known = fields(kind)
+    return _Shape(
+        tuple(f.name for f in known if f.name not in _FOLLOWS and "later" not in f.metadata),
+        tuple((f.name, f.default) for f in known if "later" in f.metadata),
+    )
 
 
 def _plain(value: Any, devices: Sequence[Device]) -> Any:
-    """What json can write: fields in their order, names for people left out, tags in place of their indices."""
-    if isinstance(value, Name):
+    """What json can write: fields in their order, names for people left out, tags in place of their indices.
+
+    A later field stands with its name, and only where it says anything: a site file that does not use it keeps its
+    version.
+    """
+    kind: Any = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if kind is Name:
         return None
-    if isinstance(value, Signal | ProcessValue):
+    if kind in (Signal, ProcessValue):
         device = devices[value.device]
-        own = [getattr(value, f.name) for f in fields(value) if f.name not in ("device", "tag", "label")]
+        own = [getattr(value, name) for name in _shape(kind).kept if name not in ("device", "tag", "label")]
         return [own, device.id, _plain(device.tags[value.tag], devices)]
-    if is_dataclass(value) and not isinstance(value, type):
-        kept = [f for f in fields(value) if f.name not in _FOLLOWS and "later" not in f.metadata]
-        return [_plain(getattr(value, f.name), devices) for f in kept] + _later(value, devices)
+    if is_dataclass(value):
+        shape = _shape(kind)
+        later = [(name, getattr(value, name), default) for name, default in shape.later]
+        return [_plain(getattr(value, name), devices) for name in shape.kept] + [
+            [name, _plain(said, devices)] for name, said, default in later if said != default
+        ]
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, frozenset):

@@ -19,7 +19,7 @@ from dataclasses import replace
 from edge.calendar import NO_SHIFT, ShiftInstance, shift_of
 from edge.calendar.feed import Stretch, runs_out, stretch
 from edge.kpi.windows import MinuteBook, open_minute_ns, renumbering
-from edge.machines.journal import FROM_TIMES, Correction, Fact, Stop
+from edge.machines.journal import FROM_TIMES, Correction, Fact, Stop, squeeze
 from edge.machines.kernel import feed, new_kernel
 from edge.machines.observer import NO_STATE, UNSEEN, Observer, Sample
 from edge.machines.pace import Pace
@@ -28,7 +28,6 @@ from ext.buckets import Flag
 from ext.ledger import MachineLedger
 from protocols.reading import TagImage
 
-_LEVEL = 1
 _HEADER_END = b"\n"
 
 
@@ -137,7 +136,7 @@ class Core:
             ],
         }  # fmt: skip
         read = image.i64.tobytes() + image.t_ns.tobytes() + image.quality.tobytes()
-        return zlib.compress(json.dumps(header).encode() + _HEADER_END + ledger + book + read, _LEVEL)
+        return squeeze(json.dumps(header).encode() + _HEADER_END + ledger + book + read)
 
     def load(self, blob: bytes, now_ns: int) -> bool:
         """Go on from a dump; False where it was of another configuration. Raises ValueError for what is no dump: use

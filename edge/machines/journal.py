@@ -34,6 +34,7 @@ Stop = tuple[int, int, int, int]  # start, end, bucket, fault code: as MachineLe
 Correction = tuple[int, int, int, int, int, int, int, int]  # as MachineLedger.corrections
 
 _LEVEL = 1
+_WINDOW_BITS, _MEMORY = 12, 4  # 4 KiB looked back, 16 KiB + 8 KiB of tables
 _HEADER_END = b"\n"
 
 
@@ -88,7 +89,15 @@ class Page:
         for fact in self.facts:
             about = fact.samples | fact.contradicts << 1
             numbers.extend((fact.t_ns, about, fact.elapsed_ns, len(fact.readings), *fact.readings))
-        return zlib.compress(json.dumps(header).encode() + _HEADER_END + self.snapshot + numbers.tobytes(), _LEVEL)
+        return squeeze(json.dumps(header).encode() + _HEADER_END + self.snapshot + numbers.tobytes())
+
+
+def squeeze(data: bytes) -> bytes:
+    """Compressed for `zlib.decompress`, with tables of the size of what is compressed here, some kilobytes: zlib's own
+    choice is 256 KiB, which is cleared for every page of every machine and stays in the process.
+    """
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY)
+    return packer.compress(data) + packer.flush()
 
 
 def unpack(blob: bytes) -> Page:

@@ -40,14 +40,14 @@ from edge.machines.kernel import APART_NS, DAY_NS
 from edge.machines.observer import NO_STATE, UNSEEN, Observer
 from edge.machines.pace import Timeline
 from edge.machines.published import News
-from edge.machines.report import figures_of
+from edge.machines.report import figures_of, sums_of
 from edge.machines.revisions import HISTORY, LATE, came_too_late, opened_again, tell_revision
 from edge.machines.signals import used_signals
 from edge.machines.stops import SHOWN_NS, StopTeller
 from edge.machines.watermark import watermark_ns
 from edge.plan import Calendar, Machine, Name, ProcessValue, Signal
 from edge.recording.tape import Tape
-from edge.snapshot import MachineView
+from edge.snapshot import Figures, MachineView
 from ext.buckets import Bucket, Correction
 from protocols.reading import Quality, TagImage
 
@@ -418,8 +418,8 @@ class MachineLife:
     # ---- views ----
 
     def view(self, now_ns: int, *, whole: bool = True) -> MachineView:
-        """The machine as it is now; `whole`: with what people look at, its hour, its timeline and its process values
-        (`SHOWN_VALUES` at most).
+        """The machine as it is now; `whole`: with what people look at: ratios, target, its hour, its timeline and its
+        process values (`SHOWN_VALUES` at most).
         """
         self._catch_up()
         core, books = self._core, self._books
@@ -451,9 +451,9 @@ class MachineLife:
             age_ms=max(0, now_ns - self._sampled_ns) // 1_000_000 if self._sampled_ns else None,
             baseline=self._baseline,
             counted=made[0],
-            shift=figures_of(shift_rows, machine, shift.start_ns, now_ns) if shift else None,
+            shift=self._figures(shift_rows, shift.start_ns, now_ns, whole=whole) if shift else None,
             shift_name=shift.name if shift else "",
-            shift_target=self._target(shift_rows) if shift else None,
+            shift_target=self._target(shift_rows) if shift and whole else None,
             hour=figures_of(books.window(HOUR, present, hour_ns), machine, hour_ns, now_ns) if whole else None,
             timeline=self._timeline.spans(now_ns, bucket, since_ns, fault_code) if whole and kernel.started else (),
             process_values=tuple(self._process_values()) if whole else (),
@@ -467,6 +467,9 @@ class MachineLife:
             late=self.late,
             too_late=self.too_late,
         )
+
+    def _figures(self, rows: Sequence[Row], start_ns: int, end_ns: int, *, whole: bool) -> Figures:
+        return figures_of(rows, self.machine, start_ns, end_ns) if whole else sums_of(rows, start_ns, end_ns)
 
     def _target(self, rows: Sequence[Row]) -> int | None:
         ideal_ns = {product.id: product.ideal_cycle_ns for product in self.machine.products}

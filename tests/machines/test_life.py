@@ -467,6 +467,17 @@ def test_a_machine_that_went_silent_is_unseen_not_stopped() -> None:
     assert (view.bucket, view.state, view.rate_per_min, view.age_ms) == (Bucket.UNKNOWN, "unseen", None, 6000)
 
 
+def test_what_is_recorded_are_the_sums_that_people_see_as_figures() -> None:
+    bench = Bench()
+    bench.make(20)
+    seen, recorded = bench.life.view(bench.now_ns), bench.life.view(bench.now_ns, whole=False)
+    assert seen.shift is not None
+    assert recorded.shift is not None
+    none: dict[str, None] = dict.fromkeys(("oee", "availability", "performance", "quality"))
+    assert replace(seen.shift, **none, bounds=(), why=()) == recorded.shift
+    assert (recorded.hour, recorded.timeline, recorded.process_values) == (None, (), ())
+
+
 def test_a_process_value_of_bad_quality_is_not_shown() -> None:
     bench = Bench()
     bench.images[1].f64[0], bench.images[1].quality[0] = 42.5, Quality.GOOD
