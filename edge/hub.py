@@ -73,6 +73,11 @@ class Hub:
                 for device in life.devices:
                     self._by_device[device].append((trigger.tag if device == trigger.device else _NO_TAG, life))
 
+    @property
+    def refused_values(self) -> int:
+        """Readings of process values that were worth keeping and found no room: the commits do not keep up."""
+        return self._values.dropped
+
     def on_frame(self, frame: Frame) -> None:
         """Tell the machines of this frame, and sample those whose trigger is in it."""
         monotonic_ns = self._monotonic_ns(frame.t_ns)

@@ -337,6 +337,11 @@ class SnapshotCollector(Collector):
             value=supervise.restarts,
         )
         yield from _reloads(snapshot.reload)
+        yield CounterMetricFamily(
+            "seamline_process_values_refused_total",
+            "Readings of process values that were worth keeping and found no room before the next commits.",
+            value=snapshot.refused_values,
+        )
         machines = [((machine.line, machine.id), machine) for machine in snapshot.machines]
         yield from _families(_MACHINE, ("line", "machine"), machines)
         yield _device_info(snapshot.devices)

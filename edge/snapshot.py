@@ -199,4 +199,5 @@ class Snapshot:
     recordings: tuple[RecordingView, ...] = ()
     connections: tuple[ConnectionView, ...] = ()
     reload: ReloadView = NO_RELOAD
+    refused_values: int = 0  # readings of process values that found no room before the next commits
     gaps: tuple[Gap, ...] = ()  # the newest of the gap ledger, newest first

@@ -83,6 +83,7 @@ class Viewer:
                 if running.link is not None
             ),
             gaps=self.store.gaps,
+            refused_values=self._hub.refused_values,
             recordings=self._recording.views() if self._recording is not None else (),
         )
 

@@ -54,6 +54,7 @@ def test_a_scrape_says_what_the_snapshot_says() -> None:
     assert value(scraped, "seamline_agent_task_restarts_total") is not None
     assert value(scraped, "seamline_config_in_force") == 1
     assert value(scraped, "seamline_config_reloads_total", outcome="refused") == 0
+    assert value(scraped, "seamline_process_values_refused_total") == 0
     assert value(scraped, "seamline_build_info", site="xiantao-01", config_version="3f9c1a7be204") == 1
 
 
