@@ -34,7 +34,7 @@ def test_the_plan_is_printed_in_english(monkeypatch: pytest.MonkeyPatch) -> None
         "run ≠ 0",
         "09-21 22:13 – 09-22 08:00  9.78 h  scheduled  夜班 (2026-09-21)",
         "InfluxDB 1  http://127.0.0.1:8086",
-        "a power cut loses at most 1 s",
+        "a power cut loses at most 500 ms",
     ):
         assert expected in said, expected
 
@@ -42,7 +42,7 @@ def test_the_plan_is_printed_in_english(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_plan_is_printed_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEAMLINE_LANG", "zh")
     said = render(load(SAMPLE, {}), NOW_NS)
-    for expected in ("请求（功能码", "总线", "等级 T3", "状态规则", "今后 24 小时", "断电最多丢 1 s"):
+    for expected in ("请求（功能码", "总线", "等级 T3", "状态规则", "今后 24 小时", "断电最多丢 500 ms"):
         assert expected in said, expected
 
 
