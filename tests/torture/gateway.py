@@ -25,6 +25,7 @@ SPEED = Fraction(20)
 DEADLINE_S = 2.0  # of a write
 COMMIT_S = 0.25
 PATIENCE_S = 120.0
+BASELINE_S = 2.0  # before production begins: the baseline is some commits old, a torn tail does not take it
 STEPPED_CLOCK = Path(__file__).parent.parent / "agent" / "stepped_clock.c"
 Json = dict[str, Any]
 
@@ -100,6 +101,7 @@ class Gateway:
         await self.until(self._plant_answers, "the machines' servers")
         await self.agent.start()
         await self.until(self.has_baseline, "a baseline")
+        await asyncio.sleep(BASELINE_S)
         await self.order("/go")
 
     def _write_site(self) -> tuple[Path, str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -17,6 +18,8 @@ from torture.proxy import FaultProxy
 
 LONG_S = 6.5  # away for longer than the agent calls a gap
 HOUR_S = 3600
+UP_SHARE = 0.2  # of the kills hit an agent that surely is up; the others may hit one that is starting
+UP_S = 12.0
 Fault = Callable[["Hands"], Awaitable[None]]
 
 
@@ -62,6 +65,8 @@ class Hands:
         try:
             victims = ("agent", "machines", "database")
             for number in range(self.kills):
+                if self.random.random() < UP_SHARE:
+                    await self._be_up()
                 await asyncio.sleep(self.random.uniform(0.2, self.pause_s * self.theme.calm))
                 # The first kill of a round is the agent's: a round without one would prove nothing.
                 victim = self.random.choices(victims, weights=self.theme.victims)[0] if number else "agent"
@@ -75,6 +80,13 @@ class Hands:
         if other is not None and not other.cancelled() and (error := other.exception()):
             raise error
         await self._mend()
+
+    async def _be_up(self) -> None:
+        """Wait until the agent answers; not for ever, for its disk may be full, or its site file broken."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(UP_S):
+                while await self.gateway.snapshot() is None:  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.1)
 
     async def _mend(self) -> None:
         gateway = self.gateway

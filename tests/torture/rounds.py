@@ -19,7 +19,7 @@ class Round:
     seed: int
     kills: int
     machines: int = 4
-    pause_s: float = 4.0
+    pause_s: float = 2.5
 
 
 async def play(this: Round, folder: Path) -> Outcome:

@@ -76,7 +76,6 @@ def test_flipped_bytes_are_flipped(tmp_path: Path) -> None:
     assert 0 < sum(a != b for x, y in zip(before, after, strict=True) for a, b in zip(x, y, strict=True)) <= 8
 
 
-@pytest.mark.skipif(not RESULT.exists(), reason="no long run has been made of this checkout")
 @pytest.mark.parametrize("language", page.PAGES)
 def test_the_pages_are_what_the_long_run_found(language: str) -> None:
     document = json.loads(RESULT.read_text("utf-8"))
