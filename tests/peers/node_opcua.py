@@ -26,6 +26,8 @@ def free_port() -> int:
 class NodePeer:
     """The server of `opcua/server.js`. `folder` keeps its certificates; options are the script's."""
 
+    script = "server.js"
+
     def __init__(self, folder: Path, **options: Any) -> None:
         self._options = {"folder": str(folder), **options}
         self._process: asyncio.subprocess.Process | None = None
@@ -51,7 +53,7 @@ class NodePeer:
             )
         self._process = await asyncio.create_subprocess_exec(
             node,
-            str(FOLDER / "server.js"),
+            str(FOLDER / self.script),
             json.dumps({**self._options, "port": self.port}),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -97,3 +99,16 @@ class NodePeer:
         if process.stdin is not None:
             process.stdin.close()
         await asyncio.sleep(0)
+
+
+class CompanionPeer(NodePeer):
+    """The server of `opcua/companion.js`: the OPC Foundation's PackML, Machinery and Jobs models."""
+
+    script = "companion.js"
+
+    async def set(self, **values: tuple[str, object]) -> None:
+        """Set values by path from Objects (`__` for `/`), all in one turn of the server."""
+        async with self._asking:
+            self.do("set", values={path.replace("__", "/"): value for path, value in values.items()})
+            answer = await self._event()
+        assert answer == {"set": len(values)}, answer
