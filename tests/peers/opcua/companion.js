@@ -45,7 +45,7 @@ async function main() {
     });
   }
   space.findObjectType("MachineryOperationCounterType", machinery).instantiate({
-    browseName: { name: "OperationCounters", namespaceIndex: machinery }, componentOf: blocks, namespace: own,
+    browseName: { name: "OperationCounters", namespaceIndex: index("http://opcfoundation.org/UA/DI/") }, componentOf: blocks, namespace: own,
     optionals: ["PowerOnDuration", "OperationDuration", "OperationCycleCounter"],
   });
 
