@@ -92,6 +92,8 @@ def _value(image: TagImage, index: int, tag: ModbusTag | OpcuaTag) -> str | int 
         return image.text[index]
     if isinstance(tag, ModbusTag) and tag.type is DataType.BOOL:
         return bool(image.i64[index])
+    if isinstance(tag, ModbusTag) and tag.is_plain_integer:  # 64 bits are more than a float holds
+        return image.i64[index]
     number = image.f64[index]
     if not math.isfinite(number):
         return None

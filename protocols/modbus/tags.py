@@ -139,6 +139,12 @@ class ModbusTag:
     range_map: RangeMap | None = field(default=None, metadata=LATER)  # in place of scale and offset
     words: tuple[Word, ...] = field(default=(), metadata=LATER)  # names of values, for people: the value stays a number
 
+    @property
+    def is_plain_integer(self) -> bool:
+        """True where the value is the raw integer itself, exact in all its bits."""
+        whole = self.type not in (DataType.F16, DataType.F32, DataType.F64, DataType.STRING)
+        return whole and self.scale == 1 and not self.offset and self.range_map is None
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -58,9 +58,10 @@ def payload(table: Table, address: int, quantity: int, unit: int = 1) -> bytes:
 
 
 @contextmanager
-def serving(kind: str, folder: Path) -> Iterator[int]:
+def serving(kind: str, folder: Path, *arguments: str) -> Iterator[int]:
     """A foreign server while it runs; yields its port. `folder` takes what has to be built."""
-    process = subprocess.Popen(_command(kind, folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    command = [*_command(kind, folder), *arguments]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
     with process:
