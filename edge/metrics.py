@@ -171,6 +171,7 @@ _DEVICE: tuple[_Gauge[DeviceView] | _Counter[DeviceView], ...] = (
         lambda d: _seconds(d.lateness_p99_ms),
     ),
     _Counter("seamline_device_requests_total", "Requests sent.", lambda d: d.requests),
+    _Counter("seamline_device_retries_total", "Requests asked again in the same round.", lambda d: d.retries),
     _Counter("seamline_device_exceptions_total", "Requests the device refused.", lambda d: d.exceptions),
     _Counter("seamline_device_timeouts_total", "Requests without a reply in time.", lambda d: d.timeouts),
     _Counter("seamline_device_reconnects_total", "Connections made.", lambda d: d.reconnects),

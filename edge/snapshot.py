@@ -105,6 +105,7 @@ class DeviceView:
     certificate_ends_ns: int | None = None  # of the server's certificate in use; None without security
     own_certificate_ends_ns: int | None = None  # of ours towards it
     depth: int | None = None  # requests at a time, where it turned out to take fewer than configured
+    retries: int = 0  # requests asked again in their round
 
 
 @dataclass(frozen=True, slots=True)

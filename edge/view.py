@@ -100,6 +100,7 @@ class Viewer:
             requests=stats.requests,
             exceptions=stats.exceptions,
             timeouts=stats.timeouts,
+            retries=stats.retries,
             reconnects=stats.reconnects,
             lateness_p99_ms=stats.lateness_p99_ms,
             detail=state.detail,

@@ -73,9 +73,13 @@ def _modbus(device: ModbusDevice) -> list[str]:
         *line_settings(endpoint),
         say(
             f"  限额：每次 {limits.max_registers} 个寄存器、{limits.max_bits} 个位，空洞 {limits.max_gap}，"
-            f"应答后停 {lasting(limits.pause_ns)}，每秒 {limits.requests_per_s:g} 次",
+            f"应答后停 {lasting(limits.pause_ns)}，每秒 {limits.requests_per_s:g} 次"
+            + (f"，连接后停 {lasting(endpoint.connect_pause_ns)}" if endpoint.connect_pause_ns else "")
+            + (f"，重试 {limits.retries} 次" if limits.retries else ""),
             f"  limits: {limits.max_registers} registers, {limits.max_bits} bits, holes up to {limits.max_gap}, "
-            f"pause {lasting(limits.pause_ns)} after a reply, {limits.requests_per_s:g} requests/s",
+            f"pause {lasting(limits.pause_ns)} after a reply, {limits.requests_per_s:g} requests/s"
+            + (f", pause {lasting(endpoint.connect_pause_ns)} after connecting" if endpoint.connect_pause_ns else "")
+            + (f", retries {limits.retries}" if limits.retries else ""),
         ),
         say(
             "  请求（功能码、地址、协议地址、长度、周期、预计总线时间）：",

@@ -274,6 +274,7 @@ def _limits(placed: Placed[DeviceModel], template: PlcTemplate, addresses: Addre
         pause_ns=_ns(pause_ms / 1000),
         requests_per_s=own.requests_per_s or default.requests_per_s,
         occupancy=own.occupancy or 1.0,
+        retries=own.retries or 0,
         turnaround_ns=_ns((own.turnaround_ms or default.turnaround_ms) / 1000),
     )
 

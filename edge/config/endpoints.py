@@ -33,12 +33,14 @@ def endpoint_of(placed: Placed[DeviceModel], template: PlcTemplate, problems: Pr
     """Where `placed` is reached. What does not fit together is noted, and something stands in for it."""
     model = placed.value
     deadline_ns = round((model.deadline_s or template.deadline_s) * _NS_PER_S)
-    pause_ns = round(template.connect_pause_ms / 1000 * _NS_PER_S)
+    pause_ms = model.limits.connect_pause_ms
+    pause_ns = round((template.connect_pause_ms if pause_ms is None else pause_ms) / 1000 * _NS_PER_S)
     if model.serial is not None:
         for key in ("host", "port", "transport", "tls", "depth"):
             if getattr(model, key) is not None:
                 _note(placed, key, _no_serial(key), problems)
-        return _serial(placed, model.serial, deadline_ns, pause_ns, problems)
+        unit = template.unit if model.unit is None else model.unit
+        return _serial(placed, model.serial, unit, deadline_ns, pause_ns, problems)
     if model.host is None:
         zh, en = "缺少 host（PLC 的 IP 地址或主机名）或 serial（串口）", "host (the PLC's IP address or name) or serial"
         _note(placed, "host", Text(zh, f"{en} is required"), problems)
@@ -88,9 +90,13 @@ def _wire(endpoint: Endpoint) -> Endpoint:
 
 
 def _serial(
-    placed: Placed[DeviceModel], line: SerialModel, deadline_ns: int, pause_ns: int, problems: Problems
+    placed: Placed[DeviceModel], line: SerialModel, unit: int, deadline_ns: int, pause_ns: int, problems: Problems
 ) -> SerialEndpoint:
     framing = placed.value.framing or Framing.RTU
+    if unit == 0:
+        zh = "站号 0 是广播，串行线路上没有站应答（1…247）"
+        en = "unit 0 is broadcast: nobody answers to it on a serial line (1 … 247)"
+        _note(placed, "unit", Text(zh, en), problems)
     if framing is Framing.MBAP:
         zh, en = "串口上是 rtu 或 ascii 帧", "frames on a serial line are rtu or ascii"
         _note(placed, "framing", Text(zh, en), problems)

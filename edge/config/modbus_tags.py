@@ -19,6 +19,7 @@ from protocols.modbus.plan import width
 from protocols.modbus.tags import DataType, Encoding, ModbusTag, RangeMap, Word, WordOrder
 
 _INTEGERS = (DataType.U16, DataType.I16, DataType.U32, DataType.I32, DataType.U64, DataType.I64)
+_OF_NUMBERS = ("scale", "add", "range", "min", "max", "sentinels")
 _BYTES = (DataType.U8H, DataType.U8L, DataType.I8H, DataType.I8L)
 
 
@@ -93,6 +94,15 @@ def _shape(tag: MergedTag, place: Resolved, problems: Problems) -> tuple[DataTyp
     if spec.range is not None and (spec.scale is not None or spec.add is not None):
         what = Text("range 与 scale、add 只能用其一", "range stands in place of scale and add: give one of them")
         tag.add(problems, "range", what)
+        return None
+    if spec.min is not None and spec.max is not None and spec.min > spec.max:
+        what = Text(f"min {spec.min:g} 大于 max {spec.max:g}", f"min {spec.min:g} is above max {spec.max:g}")
+        tag.add(problems, "min", what)
+        return None
+    useless = next((key for key in _OF_NUMBERS if getattr(spec, key) is not None), None)
+    if useless is not None and data_type in (DataType.STRING, DataType.BOOL):
+        zh, en = f"{useless} 只用于数值，这里是 {data_type}", f"{useless} is for numbers, and this is a {data_type}"
+        tag.add(problems, useless, Text(zh, en))
         return None
     if spec.bits is not None:
         return _field_shape(tag, place, data_type, spec.bits, problems)

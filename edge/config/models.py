@@ -60,7 +60,13 @@ class LimitsModel(Strict):
     max_bits: int | None = Field(None, ge=1, le=2000, description="coils per request (Modbus allows 2000)")
     max_gap: int | None = Field(None, ge=0, le=124, description="registers read for nothing to save a request")
     pause_ms: float | None = Field(None, ge=0, le=10_000, description="pause between a reply and the next request")
+    connect_pause_ms: float | None = Field(
+        None, ge=0, le=60_000, description="pause between connecting and the first request"
+    )
     requests_per_s: float | None = Field(None, gt=0, le=1000)
+    retries: int | None = Field(
+        None, ge=0, le=5, description="a request that got no usable answer is asked again in the same round; default 0"
+    )
     turnaround_ms: float | None = Field(
         None, gt=0, le=10_000, description="expected from request to reply; the planner weighs holes against it"
     )

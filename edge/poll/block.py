@@ -89,6 +89,7 @@ class Block:
         self.phase_ns = 0
         self.todo: list[Read] = []  # of this round, the next one last
         self.flying = 0  # reads under way
+        self.retries = 0  # left in this round
         self._tags = tags
         self._atoms = packed(_atoms(request, tags[request.first : request.first + request.count]))
         self._refused: dict[int, int] = {}  # atom -> when it is probed again

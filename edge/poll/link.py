@@ -312,8 +312,9 @@ class Link:
             self._is_back(number, block, now_ns)
         elif isinstance(error, ModbusError):
             self._miss(number, error, start_ns, now_ns)
-            if unit.epoch != epoch:
+            if unit.epoch != epoch or self._ended is not None:
                 return
+            unit.maybe_again(block, read)
         else:
             raise error
         self._hear_foreign_master()

@@ -51,6 +51,7 @@ class PollStats:
     timeouts: int = 0  # deadlines missed
     reconnects: int = 0  # connections made, the first included
     failed_connects: int = 0
+    retries: int = 0  # requests asked again in their round
     skipped: int = 0  # due times that passed while the device was still busy
     refused: tuple[int, ...] = ()  # image indices of tags the device refuses
     max_registers: int | None = None  # per request, where it turned out to take fewer than asked for

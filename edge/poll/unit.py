@@ -8,7 +8,9 @@ What an answer means:
     exception 4, 5, 6, 8    busy, a bad moment: nothing was read, nothing is re-stamped, and it is asked more slowly
                             for a while (module `strain`)
     exception 10, 11        the unit behind the gateway is gone: the device is down
-    nonsense, no answer     once: nothing was read, and it is asked more slowly; twice in a row: the device is down
+    nonsense, no answer     once: nothing was read, and it is asked more slowly; twice in a row: the device is down.
+                            Where the site wants retries it is asked again in the same round, so often at most, and so
+                            many more make it down
     connection lost         the device is down
 
 Down means: a fact (on change only), all tags COMM_LOST, values and times as they were. Up is said at the first answer,
@@ -40,11 +42,13 @@ from protocols.errors import Fault
 from protocols.modbus.bus import bus_of
 from protocols.modbus.decode import compile_request
 from protocols.modbus.errors import (
+    ACKNOWLEDGE,
     GATEWAY_PATH_UNAVAILABLE,
     GATEWAY_TARGET_FAILED,
     ILLEGAL_DATA_ADDRESS,
     ILLEGAL_DATA_VALUE,
     ILLEGAL_FUNCTION,
+    SERVER_DEVICE_BUSY,
     ModbusError,
     ModbusExceptionReply,
 )
@@ -54,6 +58,7 @@ from protocols.reading import DeviceFact, Frame, Quality, Receiver, TagImage
 
 SILENT_TO_DOWN = 2
 _REFUSALS = (ILLEGAL_FUNCTION, ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE)
+_ASK_AGAIN = (ACKNOWLEDGE, SERVER_DEVICE_BUSY)  # exceptions that mean "later"
 _GATEWAY = (GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_FAILED)
 
 _WHOSE = {
@@ -125,6 +130,7 @@ class Unit:
     def begin(self, block: Block, now_ns: int) -> None:
         """Its time has come."""
         block.begin(now_ns)
+        block.retries = self.device.limits.retries
         if self.demoted and not block.todo:
             block.ask_anything()
         elif self._caps and block.todo:
@@ -195,6 +201,8 @@ class Unit:
                 block.refused(read, reply.code, now_ns)
             return
         self._rest(now_ns, self._strain.busy())
+        if reply.code in _ASK_AGAIN:
+            self.maybe_again(block, read)
         if block.exception != reply.code:
             block.exception = reply.code
             tags = range(block.request.first, block.request.first + block.request.count)
@@ -208,14 +216,21 @@ class Unit:
             self._rest(now_ns, self._strain.missed())
         if self.heard_ns > start_ns and self._depth.lost(self._clock.now_ns(), now_ns):
             self._deepen()
-        if self._silent >= patience:
+        if self._silent >= patience + (self.device.limits.retries if patience > 1 else 0):
             return True
-        if self._strain.lasting and not self._strain.told and self.up:
+        if self._silent < SILENT_TO_DOWN and self._strain.lasting and not self._strain.told and self.up:
             self._strain.told = True
             zh = "多次未在 deadline 内应答，已放慢询问；检查 PLC 扫描周期、网络，或加大 deadline_s、减少变量"
             en = "misses its deadline again and again and is asked more slowly; look at its scan time and the network, "
             self.say_up("slow", Text(zh, en + "raise deadline_s or read less"))
         return False
+
+    def maybe_again(self, block: Block, read: Read) -> None:
+        """What got no usable answer is asked again in this round, where the site wants that."""
+        if block.retries and not read.probes and not read.longer:
+            block.retries -= 1
+            block.todo.append(read)
+            self.stats.retries += 1
 
     def lose(self, error: ModbusError) -> None:
         """The device is down: one fact, all tags COMM_LOST, values and times untouched."""

@@ -159,6 +159,7 @@ class Limits:
     requests_per_s: float = 50.0
     turnaround_ns: int = 10_000_000  # expected, from request to reply: what the planner weighs holes against
     occupancy: float = 1.0  # share of the time that requests to it may take; after each it rests for the remainder
+    retries: int = field(default=0, metadata=LATER)  # times a request without a usable answer is asked again at once
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,3 +89,42 @@ def test_mistakes_are_told_in_both_languages(tmp_path: Path, devices: list[str],
         site(tmp_path, *devices)
     said = [problem.what for problem in caught.value.problems]
     assert any(zh in text.zh and en in text.en for text in said), [(t.zh, t.en) for t in said]
+
+
+def test_pauses_and_retries_of_a_site(tmp_path: Path) -> None:
+    """The pause after connecting and the retries are the site's to say, and `check` shows them."""
+    plan = site(tmp_path, "host: a, limits: {connect_pause_ms: 250, retries: 2}", "host: b")
+    one, other = (device for device in plan.devices[1:] if isinstance(device, ModbusDevice))
+    assert (one.endpoint.connect_pause_ns, one.limits.retries) == (250_000_000, 2)
+    assert (other.endpoint.connect_pause_ns, other.limits.retries) == (0, 0)
+    shown = render(plan, 0)
+    assert "250" in shown
+
+
+def test_nobody_is_broadcast_to(tmp_path: Path) -> None:
+    """Unit 0 is broadcast on a serial line: no unit answers to it. Over TCP gateways and PLCs do."""
+    with pytest.raises(ConfigError) as raised:
+        site(tmp_path, "unit: 0, serial: {path: /dev/ttyUSB0}")
+    assert [problem.path for problem in raised.value.problems] == ["devices[1].unit"]
+    site(tmp_path, "unit: 0, host: a")
+
+
+@pytest.mark.parametrize(
+    ("keys", "at"),
+    [
+        ("type: u16, min: 5, max: 1", "min"),
+        ("type: string, length: 2, scale: 2", "scale"),
+        ("bit: 3, sentinels: [1]", "sentinels"),
+    ],
+)
+def test_what_a_tag_cannot_mean(tmp_path: Path, keys: str, at: str) -> None:
+    """Bounds that leave nothing, and keys that would do nothing, are mistakes."""
+    text = (
+        "site: {id: s, enterprise: e, province: p, city: c}\n"
+        "devices: [{id: d, template: generic-modbus, host: h}]\n"
+        "machines: [{id: m, template: generic, device: d, tags: {run: null, fault: null, "
+        "total: {address: holding:1, type: u16}, x: {address: holding:2, " + keys + "}}}]\n"
+    )
+    with pytest.raises(ConfigError) as raised:
+        compile_site(text, tmp_path / "site.yaml", {})
+    assert [problem.path for problem in raised.value.problems] == [f"machines[0].tags.x.{at}"]

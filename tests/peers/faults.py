@@ -183,6 +183,7 @@ class FaultProxy:
         self.requests: list[tuple[float, Asked]] = []  # loop time and request
         self.struck_s: list[float] = []  # loop times at which a fault was felt
         self.connections = 0
+        self.server_s = 0.0  # the longest the honest server took for an answer: that is the machine's doing
         self._server: asyncio.Server | None = None
         self._lines: set[_Line] = set()
         self.seen = [0] * len(self.faults)  # requests that concerned each fault
@@ -264,7 +265,10 @@ class FaultProxy:
     async def _honest(self, line: _Line, faults: Sequence[Fault], asked: Asked) -> bytes:
         if code := refusal(faults, asked):
             return exception(asked, code)
+        now = asyncio.get_running_loop().time
+        asked_s = now()
         pdu = await line.ask_server(translated(faults, asked))
+        self.server_s = max(self.server_s, now() - asked_s)
         return swapped(pdu) if any(fault.do == "swap-words" for fault in faults) and pdu[0] < 0x80 else pdu
 
     def _steps(self, faults: Sequence[Fault], heard: Heard) -> list[Step]:

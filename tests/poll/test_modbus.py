@@ -291,3 +291,50 @@ async def test_device_without_tags_is_left_alone(plc, line):
     async with one.running():
         await asyncio.sleep(0.1)
     assert plc.connections == 0
+
+
+def _silent(*_):
+    """No answer."""
+
+
+def _busy(request, _):
+    """Exception 6 to whatever was asked."""
+    return ScriptedPlc._frame(request, bytes([request[7] | 0x80, 6]))
+
+
+@pytest.mark.parametrize("trouble", [_silent, _busy])
+async def test_retries_save_the_round(plc, line, words, trouble):
+    """An answer that is lost, or "busy", is asked for again in the same round where the site wants that: at an interval
+    of a minute the value is there all the same, after two requests more, and nobody is down.
+    """
+    limits = Limits(pause_ns=0, requests_per_s=1000.0, retries=2)
+    one = line(plc.port, words(3, start=5, interval_ms=60_000), deadline_ms=100, limits=limits)
+    plc.script = [trouble, trouble]
+    async with one.running():
+        await one.heard.until(lambda: one.heard.frames)
+    assert list(one.image.i64) == [5, 6, 7]
+    assert len(plc.requests) == 3
+    assert one.poller.stats.retries == 2
+    assert all(fact.up for fact in one.heard.facts)
+
+
+async def test_retries_are_bounded(plc, line, words):
+    """Without retries nothing is asked twice; with two, a device that fell silent is down after two missed deadlines
+    more than without, and a connection made for it is not asked for ever.
+    """
+    limits = Limits(pause_ns=0, requests_per_s=1000.0, retries=2)
+    one = line(plc.port, words(1), deadline_ms=60, limits=limits)
+    async with one.running():
+        await one.heard.until(lambda: one.heard.frames)
+        plc.mute = True
+        plc.requests.clear()
+        await one.heard.until(lambda: len(one.heard.facts) == 2)
+        assert len(plc.requests) == 4
+    assert one.heard.changes() == [(True, "connected"), (False, "timeout")]
+    plc.mute, plc.script = False, [_silent]
+    two = line(plc.port, words(1, interval_ms=60_000), deadline_ms=60)
+    plc.requests.clear()
+    async with two.running():
+        await asyncio.sleep(0.2)
+    assert len(plc.requests) == 1
+    assert two.poller.stats.retries == 0
