@@ -81,12 +81,14 @@ class Courier:
         self._on_change = on_change
         self._failures = 0
         self.batch_bytes = server.max_batch_bytes
+        self.answer_ns: int | None = None  # how long the server took for its last yes to the lines of now
         self.waiting: Wait | None = None
         self.well = asyncio.Event()  # set while nothing is wrong
         self.well.set()
 
     async def deliver(self, lines: bytes) -> list[Refused]:
         """Send until every line is accepted or refused. Returns the refused ones; waits for as long as it takes."""
+        self.answer_ns = None
         load = _Load([(parcel.target, parcel.lines) for parcel in reversed(self._server.router.parcels(lines))])
         while load.stretches:
             await self._send(load)
@@ -98,7 +100,8 @@ class Courier:
         target, stretch = load.stretches.pop()
         body = stretch if isinstance(stretch, bytes) else b"\n".join(stretch)
         if len(body) > self.batch_bytes and b"\n" in body:
-            load.stretches += [(target, run) for run in cut(body.split(b"\n"), self.batch_bytes)]
+            end = end_of_piece(body, 0, self.batch_bytes)
+            load.stretches += [(target, body[end + 1 :]), (target, body[:end])]
             return
         if not server.delivered_points and (first := body.find(b"\n")) >= 0:  # one point, to learn the server's clock
             load.stretches += [(target, body[first + 1 :]), (target, body[:first])]
@@ -106,10 +109,11 @@ class Courier:
         if self._is_ahead(body):
             await self._hold_back(load, target, body)
             return
-        sent_ns = server.clock.now_ns()
+        sent_ns, began_ns = server.clock.now_ns(), server.clock.monotonic_ns()
         outcome = await (server.sink.write(body) if target is None else server.sink.write(body, target))
         match outcome:
             case Delivered(server_date_ns):
+                self.answer_ns = server.clock.monotonic_ns() - began_ns
                 server.heard(server_date_ns, sent_ns)
                 self._accepted(body.count(b"\n") + 1)
             case Wait():
@@ -178,18 +182,14 @@ class Courier:
             load.stretches.append((target, fine))
 
 
-def cut(lines: list[bytes], size_bytes: int) -> list[list[bytes]]:
-    """Stretches of at most a size, the first one last so that it is popped first."""
-    stretches: list[list[bytes]] = []
-    size = size_bytes
-    for line in lines:
-        if size + len(line) >= size_bytes:
-            stretches.append([])
-            size = 0
-        stretches[-1].append(line)
-        size += len(line) + 1
-    stretches.reverse()
-    return stretches
+def end_of_piece(lines: bytes, start: int, size_bytes: int) -> int:
+    """Where the last whole line of at most `size_bytes` from `start` ends; at least one line."""
+    if len(lines) - start <= size_bytes:
+        return len(lines)
+    end = lines.rfind(b"\n", start, start + size_bytes + 1)
+    if end < 0:
+        end = lines.find(b"\n", start)
+    return end if end >= 0 else len(lines)
 
 
 def _halves(lines: list[bytes]) -> list[list[bytes]]:

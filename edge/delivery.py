@@ -6,7 +6,8 @@ and never decides that data are old or tried too often: only the server's yes mo
 
 Rules.
 * What is new never waits behind a backlog: after an outage the cursor leaps to the newest record and the rest is sent
-  beside it, oldest first, at most `backlog_bytes_per_s`, one batch in memory at a time.
+  beside it, oldest first, at most `backlog_bytes_per_s`, in pieces the server is soon through with (`edge.pace`). A
+  piece does not start while something new is on its way, unless that goes on and on.
 * A point may stand in both streams: a window while it was open, and closed. The backlog's old version can arrive last,
   so what passed the backlog is told again when it ends, in order; of that only points as old as the backlog matter,
   and only they are sent.
@@ -19,13 +20,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from edge.clock import Clock
-from edge.courier import BATCH_MIN_BYTES, Courier, Server
+from edge.courier import Courier, Server, end_of_piece
 from edge.errors import StoreError
 from edge.outbox.facts import StoredRecord, StoreStats
 from edge.outbox.store import Outbox
+from edge.pace import Pace
 from edge.plan import Route
 from edge.sinks import Sink
 from edge.sinks.routing import Router
@@ -33,7 +36,7 @@ from edge.snapshot import SinkView
 from ext.victoria import newest_ns
 
 BACKLOG_AGE_NS = 30_000_000_000  # records older than this, in a full batch, are a backlog
-PACES_PER_S = 16  # a bounded backlog goes in pieces of this part of a second, so that what is new slips in between
+GIVE_WAY_S = 0.5  # at most, before each piece: a line that is always busy still drains its backlog
 FUTURE_NS = 7_200_000_000_000
 _NS_PER_S = 1_000_000_000
 
@@ -64,11 +67,13 @@ class Delivery:
         self._outbox = outbox
         self._sink = sink
         self._clock = clock
-        self._backlog_bytes_per_s = backlog_bytes_per_s
+        self.pace = Pace(backlog_bytes_per_s)
         self._server = Server(sink, clock, Router(routes), batch_bytes, future_ns, jitter)
         self._news = Courier(self._server, self._announce)
         self._backlog = Courier(self._server, self._announce)
         self._turn = asyncio.Lock()  # held from a reading of what is new until the cursor moved, and to close a backlog
+        self._quiet = asyncio.Event()  # nothing new is on its way
+        self._quiet.set()
         self._ahead: _Ahead | None = None
         self._leapt = asyncio.Event()  # a backlog is open
         self._moved = asyncio.Event()  # replaced whenever the cursor moved
@@ -114,7 +119,7 @@ class Delivery:
                 self._leapt.set()
             elif records:
                 self._read_ahead(records[-1].id)
-                await self._deliver(self._news, records)
+                await self._deliver_new(records)
                 await self._move(records[-1].id)
             elif self._outbox.position(self._sink.id).cursor < last_id:
                 await self._move(last_id)  # the newest were evicted, or set aside
@@ -149,7 +154,6 @@ class Delivery:
             if not self._outbox.position(self._sink.id).replaying:
                 self._leapt.clear()
                 await self._leapt.wait()
-            await self._news.well.wait()  # one stream knocks at a closed door, not two
             try:
                 await self._drain_some()
             except StoreError as error:
@@ -158,19 +162,33 @@ class Delivery:
 
     async def _drain_some(self) -> None:
         """The next of the backlog, at its pace. Raises StoreError."""
-        share = self._backlog_bytes_per_s // PACES_PER_S or self._backlog.batch_bytes
-        size_limit = max(BATCH_MIN_BYTES, min(share, self._backlog.batch_bytes))
-        began_ns = self._clock.monotonic_ns()
-        records = await self._outbox.read_backlog(self._sink.id, size_limit)
-        sent = await self._deliver(self._backlog, records) if records else 0
+        records = await self._outbox.read_backlog(self._sink.id, min(self.pace.piece_bytes, self._backlog.batch_bytes))
+        lines, start = self._to_tell(records), 0
+        while start < len(lines):
+            size_limit = min(self.pace.piece_bytes, self._backlog.batch_bytes)
+            end = end_of_piece(lines, start, size_limit)
+            await self._deliver_piece(lines[start:end])
+            start = end + 1
+        unsent = [record.t_ns for record in records if record.id > self._told_up_to]
+        self._told_before_ns = max([self._told_before_ns, *unsent])
         up_to = records[-1].id if records else self._outbox.position(self._sink.id).replay_to  # evicted meanwhile
         if up_to < self._outbox.position(self._sink.id).replay_to:
             await self._move(up_to)
         else:
             await self._close_backlog(up_to)
-        if self._backlog_bytes_per_s:
-            took_s = (self._clock.monotonic_ns() - began_ns) / _NS_PER_S
-            await asyncio.sleep(max(0.0, sent / self._backlog_bytes_per_s - took_s))
+
+    async def _deliver_piece(self, lines: bytes) -> None:
+        """Some of the backlog, once nothing new is on its way, and the server's rest behind it. Raises StoreError."""
+        await self._news.well.wait()  # one stream knocks at a closed door, not two
+        began_ns = self._clock.monotonic_ns()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GIVE_WAY_S):
+                await self._quiet.wait()
+        await self._deliver(self._backlog, lines)
+        since_ns = self._clock.monotonic_ns() - began_ns
+        if self._backlog.answer_ns is not None:  # else nothing of it was for this server, or all was refused
+            rest_ns = self.pace.answered(len(lines), self._backlog.answer_ns, since_ns)
+            await asyncio.sleep(max(0, rest_ns) / _NS_PER_S)
 
     async def _close_backlog(self, up_to: int) -> None:
         """The cursor goes back to the end of the backlog, so nothing new may be on its way meanwhile."""
@@ -180,16 +198,24 @@ class Delivery:
             if before.replaying and up_to == before.replay_to and self._told_before_ns:
                 self._told_up_to = before.cursor
 
-    async def _deliver(self, courier: Courier, records: tuple[StoredRecord, ...]) -> int:
-        """Send until every line is accepted or quarantined; how many bytes went. Raises StoreError."""
-        lines = b"\n".join(filter(None, map(self._still_to_tell, records)))
+    async def _deliver_new(self, records: tuple[StoredRecord, ...]) -> None:
+        """Send until every line is accepted or quarantined; the backlog gives way. Raises StoreError."""
+        self._quiet.clear()
+        try:
+            await self._deliver(self._news, self._to_tell(records))
+        finally:
+            self._quiet.set()
+        if self._news.answer_ns is not None:
+            self.pace.heard(self._news.answer_ns)
+
+    async def _deliver(self, courier: Courier, lines: bytes) -> None:
+        """Send until every line is accepted or quarantined. Raises StoreError."""
         refused = await courier.deliver(lines) if lines else ()
         if refused:
             await self._outbox.quarantine(self._sink.id, refused)
-        if courier is self._backlog:
-            unsent = [record.t_ns for record in records if record.id > self._told_up_to]
-            self._told_before_ns = max([self._told_before_ns, *unsent])
-        return len(lines)
+
+    def _to_tell(self, records: tuple[StoredRecord, ...]) -> bytes:
+        return b"\n".join(filter(None, map(self._still_to_tell, records)))
 
     def _still_to_tell(self, record: StoredRecord) -> bytes:
         """All of it; of what was told out of turn, the points that the backlog may have overwritten."""

@@ -64,7 +64,7 @@ class TestBeside:
             assert sorted(waits)[2] < 2.0
             old = [n for n in seen if n < 10_000]
             assert old == list(range(len(old))), "not oldest first"
-            delivery._backlog_bytes_per_s = 0
+            delivery.pace.bytes_per_s = 0
             assert await delivery.drained(30)
         await sink.close()
         assert await ids(server, database) == [*range(2000), *range(10_000, 10_005)]
@@ -108,6 +108,38 @@ class TestBeside:
                 await outbox.commit(Batch(clock.now_ns(), (record(10_000 + n),)))
             await asyncio.sleep(1.0)
         assert len(sink.got) <= 9
+
+    async def test_no_piece_starts_while_something_new_is_on_its_way_but_a_busy_line_still_drains(
+        self, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("edge.delivery.GIVE_WAY_S", 0.4)
+        await backlog(outbox, 10, pad=1000)
+        clock = ManualClock(T0_NS + HOUR)
+        new: list[float] = []
+        old: list[float] = []
+
+        class Busy(Scripted):
+            async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
+                outcome = await super().write(lines)
+                if line(99_999) in lines:
+                    new.append(time.monotonic())
+                    await asyncio.sleep(1.0)
+                    new.append(time.monotonic())
+                elif outbox.position("a").replaying:
+                    old.append(time.monotonic())
+                    await asyncio.sleep(0.05)
+                return outcome
+
+        await outbox.commit(Batch(clock.now_ns(), (record(9999),)))
+        delivery = Delivery(outbox, Busy(), clock, batch_bytes=17_000)
+        async with running(delivery):
+            while not old:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            await outbox.commit(Batch(clock.now_ns(), (record(99_999),)))
+            assert await delivery.drained(20)
+        gone_meanwhile = [at for at in old if new[0] < at < new[1]]
+        assert 1 <= len(gone_meanwhile) <= 3
+        assert gone_meanwhile[0] - new[0] >= 0.35
 
     async def test_the_newest_version_of_a_point_remains(self, outbox: Outbox) -> None:
         """A window stands in the backlog while it was open, and is told closed while that backlog is on its way."""
