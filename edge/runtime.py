@@ -50,7 +50,7 @@ from edge.snapshot import ReloadView
 from edge.supervise import supervise
 from edge.trust import pki_folder
 from edge.view import Viewer
-from edge.web.server import Page
+from edge.web.door import Door
 from protocols.reading import TagImage
 
 if TYPE_CHECKING:
@@ -138,9 +138,9 @@ class Runtime:
         )
         return _Feed(settings, sink, delivery)
 
-    def _make_page(self, plan: SitePlan) -> Page:
+    def _make_page(self, plan: SitePlan) -> Door:
         agent = plan.agent
-        return Page(self._viewer.snapshot, self._scrape, agent.page_host, agent.page_port, agent.language)
+        return Door(self._viewer.snapshot, self._scrape, agent.page_host, agent.page_port, agent.language)
 
     @property
     def _deliveries(self) -> list[Delivery]:
@@ -391,12 +391,12 @@ class Runtime:
             said = False
             log.info("page", extra=facts(url=self._page.url))
             try:
-                await asyncio.Event().wait()
+                await self._page.serve()
             finally:
                 await self._page.stop()
 
     def _scrape(self) -> bytes:
-        """The text for Prometheus. Its library (1.5 MiB, 12 ms) comes with the first scrape: many sites have none."""
+        """The text for Prometheus, whose library the page has loaded by then: 1.5 MiB, and many sites have none."""
         if self._metrics is None:
             from edge.metrics import Metrics
 

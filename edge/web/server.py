@@ -20,13 +20,17 @@ import hashlib
 import ipaddress
 import json
 import logging
-from collections.abc import Awaitable, Callable, Collection
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from edge.snapshot import Snapshot
 from edge.web.aiohttp_server import web
 from edge.web.document import encode_snapshot
+from edge.web.door import listen, url_of
 from edge.web.feed import Feed
 from edge.web.health import certificates, judge
 
@@ -34,6 +38,7 @@ log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).with_name("static")
 STALL_LIMIT_S = 20.0
+_METRICS = "edge.metrics"
 MAX_LISTENERS = 64  # each costs a socket and at most one event of buffer
 SHUTDOWN_S = 2.0
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -92,16 +97,15 @@ class Page:
     @property
     def url(self) -> str:
         """Where a person on this gateway finds the page."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104
-        return f"http://[{host}]:{self._port}/" if ":" in host else f"http://{host}:{self._port}/"
+        return url_of(self._host, self._port)
 
     @property
     def listeners(self) -> int:
         """How many pages are open."""
         return self._feed.listeners
 
-    async def start(self) -> None:
-        """Listen. Raises OSError when the address is taken or not ours."""
+    async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
+        """Serve on sockets that listen; without any, listen. Raises OSError when the address is taken or not ours."""
         app = web.Application(middlewares=[self._check_host])
         app.on_response_prepare.append(_add_headers)
         app.add_routes(
@@ -116,7 +120,8 @@ class Page:
         )
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port, reuse_address=True).start()
+        for listening in sockets or await listen(self._host, self._port):
+            await web.SockSite(self._runner, listening).start()
         self._port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
@@ -159,6 +164,8 @@ class Page:
         return _json(encode_snapshot(self._snapshot()))
 
     async def _get_metrics(self, _request: web.Request) -> web.Response:
+        if _METRICS not in sys.modules:  # with the first scrape: many sites have none
+            await asyncio.to_thread(import_module, _METRICS)
         headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"}
         return web.Response(body=self._metrics(), headers=headers)
 

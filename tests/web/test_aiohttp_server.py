@@ -19,7 +19,7 @@ def test_the_server_comes_without_the_client() -> None:
 def test_a_later_import_has_the_whole_package() -> None:
     code = (
         "import edge.web.server, aiohttp; from aiohttp import web, hdrs; from aiohttp.client import ClientSession; "
-        "print(aiohttp.ClientSession is ClientSession, aiohttp.web is web, edge.web.server.web is web, "
+        "print(aiohttp.ClientSession is ClientSession, aiohttp.web is web, edge.web.aiohttp_server.web is web, "
         "aiohttp.__version__ != '', hasattr(aiohttp, 'no_such_name'))"
     )
     assert _told(code) == "True True True True False"
@@ -36,7 +36,7 @@ def test_a_submodule_is_an_attribute_before_the_package_is_whole() -> None:
 def test_what_was_imported_before_stays_as_it_was() -> None:
     code = (
         "import aiohttp, aiohttp.web; session = aiohttp.ClientSession; import edge.web.server; "
-        "print(aiohttp.ClientSession is session, edge.web.server.web is aiohttp.web)"
+        "print(aiohttp.ClientSession is session, edge.web.aiohttp_server.web is aiohttp.web)"
     )
     assert _told(code) == "True True"
 
@@ -44,7 +44,7 @@ def test_what_was_imported_before_stays_as_it_was() -> None:
 def test_a_release_that_needs_the_whole_package_gets_it() -> None:
     code = (
         "import sys; sys.modules['aiohttp.hdrs'] = None\n"  # the hollow package fails once, as such a release would
-        "import edge.web.server; print('aiohttp.client' in sys.modules, hasattr(edge.web.server.web, 'AppRunner'))"
+        "from edge.web.aiohttp_server import web; print('aiohttp.client' in sys.modules, hasattr(web, 'AppRunner'))"
     )
     assert _told(code) == "True True"
 
