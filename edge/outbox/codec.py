@@ -7,13 +7,13 @@ back is the one that was stored, in its place. Rows of other tables are sealed (
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 
+from edge.deflate import compress, decompress
 from edge.outbox.batch import Record
 from edge.points import RecordClass
-
-_LEVEL = 1  # a tenth of the CPU of the default level, for almost the same size: lines mostly repeat their tags
 
 
 class Codec(IntEnum):
@@ -41,7 +41,7 @@ class Packed:
 
 def pack(record: Record) -> Packed:
     """Compress where it helps."""
-    squeezed = zlib.compress(record.lines, _LEVEL)
+    squeezed = compress(record.lines)
     if len(squeezed) < len(record.lines):
         return Packed(record.record_class, record.points, Codec.WHOLE_ZLIB, squeezed)
     return Packed(record.record_class, record.points, Codec.WHOLE_PLAIN, record.lines)
@@ -60,7 +60,8 @@ def maybe_unpack(
     if codec in (Codec.PLAIN, Codec.WHOLE_PLAIN):
         return blob
     if codec in (Codec.ZLIB, Codec.WHOLE_ZLIB):
-        return zlib.decompress(blob)
+        with suppress(ValueError):
+            return decompress(blob)
     return None
 
 
