@@ -38,7 +38,7 @@ from edge.points import (
     Measurement,
 )
 from ext.buckets import Bucket
-from ext.lineprotocol import Schema, encode_prefix, encode_row, encode_rows
+from ext.lineprotocol import Schema, encode_prefix, encode_row, encode_rows, encode_tag
 from protocols.reading import Quality
 
 MAX_TEXT = 2_000  # characters of a free text; InfluxDB 1.x refuses strings beyond 64 KiB
@@ -65,12 +65,7 @@ _before_buckets, _behind_buckets = _getters_around_buckets()
 
 # The tag that tells values of one machine apart is the last of its measurement, so it can be put behind the others.
 _TAG_MACHINE = replace(TAG, tags=TAG.tags[:-1])
-_ANY = encode_prefix(TAG.name, ())
-
-
-def _name_tag(name: str) -> bytes:
-    """The last tag of a process value, with its comma."""
-    return encode_prefix(TAG.name, ((TAG.tags[-1], name),))[len(_ANY) :]
+_NAME_KEY = TAG.tags[-1].encode()
 
 
 def one_line(text: str) -> str:
@@ -162,11 +157,13 @@ class Encoder:
         prefixes: list[bytes] = []
         rows: list[tuple[object, ...]] = []
         times_ns: list[int] = []
-        for kept in values:
-            machine = self._machine_prefix(_TAG_MACHINE, machines[kept.machine])
-            prefixes.append(machine + _name_tag(kept.name))
-            rows.append((kept.number if kept.quality is Quality.GOOD else None, int(kept.quality), kept.unit))
-            times_ns.append(kept.t_ns)
+        before, prefix = -1, b""
+        for machine, name, unit, t_ns, number, quality in values:
+            if machine != before:  # those of one reply stand together
+                before, prefix = machine, self._machine_prefix(_TAG_MACHINE, machines[machine])
+            prefixes.append(encode_tag(prefix, _NAME_KEY, name))
+            rows.append((number if quality is Quality.GOOD else None, int(quality), unit))
+            times_ns.append(t_ns)
         lines, points = encode_rows(SCHEMAS["tag"], prefixes, rows, times_ns)
         return Record(TAG.record_class, lines, points) if points else None
 

@@ -209,8 +209,20 @@ cdef class Schema:
 
 cdef bytes escape(str text):
     """A tag key, tag value or field key: commas, equals signs and spaces behind a backslash."""
+    if is_plain(text):
+        return text.encode()
     refuse_unspeakable(text, ",= ")
     return text.replace(",", "\\,").replace("=", "\\=").replace(" ", "\\ ").encode()
+
+
+cdef bint is_plain(str text) except -1:
+    """Nothing in it means anything to line protocol: so it is with nearly every name."""
+    cdef Py_ssize_t size = 0, n
+    cdef const char *data = PyUnicode_AsUTF8AndSize(text, &size)
+    for n in range(size):
+        if data[n] == c'\\' or data[n] == c',' or data[n] == c'=' or data[n] == c' ' or data[n] == c'\n':
+            return False
+    return size > 0
 
 
 cdef bytes escape_measurement(str text):
@@ -242,6 +254,14 @@ def encode_prefix(str measurement not None, tags):
         if value:
             parts.append(escape(key) + b"=" + escape(value))
     return b",".join(parts)
+
+
+def encode_tag(bytes prefix not None, bytes key not None, str value not None):
+    """`prefix`, and behind it one more tag: `prefix,key=value`. `key` is escaped already.
+
+    Raises ValueError for a value that line protocol cannot spell.
+    """
+    return prefix + b"," + key + b"=" + escape(value)
 
 
 def encode_row(Schema schema not None, bytes prefix not None, tuple values not None, t_ns):

@@ -39,6 +39,7 @@ ShiftOf = Callable[[int], ShiftInstance]  # shift id → shift; never asked for 
 _AT = {name: index for index, name in enumerate(CELL_FIELDS)}
 _BUCKETS = slice(_AT["run"], _AT["run"] + N_BUCKETS)
 _ADDED = tuple((f.name, _AT[f.name]) for f in fields(Sums) if f.name in _AT)
+_SUMS = tuple(f.name for f in fields(Sums))
 _DUMP_VERSION = 1
 _SHIFTS_KEPT = 4  # names of past shifts that a dump carries: more than one open minute can touch
 
@@ -160,8 +161,13 @@ class MinuteBook:
         _gather(seen, self._names, peeked)
         return [self._row(place, seen[place], final=False) for place in _in_order(seen)]
 
+    def name(self, cells: Iterable[Cell]) -> None:
+        """Learn under which names these cells will come back. Changes no row."""
+        for cell in cells:
+            self._names.place(cell)
+
     def dump(self) -> bytes:
-        """What is committed together with the kernel's checkpoint, after a `provisional` that named its open cell."""
+        """What is committed together with the kernel's checkpoint, after a `name` of its open cell."""
         document = {
             "version": _DUMP_VERSION,
             "products": self._names.products,
@@ -230,8 +236,7 @@ def _read(blob: bytes) -> _Saved:
 
 def _nonzero(sums: Sums) -> dict[str, Any]:
     """A few names instead of forty zeros. A sum that a later version adds reads as 0 from older dumps."""
-    numbers = {f.name: getattr(sums, f.name) for f in fields(Sums)}
-    return {name: number for name, number in numbers.items() if number}
+    return {name: number for name in _SUMS if (number := getattr(sums, name))}
 
 
 def _sums(numbers: dict[str, Any]) -> Sums:

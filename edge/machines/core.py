@@ -119,7 +119,7 @@ class Core:
         """Everything remembered. What `told` has not given yet is not part of it."""
         kernel = self.kernel
         if kernel.started:
-            self.book.provisional(kernel.peek(kernel.booked_ns)[0])  # names the kernel's open cell, however old it is
+            self.book.name(kernel.peek(kernel.booked_ns)[0])  # the kernel's open cell, however old it is
         ledger, book, image = kernel.dump(), self.book.dump(), self.image
         sample = self.sample
         header = {

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 
 from edge.machines.core import Core
 from edge.machines.journal import (
+    HEADER_END,
     PAGE_FACTS,
     REACH_NS,
     Correction,
@@ -33,11 +34,10 @@ from edge.machines.journal import (
     Journal,
     Page,
     Stop,
+    header_of,
     insert,
     unpack,
 )
-
-_HEADER_END = b"\n"
 
 
 @dataclass(slots=True)
@@ -225,18 +225,18 @@ class InOrder:
     def dump(self) -> bytes:
         """Everything but the core and the closed pages. Catch up first."""
         page = self._journal.open.pack()
-        header = {
-            "page": len(page),
-            "oldest": self._journal.oldest,
-            "edges": list(self._edges),
-            "newest_ns": self.newest_ns,
-            "final_ns": self.final_ns,
-        }
-        return json.dumps(header).encode() + _HEADER_END + page
+        header = header_of(
+            page=len(page),
+            oldest=self._journal.oldest,
+            edges=self._edges,
+            newest_ns=self.newest_ns,
+            final_ns=self.final_ns,
+        )
+        return header + page
 
     def load(self, blob: bytes, closed: Iterable[bytes]) -> None:
         """Go on from a dump, the core being as it was then. Raises ValueError for what is none."""
-        head, _, rest = blob.partition(_HEADER_END)
+        head, _, rest = blob.partition(HEADER_END)
         try:
             header = json.loads(head)
             oldest, newest_ns, final_ns = (int(header[name]) for name in ("oldest", "newest_ns", "final_ns"))

@@ -35,7 +35,7 @@ Correction = tuple[int, int, int, int, int, int, int, int]  # as MachineLedger.c
 
 _LEVEL = 1
 _WINDOW_BITS, _MEMORY = 12, 4  # 4 KiB looked back, 16 KiB + 8 KiB of tables
-_HEADER_END = b"\n"
+HEADER_END = b"\n"
 
 
 @dataclass(slots=True)
@@ -77,19 +77,30 @@ class Page:
 
     def pack(self) -> bytes:
         """For the store; `unpack` has the way back."""
-        header = {
-            "page": self.number,
-            "start_ns": self.start_ns,
-            "open_ns": self.open_ns,
-            "snapshot": len(self.snapshot),
-            "stops": self.stops,
-            "corrections": self.corrections,
-        }
-        numbers = array("q")
+        header = header_of(
+            page=self.number,
+            start_ns=self.start_ns,
+            open_ns=self.open_ns,
+            snapshot=len(self.snapshot),
+            stops=self.stops,
+            corrections=self.corrections,
+        )
+        numbers: list[int] = []
         for fact in self.facts:
             about = fact.samples | fact.contradicts << 1
-            numbers.extend((fact.t_ns, about, fact.elapsed_ns, len(fact.readings), *fact.readings))
-        return squeeze(json.dumps(header).encode() + _HEADER_END + self.snapshot + numbers.tobytes())
+            numbers += fact.t_ns, about, fact.elapsed_ns, len(fact.readings), *fact.readings
+        return squeeze(header + self.snapshot + array("q", numbers).tobytes())
+
+
+def header_of(**numbers: int | Iterable[Sequence[int]]) -> bytes:
+    """JSON of whole numbers and rows of them, and the line feed that ends it. Python spells those as JSON does; to ask
+    an encoder for every page of every machine costs five times as much.
+    """
+    spelled = (
+        f'"{name}":{number if isinstance(number, int) else [[*map(int, row)] for row in number]}'
+        for name, number in numbers.items()
+    )
+    return f"{{{','.join(spelled)}}}".encode() + HEADER_END
 
 
 def squeeze(data: bytes) -> bytes:
@@ -103,7 +114,7 @@ def squeeze(data: bytes) -> bytes:
 def unpack(blob: bytes) -> Page:
     """Raises ValueError for what is no page."""
     try:
-        head, _, rest = zlib.decompress(blob).partition(_HEADER_END)
+        head, _, rest = zlib.decompress(blob).partition(HEADER_END)
         header = json.loads(head)
         size = int(header["snapshot"])
         about = int(header["page"]), int(header["start_ns"]), int(header["open_ns"])
@@ -142,6 +153,7 @@ class Journal:
 
     def __init__(self, first: Page) -> None:
         self._closed: list[_Closed] = []
+        self.size_bytes = 0  # of the closed pages
         self.open = first
         self._unsaved: set[int] = set()  # numbers of closed pages the store has not got as they are
 
@@ -159,14 +171,10 @@ class Journal:
         """Start of the oldest minute that a fact within reach may change."""
         return self._oldest.open_ns
 
-    @property
-    def size_bytes(self) -> int:
-        """Of the closed pages."""
-        return sum(len(page.blob) for page in self._closed)
-
     def turn(self, start_ns: int, open_ns: int, snapshot: bytes) -> None:
         """The open page is full: close it and begin the next."""
-        self._closed.append(_Closed.of(self.open))
+        self._closed.append(closed := _Closed.of(self.open))
+        self.size_bytes += len(closed.blob)
         self._unsaved.add(self.open.number)
         self.open = Page(self.open.number + 1, start_ns, open_ns, snapshot)
 
@@ -178,6 +186,7 @@ class Journal:
         if t_ns < self.open.start_ns:
             at = bisect_right(self._closed, t_ns, key=_start) - 1
         pages = [*(unpack(page.blob) for page in self._closed[at:]), self.open]
+        self.size_bytes -= sum(len(page.blob) for page in self._closed[at:])
         del self._closed[at:]
         first = pages[0]
         self.open = Page(first.number, first.start_ns, first.open_ns, first.snapshot)
@@ -185,14 +194,13 @@ class Journal:
 
     def trim(self, needed_ns: int, reach_ns: int) -> None:
         """Drop pages beyond the bounds, none that holds anything from `needed_ns` on."""
-        size_bytes = self.size_bytes
         while self._closed:
             next_ns = self._closed[1].start_ns if len(self._closed) > 1 else self.open.start_ns
-            bounded = len(self._closed) < SLOTS and size_bytes <= LIMIT_BYTES and next_ns >= reach_ns
+            bounded = len(self._closed) < SLOTS and self.size_bytes <= LIMIT_BYTES and next_ns >= reach_ns
             if bounded or next_ns > needed_ns:
                 break
             gone = self._closed.pop(0)
-            size_bytes -= len(gone.blob)
+            self.size_bytes -= len(gone.blob)
             self._unsaved.discard(gone.number)
 
     # ---- what outlives the process ----
@@ -223,6 +231,7 @@ class Journal:
             if number not in found:
                 break
             self._closed.insert(0, found[number])
+        self.size_bytes = sum(len(page.blob) for page in self._closed)
 
 
 def insert(facts: list[Fact], fact: Fact) -> int:

@@ -180,6 +180,20 @@ plain_names = st.text("abcdefgh ,=甲乙_-.", min_size=1, max_size=10)
 plain_texts = st.text(st.characters(exclude_characters="\n\x00", exclude_categories=["Cs"]), max_size=30)
 
 
+@given(names, names, names)
+def test_a_tag_behind_a_prefix_is_as_if_it_had_been_in_it(measurement: str, before: str, value: str) -> None:
+    def made(how: str) -> bytes | None:
+        try:
+            tags = (("key", before), ("name", value))
+            if how == "at once" or not value:
+                return kernel.encode_prefix(measurement, tags)
+            return kernel.encode_tag(kernel.encode_prefix(measurement, tags[:1]), b"name", value)
+        except ValueError:
+            return None
+
+    assert made("at once") == made("one by one")
+
+
 @given(plain_names, plain_names, plain_names, values, plain_texts, st.integers(0, 2**63 - 2))
 def test_another_parser_reads_back_what_was_written(
     measurement: str, key: str, tag: str, row: tuple[Any, ...], text: str, t_ns: int
