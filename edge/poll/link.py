@@ -41,6 +41,7 @@ from protocols.modbus.errors import ModbusError, ModbusExceptionReply, ModbusTim
 from protocols.modbus.framing import WireCounters
 from protocols.modbus.tags import Endpoint, SerialEndpoint
 
+FOREIGN_GONE_NS = 300_000_000_000  # another master that was silent for so long is gone; an HMI asks all the time
 PROBE_SHARE = 0.1  # of the time of a connection that probes of its dead units may take
 _FAR_NS = 1 << 62
 _PROBE = -1  # in place of a block's number: see whether a demoted unit is back
@@ -70,7 +71,8 @@ class Link:
         self._timer_ns = _FAR_NS
         self._busy_since_ns = 0
         self._probe_free_ns = 0  # before that no demoted unit is asked
-        self._foreign = 0  # requests of another master that have been told of
+        self._foreign = 0  # requests of another master that were heard so far
+        self._foreign_ns = 0  # when the last of them was, while people believe there is one; 0 = there is none
         self._once = False
         self._ended: ModbusError | None = None  # the connection is to be given up, and why
 
@@ -317,7 +319,7 @@ class Link:
             unit.maybe_again(block, read)
         else:
             raise error
-        self._hear_foreign_master()
+        self._hear_foreign_master(now_ns)
         if unit.round_over(block):
             self._finish(number, block, now_ns)
 
@@ -395,19 +397,31 @@ class Link:
             self.stats.busy_ns += now_ns - self._busy_since_ns
             self._busy_since_ns = 0
 
-    def _hear_foreign_master(self) -> None:
-        """Told once per connection attempt and unit that is up: whoever reads it is at the cabinet only once."""
+    def _hear_foreign_master(self, now_ns: int) -> None:
+        """Told when it is first heard and when it is gone: whoever reads it is at the cabinet only once."""
         heard = self.wire.foreign_requests
-        if heard == self._foreign:
-            return
-        first, self._foreign = not self._foreign, heard
-        if first:
+        if heard != self._foreign:
+            known, self._foreign, self._foreign_ns = self._foreign_ns, heard, now_ns
+            if not known:
+                self._say_up("foreign-master", self._foreign_master())
+        elif self._foreign_ns and now_ns - self._foreign_ns >= FOREIGN_GONE_NS:
+            self._foreign_ns = 0
+            minutes = FOREIGN_GONE_NS // 60_000_000_000
             text = Text(
-                f"{self.endpoint.peer} 上还有另一个主站（触摸屏、另一台网关）在询问；一条 RS-485 线路只能有一个主站，"
-                "否则应答会错位。请拆除其中一个，或经由能排队的网关共用",
-                f"another master (an HMI, a second gateway) asks on {self.endpoint.peer}; an RS-485 line has one "
-                "master, or answers get mixed up. Remove one of them, or share the line behind a gateway that queues",
+                f"{self.endpoint.peer} 上已有 {minutes} 分钟听不到另一个主站",
+                f"no other master was heard on {self.endpoint.peer} for {minutes} minutes",
             )
-            for unit in self.units:
-                if unit.up:
-                    unit.say_up("foreign-master", text)
+            self._say_up("foreign-master-gone", text)
+
+    def _foreign_master(self) -> Text:
+        return Text(
+            f"{self.endpoint.peer} 上还有另一个主站（触摸屏、另一台网关）在询问；一条 RS-485 线路只能有一个主站，"
+            "否则应答会错位。请拆除其中一个，或经由能排队的网关共用",
+            f"another master (an HMI, a second gateway) asks on {self.endpoint.peer}; an RS-485 line has one "
+            "master, or answers get mixed up. Remove one of them, or share the line behind a gateway that queues",
+        )
+
+    def _say_up(self, reason: str, text: Text) -> None:
+        for unit in self.units:
+            if unit.up:
+                unit.say_up(reason, text)

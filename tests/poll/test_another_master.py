@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from peers.fault_cases import Bench, Pulse, load
 from peers.faults import FaultProxy
 from peers.foreign import serving
+from peers.serial_line import SerialLine
 
 from edge.clock import SystemClock
 from edge.hub import Hub
@@ -15,10 +17,13 @@ from edge.logs import _KEY
 from edge.machines.values import ProcessValues
 from edge.metrics import Metrics
 from edge.plan import AgentSettings, ModbusDevice, Name, Site, SitePlan
+from edge.poll import link as link_module
 from edge.poll.factory import make_sources
 from edge.view import Viewer
 from edge.web.document import encode_snapshot
 from protocols.modbus.plan import plan_requests
+from protocols.modbus.rtu import crc16
+from protocols.modbus.tags import DataType, Limits, ModbusTag, Parity, SerialEndpoint, Table
 from protocols.reading import TagImage
 
 
@@ -62,3 +67,39 @@ async def test_seen_in_log_page_and_metrics(tmp_path, caplog, monkeypatch) -> No
         one for one in metrics.splitlines() if "connection_frames_total{" in one and 'kind="foreign_requests"' in one
     ]
     assert float(line.split()[-1]) >= 1
+
+
+def _framed(data: bytes) -> bytes:
+    return data + crc16(data)
+
+
+async def test_comes_and_goes(line, monkeypatch) -> None:
+    """A laptop at the cabinet asks another unit for a while, is gone, and comes again: told when it comes, told when it
+    has not been heard for long enough, told again; no reading is lost to any of it.
+    """
+    monkeypatch.setattr(link_module, "FOREIGN_GONE_NS", 200_000_000)
+    ours, theirs = _framed(b"\1\3\2\0\7"), _framed(b"\5\3\0\0\0\1") + _framed(b"\5\3\2\0\1")
+    tag = ModbusTag("w0", Table.HOLDING_REGISTERS, 0, DataType.U16, interval_ns=40_000_000)
+    limits = Limits(pause_ns=0, requests_per_s=1000.0)
+    async with SerialLine() as wire:
+        wire.answer = lambda _: ours
+        one = line(0, [tag], limits=limits)
+        endpoint = SerialEndpoint(wire.client, 115_200, Parity.NONE, deadline_ns=1_000_000_000)
+        device = replace(one.device, endpoint=endpoint)
+        (connection,) = make_sources([device], [one.image], one.heard, SystemClock()).connections
+        task = asyncio.create_task(connection.run())
+        try:
+            for _ in range(2):
+                told = len(one.heard.facts)
+                wire.answer = lambda _: theirs + ours
+                await one.heard.until(lambda n=told: one.heard.changes()[n:][-1:] == [(True, "foreign-master")])
+                wire.answer = lambda _: ours
+                await one.heard.until(lambda: one.heard.changes()[-1] == (True, "foreign-master-gone"))
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        wire.pull_out()
+    spell = [(True, "foreign-master"), (True, "foreign-master-gone")]
+    assert one.heard.changes() == [(True, "connected"), *spell, *spell]
+    stats = connection.link.units[0].stats
+    assert (stats.timeouts, stats.exceptions, one.image.i64[0]) == (0, 0, 7)
