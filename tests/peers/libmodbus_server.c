@@ -40,7 +40,8 @@ static void print_port(int listener) {
 int main(int count, char **arguments) {
     int addresses = count > 1 ? atoi(arguments[1]) : 200;
     uint8_t query[MODBUS_TCP_MAX_ADU_LENGTH];
-    modbus_t *context = modbus_new_tcp("127.0.0.1", 0);
+    const char *address = getenv("LISTEN"); /* where it listens, in place of the loopback address */
+    modbus_t *context = modbus_new_tcp(address ? address : "127.0.0.1", 0);
     modbus_mapping_t *maps[UNITS] = {memory(addresses, 0), memory(addresses, 1), memory(addresses, 2)};
     int listener = context && maps[0] && maps[1] && maps[2] ? modbus_tcp_listen(context, 64) : -1;
     if (listener < 0) {

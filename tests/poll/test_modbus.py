@@ -6,6 +6,7 @@ import time
 
 import pytest
 from peers.modbus import ScriptedPlc, running
+from peers.timing import within
 
 from edge.errors import DeviceError
 from edge.poll import block as block_module
@@ -42,12 +43,13 @@ async def test_reads_a_foreign_server(libmodbus_server, line):
 
 
 async def test_polls_on_time(plc, line, words):
-    """Ten rounds at 50 ms take as long as ten rounds at 50 ms, and the lateness is known."""
+    """Ten rounds at 50 ms are ten due times of a grid of 50 ms, none left out but for lateness that is known."""
     one = line(plc.port, words(3))
     async with one.running():
         await one.heard.until(lambda: len(one.heard.frames) == 11)
-    times = [frame.t_ns for frame in one.heard.frames]
-    assert 0.4e9 < times[-1] - times[1] < 0.6e9
+    stats, times = one.poller.stats, [frame.t_ns for frame in one.heard.frames]
+    rounds = 9 + stats.skipped  # what a busy machine made late is counted
+    assert abs(times[-1] - times[1] - rounds * 50e6) < 50e6 + stats.lateness.maximum_ns
     assert one.poller.stats.requests == len(plc.requests)
     assert one.poller.stats.lateness.total >= 11
     assert one.poller.stats.latency_mean_ms > 0
@@ -79,15 +81,15 @@ async def test_loss_is_said_once_and_values_stay(plc, line, words):
     async with one.running():
         await one.heard.until(lambda: len(one.heard.frames) >= 3)
         await plc.stop()
-        await one.heard.until(lambda: len(one.heard.facts) == 2, within_s=0.5)
+        async with within(0.5):
+            await one.heard.until(lambda: len(one.heard.facts) == 2)
         values, times = list(one.image.i64), list(one.image.t_ns)
         assert set(one.image.quality) == {COMM_LOST}
         await asyncio.sleep(1.2)
         assert (values, times) == (list(one.image.i64), list(one.image.t_ns)) == ([5, 6, 7], times)
         await plc.start()
-        back = time.monotonic()
-        await one.heard.until(lambda: len(one.heard.facts) == 3)
-        assert time.monotonic() - back < 2.1
+        async with within(2.1):
+            await one.heard.until(lambda: len(one.heard.facts) == 3)
         await one.heard.until(lambda: one.image.t_ns[0] > times[0])
         assert set(one.image.quality) == {GOOD}
     assert one.heard.changes() == [(True, "connected"), (False, "closed"), (True, "connected")]
@@ -102,7 +104,8 @@ async def test_loss_is_seen_between_polls(plc, line, words):
     async with one.running():
         await one.heard.until(lambda: one.heard.frames)
         await plc.stop()
-        await one.heard.until(lambda: len(one.heard.facts) == 2, within_s=0.5)
+        async with within(0.5):
+            await one.heard.until(lambda: len(one.heard.facts) == 2)
     assert one.heard.changes()[-1] == (False, "closed")
 
 
