@@ -101,7 +101,11 @@ class Hub:
             state.since_ns = fact.t_ns
         state.up, state.reason, state.detail = fact.up, fact.reason, fact.detail
         self.news.append(replace(fact, device=place))
-        calm = fact.up and fact.reason in ("connected", "recovered", "foreign-master-gone")  # or it is up, but slow, refuses tags, …
+        calm = fact.up and fact.reason in (
+            "connected",
+            "recovered",
+            "foreign-master-gone",
+        )  # or it is up, but slow, refuses tags, …
         log.log(
             logging.INFO if calm else logging.WARNING,
             "device up" if fact.up else "device down",

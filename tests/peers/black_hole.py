@@ -17,6 +17,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,8 +116,8 @@ def main(server: str, deadline_s: float) -> None:
     assert far.stdin is not None
     in_far = f"nsenter --target {far.pid} --net"
     try:
-        while os.readlink(f"/proc/{far.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
-            pass
+        while Path(f"/proc/{far.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
+            time.sleep(0.01)
         shell(
             "ip link add near type veth peer name far",
             f"ip link set far netns {far.pid}",
