@@ -24,8 +24,8 @@ _FRAMERS: dict[Framing, Callable[[WireCounters], Framer]] = {
 }
 
 # A half-open connection (the device lost power, a firewall forgot us) is noticed in idle time by keep-alive probes and
-# under way by unacknowledged bytes, within about this time: timers of the kernel are late by up to 5 %, which makes 25 s.
-# Requests have their deadline besides.
+# under way by unacknowledged bytes, within about this time: timers of the kernel are late by some percent, which makes
+# it 25 s at most. Requests have their deadline besides.
 _IDLE_S, _PROBE_S, _PROBES = 10, 4, 3
 _UNACKNOWLEDGED_MS = 1000 * (_IDLE_S + _PROBE_S * _PROBES)
 
