@@ -34,6 +34,9 @@ class Figures:
     performance: float | None
     quality: float | None
     coverage: float | None
+    fe: int | None = None  # failures that began in it, as known by now
+    mtbf_s: float | None = None  # operating time between them
+    mttr_s: float | None = None  # from failure to the first good piece, over those restored by now
     bounds: tuple[tuple[str, float, float], ...] = ()  # figure, lowest, highest, where the truth may be elsewhere
     why: tuple[tuple[str, Name], ...] = ()  # figure, why it is None
 

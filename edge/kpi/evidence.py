@@ -18,9 +18,10 @@ from edge.kpi.capacity import Demonstrated
 from edge.kpi.elements import Elements, elements
 from edge.kpi.failures import FailureSums
 from edge.kpi.means import EVERYTHING, Means, common, of_machine
+from edge.kpi.product import product_at
 from edge.kpi.row import Row, Sums
 from edge.kpi.six_losses import SixLosses, six_losses
-from edge.plan import Machine, Product
+from edge.plan import Machine
 from ext.buckets import Flag
 
 IN_DOUBT = Flag.AMBIGUOUS | Flag.COUNTER_FAULT  # a count was a guess: nobody can say by how much
@@ -95,14 +96,10 @@ class Evidence:
 NS_PER_MINUTE = 60_000_000_000
 
 
-def product_at(products: Sequence[Product], id: str, t_ns: int) -> Product | None:  # noqa: A002 as the field
-    """The version of a product that held at `t_ns`. None for a product the configuration no longer has."""
-    versions = [each for each in products if each.id == id and each.from_ns <= t_ns]
-    return max(versions, key=lambda each: each.from_ns, default=None)
-
-
-def of_rows(rows: Iterable[Row], machine: Machine) -> Evidence:
-    """What rows of one machine tell, each of one product, by the ideal cycle that held at its start."""
+def of_rows(rows: Iterable[Row], machine: Machine, failures: FailureSums | None = None) -> Evidence:
+    """What rows of one machine tell, each of one product, by the ideal cycle that held at its start. `failures`: those
+    that began in their time.
+    """
     whole, parts = Sums(), []
     for row in rows:
         whole.add(row.sums)
@@ -110,7 +107,7 @@ def of_rows(rows: Iterable[Row], machine: Machine) -> Evidence:
         if product is not None:
             parts.append(Part(product.ideal_cycle_ns, row.sums))
     plan = Plan(machine.oee_target, machine.demand_per_h, machine.rated_per_min)
-    return Evidence(whole, of_machine(machine), parts, plan=plan)
+    return Evidence(whole, of_machine(machine), parts, failures, plan=plan)
 
 
 _OUTSIDE = ("order", "personnel", "inspection", "samples", "energy", "inventory", "maintenance", "first_pq")

@@ -14,21 +14,34 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from edge.calendar import NO_SHIFT, ShiftInstance, shift_of
 from edge.calendar.feed import Stretch, runs_out, stretch
+from edge.kpi.failures import CLEARING
+from edge.kpi.row import Row
 from edge.kpi.windows import MinuteBook, open_minute_ns, renumbering
 from edge.machines.journal import FROM_TIMES, Correction, Fact, Stop, squeeze
 from edge.machines.kernel import feed, new_kernel
 from edge.machines.observer import NO_STATE, UNSEEN, Observer, Sample
 from edge.machines.pace import Pace
 from edge.plan import Calendar, Machine, Signal
-from ext.buckets import Flag
+from ext.buckets import Bucket, Flag
 from ext.ledger import MachineLedger
 from protocols.reading import TagImage
 
 _HEADER_END = b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What would be booked up to `until_ns` if nothing more came."""
+
+    until_ns: int
+    stops: Sequence[Stop]  # that were not told yet, the one that lasts cut at `until_ns`
+    rows: Sequence[Row]  # minutes that are not final, in order of time
+    gone: Collection[int] = ()  # starts of stops that were told and are undone
 
 
 class Core:
@@ -53,6 +66,8 @@ class Core:
         self.t_ns = 0  # of the last sample
         self._base_ns = 0  # the same on the clock of the facts to come: where it was set, not when the sample was read
         self._heard_ns = 0  # of the last fact
+        self.began_ns = 0  # of the first sample; 0 = none yet, or nobody knows any more
+        self.clearing: list[list[int]] = []  # first and last sample of stretches in states that only people end
         self.product = machine.product_default  # as the kernel has it
         self.pace = Pace()  # for views; no part of the state
         self.days: Stretch = self._cover(now_ns, now_ns)
@@ -76,10 +91,38 @@ class Core:
         sample = feed(self.kernel, self.observer, t_ns, t_ns - self._base_ns if self.t_ns else 0)
         if sample is None:
             return
+        self._note_clearing(sample, t_ns)
+        self.began_ns = self.began_ns or t_ns
         self.sample, self.t_ns, self.product = sample, t_ns, sample.product
         self._base_ns = t_ns
         self.book.add(self.kernel.cells())
         self.pace.mark(t_ns, self.kernel.made[0])
+
+    def _note_clearing(self, sample: Sample, t_ns: int) -> None:
+        """Failures count however short they are, where people had to end them."""
+        if sample.bucket != Bucket.BREAKDOWN or sample.state not in CLEARING:
+            return
+        if self.clearing and self.clearing[-1][1] == self.t_ns:
+            self.clearing[-1][1] = t_ns
+        else:
+            self.clearing.append([t_ns, t_ns])
+
+    def forget_clearing(self, before_ns: int) -> None:
+        """Stretches that ended before are asked for no more."""
+        self.clearing = [stretch for stretch in self.clearing if stretch[1] >= before_ns]
+
+    def ahead(self, now_ns: int) -> Ahead:
+        """What would be booked if nothing more came: up to now, and no further than what was heard is believed."""
+        kernel = self.kernel
+        until_ns = max(kernel.t_ns, min(now_ns, kernel.t_ns + self.machine.hold_ns))
+        scout = new_kernel(self.machine)
+        scout.load(kernel.dump())
+        scout.set_calendar(self.days.start, self.days.end, self.days.kind, self.days.shift)
+        bucket, since_ns, fault_code = scout.finish(until_ns)
+        stops: list[Stop] = scout.stops()
+        if bucket not in (NO_STATE, Bucket.RUN) and since_ns < until_ns:
+            stops.append((since_ns, until_ns, bucket, fault_code))
+        return Ahead(until_ns, stops, self.book.provisional(kernel.peek(until_ns)[0]))
 
     def finish(self) -> None:
         """Nothing more will come: what is undecided is as it stands at the last sample."""
@@ -129,6 +172,8 @@ class Core:
             "t_ns": self.t_ns,
             "base_ns": self._base_ns,
             "heard_ns": self._heard_ns,
+            "began_ns": self.began_ns,
+            "clearing": self.clearing,
             "product": self.machine.products[self.product].id,
             "memory": self.observer.memory,
             "sample": [
@@ -148,6 +193,7 @@ class Core:
             size, book_size = int(header["kernel"]), int(header["book"])
             same, t_ns, product = header["config"] == self.config_version, int(header["t_ns"]), str(header["product"])
             base_ns, heard_ns = int(header.get("base_ns", t_ns)), int(header.get("heard_ns", t_ns))
+            began_ns, clearing = int(header.get("began_ns", 0)), header.get("clearing", [])
             memory = tuple(int(number) for number in header["memory"])
             bucket, state, fault_code, index, mask, (total, good, reject) = header["sample"]
         except (zlib.error, KeyError, TypeError) as error:
@@ -155,6 +201,7 @@ class Core:
         ledger, book, read = rest[:size], rest[size : size + book_size], rest[size + book_size :]
         self._load_ledger(ledger, book, same=same)
         self.t_ns, self._base_ns, self._heard_ns = t_ns, base_ns, heard_ns
+        self.began_ns, self.clearing = began_ns, [[int(first_ns), int(last_ns)] for first_ns, last_ns in clearing]
         ids = [one.id for one in self.machine.products]
         self.product = ids.index(product) if product in ids else 0
         if same:

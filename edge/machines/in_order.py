@@ -234,8 +234,10 @@ class InOrder:
         )
         return header + page
 
-    def load(self, blob: bytes, closed: Iterable[bytes]) -> None:
-        """Go on from a dump, the core being as it was then. Raises ValueError for what is none."""
+    def load(self, blob: bytes, closed: Iterable[bytes]) -> list[Stop]:
+        """Go on from a dump, the core being as it was then. Returns the stops told by facts that may be heard again.
+        Raises ValueError for what is none.
+        """
         head, _, rest = blob.partition(HEADER_END)
         try:
             header = json.loads(head)
@@ -244,8 +246,9 @@ class InOrder:
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a journal, or a damaged one: {error!r}") from error
         self._journal = Journal(unpack(rest[: int(header["page"])]))
-        self._journal.load(closed, oldest)
+        stops = self._journal.load(closed, oldest)
         self._edges, self.newest_ns, self.final_ns = deque(edges), newest_ns, final_ns
+        return stops
 
     def forget(self) -> None:
         """Nothing before can be lived again: it was lived under another configuration."""

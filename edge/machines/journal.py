@@ -216,22 +216,26 @@ class Journal:
         """Number of the oldest page."""
         return self._oldest.number
 
-    def load(self, closed: Iterable[bytes], oldest: int) -> None:
+    def load(self, closed: Iterable[bytes], oldest: int) -> list[Stop]:
         """Take in the stored closed pages from number `oldest` on, as far as there is no hole before the open one.
+        Returns the stops that were told while their facts, and those of the open one, were heard.
 
         What is missing brings the horizon nearer; that is said when a reading comes too late for it.
         """
         found: dict[int, _Closed] = {}
+        stops: dict[int, list[Stop]] = {}
         for blob in closed:
             with suppress(ValueError):
                 page = unpack(blob)
                 found[page.number] = _Closed(page.number, page.start_ns, page.open_ns, blob)
+                stops[page.number] = page.stops
         self._closed = []
         for number in range(self.open.number - 1, oldest - 1, -1):
             if number not in found:
                 break
             self._closed.insert(0, found[number])
         self.size_bytes = sum(len(page.blob) for page in self._closed)
+        return [stop for page in self._closed for stop in stops[page.number]] + self.open.stops
 
 
 def insert(facts: list[Fact], fact: Fact) -> int:

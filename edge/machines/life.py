@@ -20,22 +20,26 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from edge.calendar import production_day
 from edge.errors import Text
+from edge.kpi.failures import FailureSums
+from edge.kpi.means import of_machine
 from edge.kpi.rollup import HOUR, HOUR_NS, SHIFT
 from edge.kpi.row import Row
 from edge.kpi.target import target_count
 from edge.logs import facts
 from edge.machines.books import Books, Present
-from edge.machines.core import Core
+from edge.machines.core import Ahead, Core
 from edge.machines.corrections import tell
 from edge.machines.events import Revision, StopEvent
+from edge.machines.failing import Failing
 from edge.machines.in_order import InOrder, Lateness
 from edge.machines.intake import Intake
-from edge.machines.journal import Fact
+from edge.machines.journal import Fact, Stop
 from edge.machines.kernel import APART_NS, DAY_NS
 from edge.machines.observer import NO_STATE, UNSEEN, Observer
 from edge.machines.pace import Timeline
@@ -45,7 +49,7 @@ from edge.machines.revisions import HISTORY, LATE, came_too_late, opened_again, 
 from edge.machines.signals import used_signals
 from edge.machines.stops import SHOWN_NS, StopTeller
 from edge.machines.watermark import watermark_ns
-from edge.plan import Calendar, Machine, Name, ProcessValue, Signal
+from edge.plan import Calendar, Capability, Machine, Name, ProcessValue, Signal
 from edge.recording.tape import Tape
 from edge.snapshot import Figures, MachineView
 from ext.buckets import Bucket, Correction
@@ -94,6 +98,7 @@ class MachineLife:
         self._intake = Intake(machine, images)
         self._trigger = Observer(machine, images).trigger
         self._wait_ns = watermark_ns(machine)
+        self._failing = Failing(machine) if Capability.FAULT in of_machine(machine) else None
         self._begin(Core(machine, calendar, config_version, now_ns), 0)
         self._sampled_ns = 0
         self._era_ns: int | None = None  # monotonic less wall clock, of this process's facts; None: no fact yet
@@ -151,6 +156,8 @@ class MachineLife:
         """
         since_ns = self.restore(before.checkpoint, now_ns)
         self.remember([row for row in rows if row.key.start_ns >= since_ns])
+        if self._failing is not None and before._failing is not None:
+            self._failing.adopt(before._failing)
         self._timeline, self.late, self.too_late = before._timeline, before.late, before.too_late
         self._sampled_ns = before._sampled_ns
 
@@ -247,6 +254,8 @@ class MachineLife:
             "made in between are not counted",
         )
         log.error("begins anew", extra=facts(machine=self.machine.id, detail=str(text)))
+        if self._failing is not None and self._core.kernel.started:
+            self._failing.pause(self._core, self._ahead(self._core.kernel.t_ns), t_ns)
         left, core, ended = self._left, self._core, self._end()
         left.rows += ended.rows
         left.sums += ended.sums
@@ -268,8 +277,11 @@ class MachineLife:
         self._reopen(self._facts.catch_up())
 
     def _reopen(self, from_ns: int | None) -> None:
-        if from_ns is not None:
-            self._books.reopen(from_ns)
+        if from_ns is None:
+            return
+        self._books.reopen(from_ns)
+        if self._failing is not None:
+            self._failing.reopen(from_ns)
 
     # ---- commits ----
 
@@ -284,6 +296,8 @@ class MachineLife:
         left, self._left = self._left, _Left()
         final_ns = self._facts.final_ns
         news = self._books.final(final_ns)
+        if self._failing is not None:
+            self._failing.note(news.confirmed)
         present_ns = self._books.look(now_ns).since_ns if self._teller.waits else 0
         settled_ns = _NEVER_NS if open_windows else self._facts.settled_ns
         stops = [*left.stops, *self._news_of_stops(present_ns, settled_ns)]
@@ -294,14 +308,14 @@ class MachineLife:
             sums += changed
             stops += self._lasting(now_ns)
         revisions = self._revisions(news, minute=minute)
-        self._let_go()
+        self._let_go(now_ns)
         checkpoint = self._dump()
         changed_since = checkpoint != self._checkpoint
         self._checkpoint = checkpoint
         pages = self._facts.unsaved()
         return Harvest(rows, sums, stops, revisions, checkpoint if changed_since else None, pages)
 
-    def _let_go(self) -> None:
+    def _let_go(self, now_ns: int) -> None:
         """What no fact can change any more."""
         self._facts.trim()
         horizon_ns = self._facts.open_ns
@@ -309,14 +323,25 @@ class MachineLife:
             self._horizon_ns = horizon_ns
             self._books.forget(horizon_ns)
             self._teller.forget(horizon_ns)
+            if self._failing is not None and self._core.kernel.started:
+                self._failing.settle(self._core, horizon_ns, self._open_windows(now_ns))
+
+    def _open_windows(self, now_ns: int) -> dict[str, int]:
+        """Starts of the hour and the shift that are open."""
+        shift = self._core.shift_at(now_ns)
+        hour = {HOUR: now_ns - now_ns % HOUR_NS}
+        return hour | ({SHIFT: shift.start_ns} if shift else {})
 
     def _news_of_stops(self, present_ns: int, settled_ns: int) -> list[StopEvent]:
         """`present_ns`: since when the machine is in its present stretch; `settled_ns`: what ended before is told."""
         told = self._facts.take_told()
         for entry in told.corrections:
             self._corrections[tell(log, self.machine.id, entry)] += 1
-        self._timeline.take_back(told.taken_back)
-        self._timeline.add(stop for _, stop in told.stops)
+        stops = [stop for _, stop in told.stops]
+        for listener in (self._timeline, self._failing):
+            if listener is not None:
+                listener.take_back(told.taken_back)
+                listener.take(stops)
         booked_ns, final_ns = self._core.kernel.booked_ns, self._facts.final_ns
         return self._teller.news(told, present_ns, booked_ns=booked_ns, settled_ns=settled_ns, final_ns=final_ns)
 
@@ -362,6 +387,8 @@ class MachineLife:
             "stops": self._teller.dump(),
             "core": len(core),
         }
+        if self._failing is not None:
+            header["failing"] = self._failing.dump(self._facts.start_ns)
         return json.dumps(header).encode() + _HEADER_END + core + self._facts.dump()
 
     def restore(self, blob: bytes | None, now_ns: int, pages: Iterable[bytes] = ()) -> int:
@@ -375,6 +402,8 @@ class MachineLife:
             try:
                 self._load(blob, pages, now_ns)
             except ValueError as error:
+                if self._failing is not None:
+                    self._failing = Failing(self.machine, now_ns)
                 self._begin(Core(self.machine, self._calendar, self._config_version, now_ns), 0)
                 text = Text(
                     f"断点无法读取（{error}）；计数从新的基线开始，代理停运期间的件数不计入",
@@ -399,8 +428,9 @@ class MachineLife:
             core = Core(self.machine, self._calendar, self._config_version, now_ns)
             same = core.load(rest[:size], now_ns)
             self._begin(core, 0)
-            self._facts.load(rest[size:], pages)
+            told = self._facts.load(rest[size:], pages)
             self._teller.load(header["stops"])
+            self._load_failures(header.get("failing"), told)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a checkpoint, or a damaged one: {error!r}") from error
         if not same:
@@ -408,6 +438,15 @@ class MachineLife:
         self._set_back = now_ns < self._facts.newest_ns
         self.since_ns = since_ns
         self._corrections.update(zip(Correction, corrections, strict=False))  # kinds are appended by later builds
+
+    def _load_failures(self, saved: Mapping[str, Any] | None, told: Iterable[Stop]) -> None:
+        """Of a life that knew nothing of failures: from what is open on."""
+        if self._failing is None:
+            return
+        if saved is not None:
+            self._failing.load(saved, told)
+        else:
+            self._failing = Failing(self.machine, max(self._facts.open_ns, 1))
 
     def remember(self, rows: Iterable[Row]) -> None:
         """Stored minute rows since the time `restore` asked for, oldest first, in as many calls as wanted."""
@@ -433,6 +472,7 @@ class MachineLife:
         shift_rows = books.window(SHIFT, present, shift.start_ns) if shift else []
         product = machine.products[core.observer.product]
         made = kernel.made
+        broken = self._failures(now_ns) if whole else {}
         return MachineView(
             id=machine.id,
             name=machine.name,
@@ -451,10 +491,14 @@ class MachineLife:
             age_ms=max(0, now_ns - self._sampled_ns) // 1_000_000 if self._sampled_ns else None,
             baseline=self._baseline,
             counted=made[0],
-            shift=self._figures(shift_rows, shift.start_ns, now_ns, whole=whole) if shift else None,
+            shift=self._figures(shift_rows, shift.start_ns, now_ns, broken.get(SHIFT), whole=whole) if shift else None,
             shift_name=shift.name if shift else "",
             shift_target=self._target(shift_rows) if shift and whole else None,
-            hour=figures_of(books.window(HOUR, present, hour_ns), machine, hour_ns, now_ns) if whole else None,
+            hour=(
+                figures_of(books.window(HOUR, present, hour_ns), machine, hour_ns, now_ns, broken.get(HOUR))
+                if whole
+                else None
+            ),
             timeline=self._timeline.spans(now_ns, bucket, since_ns, fault_code) if whole and kernel.started else (),
             process_values=tuple(self._process_values()) if whole else (),
             more_values=max(0, len(machine.process_values) - SHOWN_VALUES) if whole else 0,
@@ -468,8 +512,22 @@ class MachineLife:
             too_late=self.too_late,
         )
 
-    def _figures(self, rows: Sequence[Row], start_ns: int, end_ns: int, *, whole: bool) -> Figures:
-        return figures_of(rows, self.machine, start_ns, end_ns) if whole else sums_of(rows, start_ns, end_ns)
+    def _figures(
+        self, rows: Sequence[Row], start_ns: int, end_ns: int, broken: FailureSums | None, *, whole: bool
+    ) -> Figures:
+        return figures_of(rows, self.machine, start_ns, end_ns, broken) if whole else sums_of(rows, start_ns, end_ns)
+
+    def _failures(self, now_ns: int) -> dict[str, FailureSums]:
+        """By window: the failures that began in it so far. Catch up first."""
+        if self._failing is None or not self._core.kernel.started:
+            return {}
+        return self._failing.sums(self._core, self._ahead(now_ns), self._open_windows(now_ns))
+
+    def _ahead(self, now_ns: int) -> Ahead:
+        """What was not harvested yet, and what would follow if nothing more came."""
+        ahead, told = self._core.ahead(now_ns), self._facts.told
+        stops = [*(stop for _, stop in told.stops), *ahead.stops]
+        return replace(ahead, stops=stops, gone={start_ns for start_ns, *_ in told.taken_back})
 
     def _target(self, rows: Sequence[Row]) -> int | None:
         ideal_ns = {product.id: product.ideal_cycle_ns for product in self.machine.products}

@@ -48,7 +48,7 @@ class Timeline:
         """The machine was first seen at `t_ns`; nothing is said of earlier time."""
         self._from_ns = self._from_ns or t_ns
 
-    def add(self, stops: Iterable[tuple[int, int, int, int]]) -> None:
+    def take(self, stops: Iterable[tuple[int, int, int, int]]) -> None:
         """Ended stops (start, end, bucket, fault code)."""
         for start_ns, end_ns, bucket, fault_code in stops:
             span = StateSpan(start_ns, end_ns, Bucket(bucket), fault_code)

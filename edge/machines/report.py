@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from edge.kpi import figures
+from edge.kpi.failures import FailureSums
 from edge.kpi.row import Row, Sums
-from edge.plan import Machine, Name
+from edge.plan import Capability, Machine, Name
 from edge.snapshot import Figures
 
-SHOWN = ("oee", "availability", "performance", "quality", "coverage")
+SHOWN = ("oee", "availability", "performance", "quality", "coverage", "mtbf", "mttr")
 
 
 def merged(rows: Iterable[Row]) -> Sums:
@@ -50,13 +51,18 @@ def sums_of(rows: Iterable[Row], start_ns: int, end_ns: int) -> Figures:
     )
 
 
-def figures_of(rows: Iterable[Row], machine: Machine, start_ns: int, end_ns: int) -> Figures:
-    """Every ratio is one division of the rows' sums; output outside the schedule counts as output, not as OEE."""
+def figures_of(
+    rows: Iterable[Row], machine: Machine, start_ns: int, end_ns: int, failures: FailureSums | None = None
+) -> Figures:
+    """Every ratio is one division of the rows' sums; output outside the schedule counts as output, not as OEE.
+
+    failures: those that began meanwhile; None: nobody can tell.
+    """
     from edge.kpi.catalogue import BY_KEY
     from edge.kpi.evidence import of_rows
 
     rows = list(rows)
-    known = of_rows(rows, machine)
+    known = of_rows(rows, machine, failures)
     found = {key: BY_KEY[key].of(known) for key in SHOWN}
     return replace(
         sums_of(rows, start_ns, end_ns),
@@ -65,6 +71,9 @@ def figures_of(rows: Iterable[Row], machine: Machine, start_ns: int, end_ns: int
         performance=found["performance"].value,
         quality=found["quality"].value,
         coverage=found["coverage"].value,
+        fe=failures.fe if failures is not None and Capability.FAULT in known.means else None,
+        mtbf_s=found["mtbf"].value,
+        mttr_s=found["mttr"].value,
         bounds=tuple(
             (key, figure.low, figure.high)
             for key, figure in found.items()

@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge.kpi.capacity import LENGTHS, STRETCHES_NS, Best, Demonstrated, all_pieces, good_pieces
-from edge.kpi.evidence import Evidence, Part, Plan, product_at
-from edge.kpi.failures import Failure, FailureSums, Stop, failures, sum_failures
+from edge.kpi.evidence import Evidence, Part, Plan
+from edge.kpi.failures import CLEARING, Failure, FailureSums, Stop, failures, note_good, sum_failures
 from edge.kpi.figures import SUSPECT_RUN_NS
 from edge.kpi.means import of_machine
+from edge.kpi.product import product_at
 from edge.kpi.row import Row, RowKey, Sums
 from edge.kpi.six_losses import startup_rejects
 from edge.kpi.windows import MINUTE_NS
@@ -29,7 +30,6 @@ from edge.replay.document import demonstrated_document
 from ext.buckets import Bucket
 
 NONE = FailureSums()
-CLEARING = frozenset({"aborting", "aborted", "clearing"})  # states of PackML that only people end
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +92,10 @@ class Record:
             best.take(row)
         self._fastest.setdefault(key.product, Best(SUSPECT_RUN_NS, all_pieces)).take(row)
         if good_pieces(sums) > 0:
-            self._note_good(key.start_ns, row.end_ns - 1)
+            note_good(self._good, key.start_ns, row.end_ns - 1)
         if sums.stop_ns[Bucket.BREAKDOWN]:
             self._broken.setdefault(key.start_ns, _Broken(self._rows, beside, product.stop_ns))
         self._rows += 1
-
-    def _note_good(self, first_ns: int, last_ns: int) -> None:
-        if self._good and self._good[-1][1] >= first_ns - 1:
-            self._good[-1] = self._good[-1][0], max(last_ns, self._good[-1][1])
-        else:
-            self._good.append((first_ns, last_ns))
 
     def note(self, t_ns: int, state: str) -> None:
         """The word for the machine's state, at every sample."""

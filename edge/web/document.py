@@ -113,6 +113,9 @@ def _figures(view: Figures) -> Json:
         "performance": view.performance,
         "quality": view.quality,
         "coverage": view.coverage,
+        "fe": view.fe,
+        "mtbf_s": view.mtbf_s,
+        "mttr_s": view.mttr_s,
         "bounds": {figure: [low, high] for figure, low, high in view.bounds},
         "why": {figure: _name(reason) for figure, reason in view.why},
     }

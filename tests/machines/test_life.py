@@ -36,6 +36,7 @@ STEP = st.tuples(
     st.sampled_from([S, S, S, 2 * S, 7 * S, 25 * S, 61 * S, 400 * S]),
     st.sampled_from([0, 1, 1, 2]),  # pieces
     st.sampled_from([None, None, None, 0, 1]),  # run bit
+    st.sampled_from([None, None, None, None, 0, 0, 1]),  # fault bit
     st.sampled_from([None, None, None, 7, 0]),  # fault code
     st.sampled_from([None, None, None, None, 1, 2]),  # recipe
     st.sampled_from([Quality.GOOD] * 5 + [Quality.BAD]),
@@ -44,9 +45,9 @@ STEP = st.tuples(
 
 
 def play(bench: Bench, steps, kills: bool) -> Bench:
-    for wait_ns, pieces, run, code, recipe, quality, then in steps:
+    for wait_ns, pieces, run, fault, code, recipe, quality, then in steps:
         bench.wait(wait_ns)
-        changed = {"run": run, "fault_code": code, "recipe": recipe}
+        changed = {"run": run, "fault": fault, "fault_code": code, "recipe": recipe}
         told = {name: value for name, value in changed.items() if value is not None}
         bench.sample(quality, total=(bench.registers[TOTAL] + pieces) % (1 << 16), **told)
         if then != "nothing":
@@ -60,7 +61,7 @@ def play(bench: Bench, steps, kills: bool) -> Bench:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(STEP, min_size=1, max_size=60), st.sampled_from([ALWAYS, TWO_SHIFTS]))
 def test_killed_at_any_commit_it_writes_the_same_rows(steps, calendar: Calendar) -> None:
-    """Minutes, hours, shifts, stops, counts: as if nothing had happened."""
+    """Minutes, hours, shifts, stops, counts, failures: as if nothing had happened."""
     whole = play(Bench(calendar=calendar), steps, kills=False)
     killed = play(Bench(calendar=calendar), steps, kills=True)
     assert killed.rows == whole.rows
@@ -473,7 +474,7 @@ def test_what_is_recorded_are_the_sums_that_people_see_as_figures() -> None:
     seen, recorded = bench.life.view(bench.now_ns), bench.life.view(bench.now_ns, whole=False)
     assert seen.shift is not None
     assert recorded.shift is not None
-    none: dict[str, None] = dict.fromkeys(("oee", "availability", "performance", "quality"))
+    none: dict[str, None] = dict.fromkeys(("oee", "availability", "performance", "quality", "fe", "mtbf_s", "mttr_s"))
     assert replace(seen.shift, **none, bounds=(), why=()) == recorded.shift
     assert (recorded.hour, recorded.timeline, recorded.process_values) == (None, (), ())
 

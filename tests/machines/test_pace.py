@@ -58,7 +58,7 @@ def test_a_clock_set_back_costs_two_seconds_of_rate_and_no_more() -> None:
 def spans_of(stops: list[tuple[int, int]], now_s: int, since_s: int, bucket: Bucket) -> tuple[StateSpan, ...]:
     line = Timeline()
     line.begin(T0)
-    line.add((T0 + a * S, T0 + b * S, int(Bucket.BREAKDOWN), 7) for a, b in stops)
+    line.take((T0 + a * S, T0 + b * S, int(Bucket.BREAKDOWN), 7) for a, b in stops)
     return line.spans(T0 + now_s * S, bucket, T0 + since_s * S, 0)
 
 

@@ -10,6 +10,7 @@ import logging
 import os
 import random
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,10 @@ class RecordedRig(Rig):
         now_ns = self.clock.now_ns()
         checkpoints, meta = await self.outbox.load_checkpoints(), await self.outbox.load_meta()
         for life in self.lives:
-            since_ns = life.restore(checkpoints.get(f"machine:{life.machine.id}"), now_ns)
-            life.remember(await self.outbox.ledger_rows(life.machine.id, MINUTE, since_ns, now_ns + 3600 * NS))
+            name = life.machine.id
+            pages = [page for key, page in checkpoints.items() if key.startswith(f"journal:{name}:")]
+            since_ns = life.restore(checkpoints.get(f"machine:{name}"), now_ns, pages)
+            life.remember(await self.outbox.ledger_rows(name, MINUTE, since_ns, now_ns + 3600 * NS))
         if self.recording is not None:
             self.recording.begin(meta)
 
@@ -98,11 +101,33 @@ def compared(store: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     return found
 
 
+def replayed_shifts(store: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """`seamline replay --json`, of machine m1: a row for each product."""
+    capsys.readouterr()
+    assert command.run(Path("site.yaml"), folder_of(store), as_json=True) == 0
+    return json.loads(capsys.readouterr().out)["machines"]["m1"]["shifts"]
+
+
+def failures_of(shifts: list[dict[str, Any]]) -> tuple[int, float, float]:
+    """FE, MTBF and MTTR of all products: sums first, one division last."""
+    fe = sum(row["fe"] for row in shifts)
+    assert fe > 1
+    assert len({row["start_ns"] for row in shifts}) == 1
+    mtbf, mttr = (
+        [row["figures"][key] for row in shifts if row["figures"][key]["value"] is not None] for key in ("mtbf", "mttr")
+    )
+    mtbf_s, mttr_s = (
+        float(Fraction(sum(f["numerator"] for f in each), sum(f["denominator"] for f in each) * NS))
+        for each in (mtbf, mttr)
+    )
+    return fe, mtbf_s, mttr_s
+
+
 @pytest.mark.parametrize("seed", range(2))
 async def test_a_recording_replays_to_what_was_stored(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Through clean stops, kills between two commits, silences, and packed segments."""
+    """Through clean stops, kills between two commits, silences, packed segments; so do the failures of the shift."""
     monkeypatch.setattr(segments, "SEGMENT_LIMIT_BYTES", 60_000)
     dice, store = random.Random(seed), tmp_path / "s.db"
     rig = RecordedRig(store)
@@ -124,11 +149,14 @@ async def test_a_recording_replays_to_what_was_stored(
         rig.registers = registers
         await rig.start()
     await lived(rig, 200, dice)
+    seen = rig.lives[0].view(rig.clock.now_ns()).shift
     await rig.recorder.flush()
     await rig.outbox.close()
     found = await asyncio.to_thread(compared, store, capsys)
     assert found["differences"] == []
     assert found["compared"] > 20
+    assert seen is not None
+    assert failures_of(await asyncio.to_thread(replayed_shifts, store, capsys)) == (seen.fe, seen.mtbf_s, seen.mttr_s)
     assert any(path.name.endswith(".gz") for path in files_of(folder_of(store)))
 
 

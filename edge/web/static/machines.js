@@ -98,9 +98,16 @@ function renderRatio(node, shift, name) {
   const [low, high] = shift?.bounds[name] ?? [ratio, ratio];
   const sign = ratio === null || low === high ? "" : ratio === low ? "≥ " : ratio === high ? "≤ " : "≈ ";
   text(value, sign + format.percent(ratio));
-  attr(node, "title", !shift ? "" : ratio === null ? whyNot(shift, name) : range(shift, name));
+  const told = !shift ? "" : ratio === null ? whyNot(shift, name) : range(shift, name);
+  attr(node, "title", name === "availability" && shift?.fe ? [failures(shift), told].filter(Boolean).join(" · ") : told);
   fill(bar, ratio);
 }
+
+/** How often it failed in this shift, and the times between failures and to the first good piece after them. */
+const failures = ({ fe, mtbf_s: mtbf, mttr_s: mttr }) => {
+  const span = (s) => format.duration(s === null ? null : s * 1000);
+  return t("failures", { n: format.number(fe), mtbf: span(mtbf), mttr: span(mttr) });
+};
 
 /** "between … and …", or "" where nothing is in doubt. */
 function range(shift, name) {

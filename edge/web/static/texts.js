@@ -78,6 +78,7 @@ export const TABLE = {
   "why-off": ["非排产时段，不计 OEE", "outside shifts: no OEE"],
   "why-baseline": ["等待第一次计数读数", "waiting for the first count"],
   "why-unseen": ["本班尚未采到数据", "not observed this shift"],
+  "failures": ["本班故障 {n} 次，MTBF {mtbf}，MTTR {mttr}", "failures: {n}, MTBF {mtbf}, MTTR {mttr}"],
   "range": ["真值在 {low} 与 {high} 之间：有未观测的时间或清零可能掩盖的件数", "between {low} and {high}: time nobody saw, or pieces a reset may have hidden"],
   "tier": ["{id} · 信号等级 T{n}", "{id} · signal tier T{n}"],
   "coverage": ["覆盖率 {p}", "{p} observed"],
