@@ -17,5 +17,16 @@ def columns(rows: Iterable[Sequence[str]], indent: int = 4) -> list[str]:
     return lines
 
 
+def cut(text: str, width: int) -> str:
+    """As much of the line as is so wide on a screen."""
+    kept, used = 0, 0
+    for char in text:
+        used += _width(char)
+        if used > width:
+            break
+        kept += 1
+    return text[:kept]
+
+
 def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)

@@ -5,7 +5,8 @@ layouts give now is refreshed once a second above the prompt, so that a counter 
 before a word is typed; and a value that leaves several layouts asks for another one at once.
 
 Rules.
-* On a terminal the table is drawn over itself; into a pipe it is written once per question, and nothing is escaped.
+* On a terminal the table is drawn over itself, so a row is never wider than the terminal and the table never higher;
+  into a pipe it is written once per question, and nothing is escaped.
 * The value counts as read at any time since `ago_s` before it was typed, or since the question.
 * Enter leaves the tag as it is, `r` forgets what was typed of it, `q` ends the questions; so does the end of the input.
 """
@@ -19,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
-from edge.config.columns import columns
+from edge.config.columns import columns, cut
 from edge.config.words import say
 from edge.probe.judge import Glance, Verdict
 from edge.probe.report import candidate_row, subject_lines
@@ -175,12 +176,21 @@ class Screen:
         else:
             own = subject.tag.type
             places = [i for i, one in enumerate(subject.layouts) if one.tag.type is own and one.decade == 1.0]
+        width, height = self._size()
         rows = [
             candidate_row(subject.layouts[i], glance.values[i], glance.raws[i], self._session.device)
             for i in places
             if glance.raws[i]
-        ][:ROWS]
-        return columns(rows) if rows else [say("    （周围的地址均被拒绝）", "    (every address around is refused)")]
+        ][: max(1, min(ROWS, height - 2))]
+        lines = columns(rows) if rows else [say("    （周围的地址均被拒绝）", "    (every address around is refused)")]
+        return [cut(line, width - 1) for line in lines]
+
+    def _size(self) -> tuple[int, int]:
+        """Of the terminal, in characters and lines; a pipe takes anything."""
+        if not self._drawn:
+            return 1000, 1000
+        size = os.get_terminal_size(self._out.fileno())
+        return size.columns or 80, size.lines or 24
 
     def _redraw(self, table: list[str], height: int) -> None:
         """Over the old table; the cursor, and what is being typed, stay."""

@@ -8,6 +8,7 @@ import asyncio
 import json
 import time
 
+from peers.timing import within
 from poll.test_link import PipelinedPlc
 
 from edge.poll import block as block_module
@@ -119,9 +120,9 @@ async def test_depth_is_learned(line, words) -> None:
         one = line(plc.port, tags, limits=limits, depth=8, deadline_ms=100, notebook=notebook)
         async with one.running():
             await one.heard.until(lambda: one.poller.stats.depth == 2, within_s=20)
-            await asyncio.sleep(0.8)
+            await asyncio.sleep(0.5)  # what was under way when it was found
             timeouts = one.poller.stats.timeouts
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.6)
             assert one.poller.stats.timeouts == timeouts, "nothing is lost any more"
     ((_, text),) = notebook.take()
     assert json.loads(text)["depth"] == 2
@@ -157,14 +158,15 @@ async def test_a_slow_device_is_asked_more_slowly(plc, line, words) -> None:
         await one.heard.until(lambda: (True, "slow") in one.heard.changes(), within_s=10)
         plc.requests.clear()
         began = time.monotonic()
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.6)
         assert len(plc.requests) <= 0.35 * (time.monotonic() - began) / 0.02
         plc.script = []
         await one.heard.until(lambda: one.heard.changes()[-1] == (True, "recovered"), within_s=15)
-        plc.requests.clear()
-        began = time.monotonic()
-        await asyncio.sleep(0.5)
-        assert len(plc.requests) >= 0.5 * (time.monotonic() - began) / 0.02
+        before = len(plc.requests)
+        async with within(8 * 0.02 + 0.1):  # the grid, and a machine that is busy besides
+            while len(plc.requests) < before + 8:
+                plc.asked.clear()
+                await plc.asked.wait()
     assert all(up for up, _ in one.heard.changes())
 
 

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
+import subprocess
+import sys
+import termios
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 
 import pytest
+from peers.foreign import holding, serving
 from probe.conftest import tags_of
 from probe.test_command import lay_out, site_file
 
 from edge.clock import SystemClock
 from edge.config import load
+from edge.config.columns import cut
 from edge.probe import screen
 from edge.probe.judge import Motion, Verdict
 from edge.probe.screen import Lines, Screen
 from edge.probe.session import Session
 from protocols.modbus.tags import WordOrder
+
+COMMAND = "import sys; from edge.cli import main; sys.exit(main())"
+TERMINAL_SITE = """\
+site: {id: s, enterprise: e, province: p, city: c}
+devices:
+  - {id: plc, template: generic-modbus, host: 127.0.0.1, port: PORT, unit: 2, limits: {pause_ms: 0}}
+machines:
+  - id: m
+    template: generic
+    device: plc
+    tags: {run: null, fault: null, total: {address: holding:50, type: u16}}
+"""
 
 
 @pytest.fixture
@@ -107,6 +127,43 @@ async def test_a_terminal_refreshes(plant, tmp_path, monkeypatch) -> None:
         session.close()
     os.close(master)
     assert session.subjects[0].judgement.verdict is Verdict.ONE
+
+
+def converse(language: str, asks: str, config: Path, typed: str) -> tuple[int, str]:
+    """The command on a pseudo-terminal of 40 by 20 characters: answered once its table was refreshed."""
+    master, slave = os.openpty()
+    termios.tcsetwinsize(slave, (20, 40))
+    command = [sys.executable, "-c", COMMAND, "--lang", language, "probe", "-c", str(config), "plc"]
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave) as process:
+        os.close(slave)
+        shown = ""
+        with contextlib.suppress(OSError):  # the end of a pseudo-terminal
+            while asks not in shown or "\x1b8" not in shown:
+                shown += os.read(master, 4096).decode(errors="replace")
+            os.write(master, f"{typed}\n".encode())
+            while more := os.read(master, 4096):
+                shown += more.decode(errors="replace")
+    os.close(master)
+    return process.returncode, shown
+
+
+def test_in_a_real_terminal(tmp_path) -> None:
+    """The command as people have it, in both languages: the table is drawn over itself, no row of it is so long that it
+    would break, the answer is taken, and the status tells it.
+    """
+    config = tmp_path / "site.yaml"
+    with serving("libmodbus", tmp_path) as port, ThreadPoolExecutor() as both:
+        config.write_text(TERMINAL_SITE.replace("PORT", str(port)), encoding="utf-8")
+        talks = [
+            both.submit(converse, language, asks, config, str(holding(50, 2)))
+            for language, asks in (("en", "the HMI shows: "), ("zh", "触摸屏显示："))
+        ]
+        for status, shown in [talk.result() for talk in talks]:
+            tables = re.findall("\x1b7(.*?)\x1b8", shown, re.DOTALL)
+            rows = [row.strip("\r\n") for table in tables for row in table.split("\x1b[2K")[1:]]
+            assert rows
+            assert all(cut(row, 39) == row for row in rows)
+            assert status == 0, shown
 
 
 async def test_lines_of_a_file(tmp_path) -> None:
