@@ -14,9 +14,10 @@ Who costs whom. A missed deadline costs time on the wire, and on a shared wire i
   that is in doubt, and it is made anew. So it is where nobody answers at all.
 * The times of others do not move: due times stand on a grid, and how late a request starts is measured.
 
-The wheel. `_turn` takes what came, sends what is due and sets the one timer for what is next. An answer turns it, the
+The wheel. `turn` takes what came, sends what is due and sets the one timer for what is next. An answer turns it, the
 timer, or the end of the connection, straight from the event loop: to wake a task for each answer would cost as much as
-the answer. The task itself sleeps until the connection is over, and is told why.
+the answer, and a future for each would take the loop another turn. The task itself sleeps until the connection is over,
+and is told why.
 
 Nothing here knows what an answer means (module `unit`) or how bytes travel (`protocols.modbus.client`).
 """
@@ -46,7 +47,38 @@ PROBE_SHARE = 0.1  # of the time of a connection that probes of its dead units m
 _FAR_NS = 1 << 62
 _PROBE = -1  # in place of a block's number: see whether a demoted unit is back
 _ROUNDING_S = 0.000_5  # timers of a loop count milliseconds; too early would be once more for nothing
-_Flight = tuple[int, Unit, Block, Read, int, int]  # number of the unit …, when it was sent, in which epoch of its unit
+
+
+class _Flight:
+    """One request under way, and what came of it."""
+
+    __slots__ = ("_landed", "_turn", "block", "epoch", "error", "number", "payload", "read", "start_ns", "unit")
+
+    def __init__(self, link: Link, number: int, block: Block, read: Read, start_ns: int) -> None:
+        self._landed, self._turn = link.landed, link.turn
+        self.number = number  # of its unit
+        self.unit = link.units[number]
+        self.block = block
+        self.read = read
+        self.start_ns = start_ns
+        self.epoch = self.unit.epoch  # in which it was asked
+        self.payload: bytes | None = None
+        self.error: ModbusError | None = None
+
+    def done(self) -> bool:
+        """It is over."""
+        return self.payload is not None or self.error is not None
+
+    def set_result(self, payload: bytes) -> None:
+        """An answer; the wheel turns when all that came with it was taken in."""
+        self.payload = payload
+        self._landed.append(self)
+
+    def set_exception(self, error: ModbusError) -> None:
+        """None. Whoever says so is still at work on the connection."""
+        self.error = error
+        self._landed.append(self)
+        asyncio.get_running_loop().call_soon(self._turn)
 
 
 class Link:
@@ -60,11 +92,11 @@ class Link:
         self.endpoint = endpoint
         self.stats = LinkStats()
         self._clock = clock
-        self._client = ModbusClient(endpoint)
+        self._client = ModbusClient(endpoint, self._on_heard)
         self._backoff = backoff or Backoff()
         self._heap: list[tuple[int, int, int]] = []  # due, unit, block or _PROBE
-        self._flights: dict[asyncio.Future[bytes], _Flight] = {}
-        self._landed: deque[asyncio.Future[bytes]] = deque()
+        self._flights: set[_Flight] = set()
+        self.landed: deque[_Flight] = deque()  # over, and not looked at yet
         self._over: asyncio.Future[None] | None = None  # of the connection that is served
         self._watch: asyncio.Task[NoReturn] | None = None  # ends with the connection
         self._timer: asyncio.TimerHandle | None = None
@@ -149,10 +181,10 @@ class Link:
     def _hang_up(self) -> None:
         self._client.close()
         now_ns = self._clock.monotonic_ns()
-        for _, unit, block, _, start_ns, epoch in self._flights.values():
-            unit.landed(block, start_ns, now_ns, epoch)
+        for flight in self._flights:
+            flight.unit.landed(flight.block, flight.start_ns, now_ns, flight.epoch)
         self._flights.clear()
-        self._landed.clear()
+        self.landed.clear()
         self._heap.clear()
         self._still_busy(now_ns)
         if self._timer is not None:
@@ -170,9 +202,9 @@ class Link:
             self._schedule_all(number, now_ns)
         self._over = over = asyncio.get_running_loop().create_future()
         self._watch = watch = asyncio.create_task(self._client.watch())
-        watch.add_done_callback(self._turn)
+        watch.add_done_callback(self.turn)
         try:
-            self._turn()
+            self.turn()
             await over
         finally:
             self._over = self._watch = None
@@ -181,7 +213,7 @@ class Link:
             if not watch.cancelled():
                 watch.exception()
 
-    def _turn(self, _: object = None) -> None:
+    def turn(self, _: object = None) -> None:
         """Once around. Called by the loop; whatever is raised here is raised where the task waits."""
         over = self._over
         if over is None or over.done():
@@ -195,8 +227,8 @@ class Link:
     def _is_done(self) -> bool:
         """Land, send, set the timer. True where one round was asked for and is over. Raises ModbusError at the end."""
         now_ns = self._clock.monotonic_ns()
-        while self._landed:
-            self._land(self._landed.popleft(), now_ns)
+        while self.landed:
+            self._land(self.landed.popleft(), now_ns)
         if self._ended is not None:
             raise self._ended
         if self._watch is not None and self._watch.done():
@@ -260,21 +292,20 @@ class Link:
         if read.half_of is None and not read.probes:
             lateness_ns = now_ns - block.due_ns
             unit.stats.lateness.add(lateness_ns)
+        flight = _Flight(self, number, block, read, now_ns)
         try:
-            future = self._client.ask(read.request.unit, read.query)
+            self._client.post(read.request.unit, read.query, flight)
         except ModbusError:  # lost in this very moment: the watch says so next
             unit.landed(block, now_ns, now_ns, unit.epoch)
             return
         if not self._flights:
             self._busy_since_ns = now_ns
-        self._flights[future] = (number, unit, block, read, now_ns, unit.epoch)
-        future.add_done_callback(self._on_landed)
+        self._flights.add(flight)
 
-    def _on_landed(self, future: asyncio.Future[bytes]) -> None:
-        future.exception()  # seen, also where nobody asks any more
-        if future in self._flights:
-            self._landed.append(future)
-            self._turn()
+    def _on_heard(self) -> None:
+        """All that came at once was taken in."""
+        if self.landed:
+            self.turn()
 
     def _set_timer(self, until_ns: int, now_ns: int) -> None:
         """One that is set too early is left to ring for nothing once."""
@@ -286,24 +317,24 @@ class Link:
 
     def _ring(self) -> None:
         self._timer, self._timer_ns = None, _FAR_NS
-        self._turn()
+        self.turn()
 
     # ── answers
     # ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _land(self, future: asyncio.Future[bytes], now_ns: int) -> None:
-        flight = self._flights.pop(future, None)
-        if flight is None:
+    def _land(self, flight: _Flight, now_ns: int) -> None:
+        if flight not in self._flights:
             return
+        self._flights.remove(flight)
         if not self._flights:
             self._still_busy(now_ns)
-        number, unit, block, read, start_ns, epoch = flight
-        if not unit.landed(block, start_ns, now_ns, epoch):
+        number, unit, block, read, start_ns = flight.number, flight.unit, flight.block, flight.read, flight.start_ns
+        if not unit.landed(block, start_ns, now_ns, flight.epoch):
             return
-        error = future.exception()
-        if error is None:
+        error = flight.error
+        if flight.payload is not None:
             self.stats.up = True
-            unit.read(block, read, future.result(), start_ns, now_ns)
+            unit.read(block, read, flight.payload, start_ns, now_ns)
             self._is_back(number, block, now_ns)
         elif isinstance(error, ModbusExceptionReply):
             self.stats.up = True
@@ -312,13 +343,11 @@ class Link:
                 self._demote(number, error, now_ns - start_ns, now_ns)
                 return
             self._is_back(number, block, now_ns)
-        elif isinstance(error, ModbusError):
+        elif error is not None:
             self._miss(number, error, start_ns, now_ns)
-            if unit.epoch != epoch or self._ended is not None:
+            if unit.epoch != flight.epoch or self._ended is not None:
                 return
             unit.maybe_again(block, read)
-        else:
-            raise error
         self._hear_foreign_master(now_ns)
         if unit.round_over(block):
             self._finish(number, block, now_ns)

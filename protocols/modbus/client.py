@@ -12,10 +12,11 @@ Rules.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import NoReturn
 
 from protocols.modbus.address import TABLE_NAMES
-from protocols.modbus.connection import Connection
+from protocols.modbus.connection import Connection, Waiter
 from protocols.modbus.errors import (
     ModbusConnectionError,
     ModbusProtocolError,
@@ -32,8 +33,10 @@ from protocols.modbus.tags import Endpoint
 class ModbusClient:
     """Reads blocks from one endpoint. Built without I/O; `connect` may be called again after every loss."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, heard: Callable[[], None] | None = None) -> None:
+        """`heard` is called whenever all that came at once was taken in, for waiters of one's own: see `post`."""
         self.endpoint = endpoint
+        self._heard = heard
         self.counters = WireCounters()  # over all connections of this client
         self._connection: Connection | None = None
 
@@ -56,6 +59,7 @@ class ModbusClient:
         """Connect anew. Raises ModbusConnectionError; its `reason` is a key of `errors.CONNECTION_WORDS`."""
         self.close()
         self._connection = await open_connection(self.endpoint, self.counters, self._where)
+        self._connection.heard = self._heard
 
     def send(self, request: Request) -> asyncio.Future[bytes]:
         """Ask now, await later: the future of what `read` returns. Raises ModbusConnectionError where there is none."""
@@ -66,6 +70,12 @@ class ModbusClient:
         if self._connection is None:
             raise self._closed_error()
         return self._connection.ask(unit, query)
+
+    def post(self, unit: int, query: Query, waiter: Waiter) -> None:
+        """As `ask`, without a future: it would take the loop another turn to tell what is known already."""
+        if self._connection is None:
+            raise self._closed_error()
+        self._connection.post(unit, query, waiter)
 
     async def read(self, request: Request) -> bytes:
         """The data bytes of the reply: two per register, or packed bits.

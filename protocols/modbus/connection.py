@@ -24,6 +24,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from protocols.modbus.errors import (
     ModbusConnectionError,
@@ -42,12 +43,25 @@ _REMEMBERED = 4096  # dead transactions; older ones are forgotten first
 EARLY_S = 0.002  # a loop's timers are as fine as a millisecond
 
 
+class Waiter(Protocol):
+    """What a query comes to: a future, or what somebody has in its place who asks thousands of times a second."""
+
+    def done(self) -> bool:
+        """Answered, failed, or wanted no more."""
+
+    def set_result(self, payload: bytes, /) -> None:
+        """The payload of the reply. Called while bytes are taken in: asking on must wait until `heard` is called."""
+
+    def set_exception(self, error: ModbusError, /) -> None:
+        """Why there is none."""
+
+
 class Exchange:
     """One query and who waits for its answer."""
 
     __slots__ = ("due_s", "future", "other_unit", "query", "unit")
 
-    def __init__(self, unit: int, query: Query, future: asyncio.Future[bytes]) -> None:
+    def __init__(self, unit: int, query: Query, future: Waiter) -> None:
         self.unit = unit
         self.query = query
         self.future = future
@@ -78,6 +92,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self.lost = asyncio.Event()
         self.error: ModbusError | None = None  # why it was lost
+        self.heard: Callable[[], None] | None = None  # called when all that came at once was taken in
         self._framer = framer
         self._counters = counters
         self._answered_before = counters.answered
@@ -98,14 +113,18 @@ class Connection(asyncio.Protocol):
         The future ends in ModbusExceptionReply, ModbusTimeout, ModbusConnectionError or ModbusProtocolError otherwise.
         Raises ModbusConnectionError where the connection is lost already, ValueError for a unit that cannot be.
         """
+        future = self._loop.create_future()
+        self.post(unit, query, future)
+        return future
+
+    def post(self, unit: int, query: Query, waiter: Waiter) -> None:
+        """As `ask`, for a waiter of the caller's own."""
         if not 0 <= unit <= _MAX_UNIT:
             raise ValueError(f"unit {unit} is not one of 0 … {_MAX_UNIT}")
         if self._transport is None:
             raise self._gone()
-        exchange = Exchange(unit, query, self._loop.create_future())
-        self._waiting.append(exchange)
+        self._waiting.append(Exchange(unit, query, waiter))
         self._pump()
-        return exchange.future
 
     @property
     def in_flight(self) -> int:
@@ -159,6 +178,8 @@ class Connection(asyncio.Protocol):
             return
         if self._waiting:
             self._pump()
+        if self.heard is not None:
+            self.heard()
 
     # Sending.
 
@@ -261,6 +282,8 @@ class DatagramConnection(Connection, asyncio.DatagramProtocol):
             self._counters.noise_bytes += len(data)
         self._framer.silence()
         self._pump()
+        if self.heard is not None:
+            self.heard()
 
     def _put(self, transport: asyncio.Transport, frame: bytes) -> None:
         transport.sendto(frame)  # type: ignore[attr-defined]
