@@ -60,6 +60,7 @@ log = logging.getLogger(__name__)
 
 STATS_S = 1.0
 RETRY_S = 5.0
+TOLD_LATE_NS = HOUR_NS  # a minute is written when it is final, and once more where that changes
 AT_ONCE_NS = 6 * HOUR_NS  # of stored minute rows, when a machine remembers
 
 
@@ -154,8 +155,9 @@ class Runtime:
             report = await self._open()
             if report.detail:
                 log.error("store", extra=facts(detail=report.detail))
-                self._recorder.gaps.store_began_anew(report.since_ns, self._clock.now_ns(), report.detail)
-            await self._remember()
+            await self._remember(report)
+            if report.saved is not None and report.saved.missing:
+                await self._tell_again(report.saved.lost_from_ns)
         except StoreError:
             await self._outbox.close()
             raise
@@ -188,18 +190,40 @@ class Runtime:
                 )
             ) from error
 
-    async def _remember(self) -> None:
+    async def _tell_again(self, from_ns: int) -> None:
+        """Minutes whose records may be lost, from their ledger rows, before anything new is written of them."""
+        now_ns = self._clock.now_ns()
+        for life in self._lives:
+            for span in _spans(max(from_ns - TOLD_LATE_NS, 0) if from_ns else now_ns - AT_ONCE_NS, now_ns):
+                rows = await self._outbox.ledger_rows(life.machine.id, MINUTE, *span)
+                if batch := self._recorder.again(life, rows):
+                    await self._outbox.commit(batch)
+
+    async def _remember(self, report: OpenReport) -> None:
         now_ns = self._clock.now_ns()
         checkpoints, meta = await self._outbox.load_checkpoints(), await self._outbox.load_meta()
         self._notebook.fill(meta)
         for life in self._lives:
             await remember(life, self._outbox, checkpoints, now_ns)
+        if report.detail:
+            began_anew = [life.machine.id for life in self._lives if not life.goes_on]
+            self._recorder.gaps.store_damaged(
+                await self._damaged_since(report, began_anew), now_ns, began_anew, report.detail
+            )
         if self._recording is not None:
             self._recording.begin(meta)
         self._recorder.gaps.load(await self._outbox.open_gaps(), now_ns)
         alive = meta.get(META_ALIVE)
         if alive is not None:
             self._recorder.gaps.agent_stopped(int(alive), now_ns)
+
+    async def _damaged_since(self, report: OpenReport, began_anew: Sequence[str]) -> int:
+        """Since when something may be missing: a record, or what a machine without checkpoint made."""
+        since_ns = report.since_ns
+        for machine in began_anew:
+            last_ns = await self._outbox.last_row_ns(machine)
+            since_ns = min(since_ns, last_ns or since_ns)
+        return since_ns
 
     # ---- another plan ----
 

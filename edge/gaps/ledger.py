@@ -84,9 +84,19 @@ class GapLedger:
         start_ns, end_ns = sorted((now_ns - step_ns, now_ns))
         self._tell(Gap(GapCause.CLOCK_STEPPED, GapScope.AGENT, self._site, start_ns, end_ns, detail=str(text)))
 
-    def store_began_anew(self, since_ns: int, now_ns: int, detail: str) -> None:
-        """A damaged store was set aside: what no database had is in the file that was moved."""
-        self._tell(Gap(GapCause.DAMAGED, GapScope.AGENT, self._site, min(since_ns, now_ns), now_ns, detail=detail))
+    def store_damaged(self, since_ns: int, now_ns: int, began_anew: Iterable[str], detail: str) -> None:
+        """A damaged store was set aside, and what was whole of it goes on. `began_anew`: machines whose checkpoint was
+        lost; what they made meanwhile is counted by nobody.
+        """
+        since_ns = min(since_ns, now_ns)
+        bounds = [self._physical(machine, now_ns - since_ns) for machine in began_anew]
+        most = None if None in bounds else sum(bound or 0 for bound in bounds)
+        self._tell(
+            Gap(
+                GapCause.DAMAGED, GapScope.AGENT, self._site, since_ns, now_ns, pieces_min=0, pieces_max=most,
+                detail=detail,
+            )
+        )  # fmt: skip
 
     def shed(self, record_class: str, records: int, start_ns: int, end_ns: int) -> None:
         """Memory could not keep records while the disk took none."""

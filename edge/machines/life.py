@@ -161,6 +161,11 @@ class MachineLife:
         self._timeline, self.late, self.too_late = before._timeline, before.late, before.too_late
         self._sampled_ns = before._sampled_ns
 
+    @property
+    def goes_on(self) -> bool:
+        """It was counting before, and its counters go on where they stood."""
+        return bool(self._facts.newest_ns)
+
     def standing(self, now_ns: int) -> list[Row]:
         """Every row that is not final, as it stands."""
         return self._books.standing(now_ns) if self._core.kernel.started else []

@@ -2,7 +2,7 @@
 
 Theory. SQLite's own check finds trees that are broken; it has no checksum of what stands in their leaves. Ours does:
 every row carries one, and sums that exist twice are compared. So a flipped byte is found wherever it changes what the
-store gives back. Nothing is changed here: what is whole is copied into a new file when somebody asks (`salvage`).
+store gives back. Nothing is changed here: what is whole is saved into a new file when somebody asks (`repair`).
 
 Rules. One read transaction, so that a running agent cannot move what is being compared; its log grows meanwhile. A
 table that cannot be read is one finding, and the next is looked at.
@@ -10,26 +10,20 @@ table that cannot be read is one finding, and the next is looked at.
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from edge.errors import StoreError, Text
-from edge.gaps.gap import GapCause, GapScope
-from edge.outbox import files, gaps, ledger, schema
-from edge.outbox.codec import maybe_unpack, seal, seal_blob
-from edge.points import BUCKET_FIELDS, RecordClass
+from edge.outbox import files, schema, whole
+from edge.outbox.salvage import salvage_pages
+from edge.outbox.saved import Saved
 
 _STRUCTURE_FINDINGS = 20
-_CLASSES = frozenset(int(record_class) for record_class in RecordClass)
-
-Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +43,20 @@ def check(path: Path) -> Iterator[Finding]:
             yield from _guarded(table, checker, connection)
 
 
-def salvage(path: Path, into: Path) -> Counter[str]:
-    """Copy every whole row of a store that no agent uses into a new file. Returns rows copied, by table.
-
-    Raises StoreError: the new file exists, an agent runs, nothing can be read.
+def repair(path: Path, into: Path) -> Saved:
+    """Save what is whole of a store that no agent uses into a new file. Raises StoreError: the new file exists, an
+    agent runs, nothing can be read.
     """
     if into.exists():
         raise StoreError(Text(f"{into} 已存在；请另取文件名", f"{into} exists; give another name"))
     lock = files.StoreLock(path)
     lock.acquire()
     try:
-        with closing(_open(path)) as old, closing(schema.connect(into)) as new:
-            schema.create(new)
-            new.execute("BEGIN IMMEDIATE")
-            copied = Counter({table: _copy(old, new, table, is_whole) for table, is_whole in _WHOLE.items()})
-            _make_tally(new)
-            new.execute("COMMIT")
-    except sqlite3.Error as error:
+        return salvage_pages(path, files.wal_of(path), into)
+    except (sqlite3.Error, OSError) as error:
         raise StoreError(Text(f"无法从 {path} 恢复：{error}", f"nothing could be saved of {path}: {error}")) from error
     finally:
         lock.release()
-    return copied
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -134,7 +121,7 @@ def _records(connection: sqlite3.Connection) -> Iterator[Finding]:
     last = 0
     for row in connection.execute("SELECT id, class, points, t_ns, codec, crc, lines FROM record ORDER BY id"):
         last = row[0]
-        if not _whole_record(row):
+        if not whole.WHOLE["record"](row):
             yield _broken(f"record {last}")
         elif isinstance(row[6], bytes):
             found.update({(row[1], "records"): 1, (row[1], "points"): row[2], (row[1], "bytes"): len(row[6])})
@@ -161,7 +148,7 @@ def _sinks(connection: sqlite3.Connection) -> Iterator[Finding]:
         "SELECT id, cursor, replay_from, replay_to, quarantined, crc FROM sink"
     ):
         where = f"sink {sink}"
-        if not _sealed(crc, sink, cursor, start, end, quarantined):
+        if not whole.WHOLE["sink"]((sink, cursor, start, end, quarantined, crc)):
             yield _broken(where)
         elif not (start >= 0 and end >= 0 and 0 <= cursor <= last and end <= last):
             yield Finding(where, Text("游标超出记录范围", "its cursor is beyond the records"))
@@ -172,7 +159,7 @@ def _rows(table: str, columns: str) -> Callable[[sqlite3.Connection], Iterator[F
 
     def checker(connection: sqlite3.Connection) -> Iterator[Finding]:
         for row in connection.execute(f"SELECT {columns} FROM {table}"):  # noqa: S608 - names are ours
-            if not _WHOLE[table](row):
+            if not whole.WHOLE[table](row):
                 key = " ".join(str(value)[:40] for value in row[:3] if not isinstance(value, bytes))
                 yield _broken(f"{table} {key}")
 
@@ -183,125 +170,11 @@ def _broken(where: str) -> Finding:
     return Finding(where, Text("校验不符：内容与写入时不同", "checksum: this is not what was stored"))
 
 
-# ---- whole rows ----
-
-
-def _whole_record(row: Row) -> bool:
-    lines = maybe_unpack(*row)
-    return lines is not None and lines.count(b"\n") + 1 == row[2] and row[1] in _CLASSES
-
-
-def _whole_sink(row: Row) -> bool:
-    return _sealed(row[5], *row[:5])
-
-
-def _whole_checkpoint(row: Row) -> bool:
-    key, blob, crc = row
-    return crc is None or (isinstance(blob, bytes) and isinstance(key, str) and seal_blob(key, blob) == crc)
-
-
-def _whole_meta(row: Row) -> bool:
-    return _sealed(row[2], row[0], row[1])
-
-
-def _whole_ledger(row: Row) -> bool:
-    *values, crc = row
-    if crc is not None and crc != ledger.seal_of(values):
-        return False
-    named = dict(zip(ledger.COLUMNS, values, strict=True))
-    return bool(named["all_ns"] == sum(named[name] for name in BUCKET_FIELDS))
-
-
-def _whole_folded(row: Row) -> bool:
-    return _sealed(row[4], *row[:4])
-
-
-def _whole_gap(row: Row) -> bool:
-    *values, crc = row
-    known = values[2] in set(GapCause) and values[3] in set(GapScope)
-    return known and bool(crc == gaps.seal_of(values))
-
-
-def _whole_quarantine(row: Row) -> bool:
-    sink, digest, t_ns, words, line, crc = row
-    if crc is None:
-        return True
-    if not isinstance(line, bytes) or not isinstance(digest, bytes) or hashlib.sha256(line).digest() != digest:
-        return False
-    return _sealed(crc, sink, t_ns, words, digest.hex())
-
-
-def _sealed(crc: object, *values: object) -> bool:
-    """A row of an earlier release has no checksum."""
-    if crc is None:
-        return True
-    return all(value is None or isinstance(value, int | str) for value in values) and crc == seal(*values)
-
-
-_LEDGER_COLUMNS = ", ".join((*ledger.COLUMNS, "crc"))
-_COLUMNS_OF = {
-    "record": "id, class, points, t_ns, codec, crc, lines",
-    "sink": "id, cursor, replay_from, replay_to, quarantined, crc",
-    "checkpoint": "key, blob, crc",
-    "meta": "key, text, crc",
-    "ledger": _LEDGER_COLUMNS,
-    "folded": "machine, total, good, reject, crc",
-    "gap": ", ".join((*gaps.COLUMNS, "crc")),
-    "quarantine": "sink, digest, t_ns, words, line, crc",
-}
-_WHOLE: dict[str, Callable[[Row], bool]] = {
-    "record": _whole_record,
-    "sink": _whole_sink,
-    "checkpoint": _whole_checkpoint,
-    "meta": _whole_meta,
-    "ledger": _whole_ledger,
-    "folded": _whole_folded,
-    "gap": _whole_gap,
-    "quarantine": _whole_quarantine,
-}
 _CHECKERS: tuple[tuple[str, Callable[[sqlite3.Connection], Iterator[Finding]]], ...] = (
     ("record", _records),
     ("sink", _sinks),
     *(
-        (table, _rows(table, _COLUMNS_OF[table]))
+        (table, _rows(table, whole.COLUMNS_OF[table]))
         for table in ("checkpoint", "meta", "ledger", "folded", "gap", "quarantine")
     ),
 )
-
-
-# ---- salvage ----
-
-
-def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, is_whole: Callable[[Row], bool]) -> int:
-    columns = _COLUMNS_OF[table]
-    marks = ", ".join("?" * len(columns.split(",")))
-    insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - names are ours
-    copied = 0
-    for row in _readable(old, table, columns):
-        if is_whole(row):
-            copied += new.execute(insert, row).rowcount
-    return copied
-
-
-def _readable(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[Row]:
-    """Rows as far as they can be reached; records also from behind a page that is broken."""
-    try:
-        yield from connection.execute(f"SELECT {columns} FROM {table}")  # noqa: S608 - names are ours
-    except sqlite3.Error:
-        if table == "record":
-            yield from _from_behind(connection, columns)
-
-
-def _from_behind(connection: sqlite3.Connection, columns: str) -> Iterator[Row]:
-    """Newest first; what was reached from the front already is ignored by the insert."""
-    try:
-        yield from connection.execute(f"SELECT {columns} FROM record ORDER BY id DESC")  # noqa: S608 - names are ours
-    except sqlite3.Error:
-        return
-
-
-def _make_tally(connection: sqlite3.Connection) -> None:
-    connection.execute("DELETE FROM tally")
-    connection.execute(
-        "INSERT INTO tally SELECT class, count(*), sum(points), sum(length(lines)) FROM record GROUP BY class"
-    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.errors import Text
 from edge.gaps.gap import Gap, GapCause, GapScope
 from edge.outbox.flow import NO_FLOW, Hour
+from edge.outbox.saved import Saved
 from edge.points import RecordClass
 
 FORGET_NEVER_NS = 0
@@ -88,7 +89,8 @@ class OpenReport:
     created: bool  # a fresh store: the counters start from a new baseline
     set_aside: Path | None = None  # where a damaged file was moved to
     detail: str = ""  # for people, when something was wrong
-    since_ns: int = 0  # when the damaged file was last written
+    since_ns: int = 0  # commit time of the last record before what is missing; else when the file was last written
+    saved: Saved | None = None  # what was carried over from the damaged file; None: nothing could be
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The store's files: lock, opening with a check, setting a damaged file aside.
 
-A damaged file never prevents a start.
+A damaged file never prevents a start: what is whole in it goes on (`edge.outbox.salvage`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.errors import StoreError, Text
-from edge.outbox import schema
+from edge.outbox import report, schema
 from edge.outbox.facts import OpenReport
+from edge.outbox.salvage import salvage_pages
+from edge.outbox.saved import Saved
+from edge.outbox.sound import DamagedError, look
 
 # A file that was closed cleanly (no log beside it) is checked in full up to this size only; a larger one is trusted to
 # its checksums, because reading all of it would delay the start on a slow card.
@@ -23,10 +26,6 @@ CHECK_CLEAN_UP_TO_BYTES = 256 << 20
 # Only what says that bytes cannot be read back. Other I/O errors also come from a full disk, which heals.
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNREADABLE = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
-
-
-class DamagedError(Exception):
-    """The file is ours but cannot be trusted."""
 
 
 def result_code(error: sqlite3.Error) -> int:
@@ -101,19 +100,14 @@ def open_store(path: Path, now_ns: int) -> tuple[sqlite3.Connection, OpenReport]
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() and _salvaged(path).exists():  # killed between two names
+            _salvaged(path).rename(path)
         if not path.exists() or path.stat().st_size == 0:
             return _fresh(path), OpenReport(created=True)
         try:
             return _existing(path), OpenReport(created=False)
         except DamagedError as damage:
-            last_ns = path.stat().st_mtime_ns
-            aside = set_aside(path, now_ns)
-            detail = Text(
-                f"存储文件 {path} 已损坏（{damage}），已改名为 {aside}，并新建存储；计数从新的基线开始",
-                f"store {path} is damaged ({damage}); moved to {aside} and a new one begun: counting starts "
-                "from a new baseline",
-            )
-            return _fresh(path), OpenReport(created=True, set_aside=aside, detail=str(detail), since_ns=last_ns)
+            return _renew(path, now_ns, damage)
     except (sqlite3.Error, OSError) as error:
         raise StoreError(
             Text(
@@ -121,6 +115,49 @@ def open_store(path: Path, now_ns: int) -> tuple[sqlite3.Connection, OpenReport]
                 f"cannot open the store {path}: {error}; check the rights of the directory and the free disk space",
             )
         ) from error
+
+
+def _renew(path: Path, now_ns: int, damage: DamagedError) -> tuple[sqlite3.Connection, OpenReport]:
+    """A new store with all that can be saved of a damaged one, which is set aside with a report beside it."""
+    last_ns = path.stat().st_mtime_ns
+    try:
+        saved: Saved | None = _salvage(path)
+    except (sqlite3.Error, OSError) as error:  # no room for both, most likely: an expert, or fsck, has the old file
+        saved, words = None, str(error)
+    aside = set_aside(path, now_ns)
+    if saved is not None:
+        _salvaged(path).rename(path)
+        detail = report.words(path, aside, damage, saved)
+    else:
+        detail = report.nothing(path, aside, damage, words)
+    with suppress(OSError):
+        aside.with_name(aside.name + ".txt").write_text(f"{detail.zh}\n\n{detail.en}\n", "utf-8")
+    connection = _existing(path) if saved is not None else _fresh(path)
+    since_ns = (saved.lost_from_ns or last_ns) if saved is not None else last_ns
+    return connection, OpenReport(created=True, set_aside=aside, detail=str(detail), since_ns=since_ns, saved=saved)
+
+
+def _salvage(path: Path) -> Saved:
+    """Into a file of its own, durable and complete when it has its name."""
+    scratch = path.with_name(path.name + ".salvaging")
+    for name in (scratch, wal_of(scratch), scratch.with_name(scratch.name + "-shm"), _salvaged(path)):
+        name.unlink(missing_ok=True)
+    try:
+        saved = salvage_pages(path, wal_of(path), scratch)
+        for name in (scratch, scratch.parent):
+            file = os.open(name, os.O_RDONLY)
+            os.fsync(file)
+            os.close(file)
+        scratch.rename(_salvaged(path))
+    except BaseException:
+        for name in (scratch, wal_of(scratch), scratch.with_name(scratch.name + "-shm")):
+            name.unlink(missing_ok=True)
+        raise
+    return saved
+
+
+def _salvaged(path: Path) -> Path:
+    return path.with_name(path.name + ".salvaged")
 
 
 def set_aside(path: Path, now_ns: int) -> Path:
@@ -158,10 +195,8 @@ def _existing(path: Path) -> sqlite3.Connection:
     clean = not _check_wanted(path).exists() and (not wal_of(path).exists() or wal_of(path).stat().st_size == 0)
     connection: sqlite3.Connection | None = None
     try:
+        look(path, wal_of(path), closely=not clean or path.stat().st_size <= CHECK_CLEAN_UP_TO_BYTES)
         connection = schema.connect(path)
-        _refuse_foreign(connection, path)
-        if not clean or path.stat().st_size <= CHECK_CLEAN_UP_TO_BYTES:
-            _check(connection)
         _check_wanted(path).unlink(missing_ok=True)
         schema.upgrade(connection, schema.pragma(connection, "user_version"))
     except (sqlite3.Error, DamagedError, StoreError) as error:
@@ -171,32 +206,3 @@ def _existing(path: Path) -> sqlite3.Connection:
             raise DamagedError(str(error)) from error
         raise
     return connection
-
-
-def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
-    """A file of another program or of a later release is left alone."""
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema WHERE type='table'").fetchone()[0]
-    if tables and schema.pragma(connection, "application_id") != schema.APPLICATION_ID:
-        raise StoreError(
-            Text(
-                f"{path} 是其他程序的 SQLite 文件；请把 store.path 指到别处",
-                f"{path} is another program's SQLite file; point store.path elsewhere",
-            )
-        )
-    version = schema.pragma(connection, "user_version")
-    if version > schema.SCHEMA_VERSION:
-        raise StoreError(
-            Text(
-                f"{path} 由更新版本的 seamline 写入（格式 {version}，本版本支持到 {schema.SCHEMA_VERSION}）；请升级",
-                f"{path} was written by a later seamline (format {version}; this one knows "
-                f"{schema.SCHEMA_VERSION}); upgrade",
-            )
-        )
-    if not version:
-        raise DamagedError("no schema inside")
-
-
-def _check(connection: sqlite3.Connection) -> None:
-    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if verdict != "ok":
-        raise DamagedError(str(verdict).splitlines()[-1])

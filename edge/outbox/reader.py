@@ -150,6 +150,12 @@ class Reader:
         with self._explained() as connection:
             return tuple(ledger.select(connection, machine, window, start_ns, end_ns))
 
+    def last_row_ns(self, machine: str) -> int:
+        """Start of the newest minute of a machine; 0 = there is none."""
+        asked = "SELECT max(start_ns) FROM ledger WHERE machine = ? AND \"window\" = '1m'"
+        with self._explained() as connection:
+            return int(connection.execute(asked, (machine,)).fetchone()[0] or 0)
+
     def total_counts(self) -> dict[str, Counts]:
         """Pieces per machine since the store began: the sum of its one-minute rows, forgotten ones included."""
         with self._explained() as connection:

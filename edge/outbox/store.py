@@ -212,6 +212,10 @@ class Outbox:
         """Rows of one machine whose windows start in [start_ns, end_ns), by start."""
         return await self._in_reader(self._reader.ledger_rows, machine, window, start_ns, end_ns)
 
+    async def last_row_ns(self, machine: str) -> int:
+        """Start of the newest minute of a machine; 0 = there is none."""
+        return await self._in_reader(self._reader.last_row_ns, machine)
+
     async def total_counts(self) -> dict[str, Counts]:
         """Pieces per machine since the store began: the sum of its one-minute rows, forgotten ones included."""
         return await self._in_reader(self._reader.total_counts)

@@ -19,6 +19,7 @@ from edge.outbox.batch import Batch, Record
 from edge.outbox.codec import Packed, pack, seal, seal_blob
 from edge.outbox.facts import OpenReport, Position, StoreSettings
 from edge.outbox.flow import META_FLOW, RECORD_BYTES, Flow, Hour, ThreadWrites
+from edge.outbox.sound import META_SCHEMA
 
 QUARANTINE_LINES = 10_000  # the newest are kept; the count per database goes on
 _MAX_WORDS = 1_000
@@ -71,6 +72,8 @@ class Writer:
             self._connection, report = files.open_store(self._settings.path, now_ns)
             self._tune(self._connection)
             self._flow = Flow.load(_meta(self._connection, META_FLOW))
+            if _meta(self._connection, META_SCHEMA) != str(schema.SCHEMA_VERSION):
+                save_meta(self._connection, [(META_SCHEMA, str(schema.SCHEMA_VERSION))])
         except (StoreError, sqlite3.Error):
             self.close()
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge.errors import Text
-from edge.outbox.check import Finding, check, salvage
+from edge.outbox.check import Finding, check, repair
 from edge.store.where import Where
 
 SHOWN = 50
@@ -19,8 +19,7 @@ def fsck(store: Where, repair_into: Path | None) -> tuple[str, bool]:
         lines.append(str(Text(f"…另有 {len(found) - SHOWN} 处", f"… and {len(found) - SHOWN} more")))
     lines.append(str(_verdict(store.path, len(found))))
     if repair_into is not None:
-        copied = salvage(store.path, repair_into)
-        rows = "  ".join(f"{table} {count}" for table, count in copied.items())
+        rows = repair(store.path, repair_into).told
         lines.append(
             str(
                 Text(

@@ -1,0 +1,139 @@
+"""May this file be gone on with as it is? Asked at each start, before anything is written to it.
+
+Theory. SQLite looks at a page when it needs it, so a flipped byte is met in the middle of a commit, or never: it has no
+checksum of its pages, takes a broken write-ahead log for one that ends there, and believes a header that says the file
+is of another format. Each of that is looked for here, and found damage leads to `edge.outbox.salvage`.
+
+Rules. Read-only, by a connection that folds nothing: the log of a damaged file is part of what can be saved. Raises
+DamagedError; StoreError for a file that is another program's, or a later release's, by all that it says.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from edge.errors import StoreError, Text
+from edge.outbox import schema, whole
+from edge.outbox.codec import seal
+from edge.outbox.pages import Log
+
+META_SCHEMA = "schema_version"  # under a checksum, other than the one in the header
+
+_HEADER_BYTES = 100
+# Magic; page size, write and read version (WAL), reserved bytes, payload fractions; schema format; text encoding
+# ("Database File Format", section 1.3). All files of ours agree in these.
+_HEADER = (
+    (0, b"SQLite format 3\x00"),
+    (16, schema.PAGE_BYTES.to_bytes(2, "big") + bytes((2, 2, 0, 64, 32, 32))),
+    (44, (4).to_bytes(4, "big")),
+    (56, (1).to_bytes(4, "big")),
+)
+_OURS = frozenset({"record", "checkpoint", "ledger", "sink"})
+_NEWEST_ROWS = 5_000  # of the ledger: what the open windows are made of, and more
+
+
+class DamagedError(Exception):
+    """The file is ours but cannot be trusted."""
+
+
+def look(path: Path, log_path: Path, *, closely: bool) -> None:
+    """`closely`: read all pages and every row that the next minutes rest on. Raises DamagedError, StoreError,
+    sqlite3.Error.
+    """
+    if Log(log_path).lost:
+        raise DamagedError(str(Text("写前日志中段损坏", "its write-ahead log is broken before its end")))
+    with closing(_connect(path)) as connection:
+        _refuse_foreign(connection, path)
+        _look_at_header(path)
+        if closely:
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if verdict != "ok":
+                raise DamagedError(str(verdict).splitlines()[-1])
+            if schema.pragma(connection, "user_version") == schema.SCHEMA_VERSION:
+                _look_at_rows(connection)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=schema.BUSY_TIMEOUT_S, isolation_level=None
+    )
+    connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+    return connection
+
+
+def _look_at_header(path: Path) -> None:
+    """Of the file, not of the log: the header is written with the file and hardly ever again."""
+    with path.open("rb") as file:
+        head = file.read(_HEADER_BYTES)
+    if any(head[at : at + len(wanted)] != wanted for at, wanted in _HEADER):
+        raise DamagedError(str(Text("文件头损坏", "its header is not what was written")))
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """A file of another program or of a later release is left alone; one that says so by mistake is damaged."""
+    names = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if names and schema.pragma(connection, "application_id") != schema.APPLICATION_ID:
+        if names >= _OURS:
+            raise DamagedError(str(Text("文件头损坏", "its header is not what was written")))
+        raise StoreError(
+            Text(
+                f"{path} 是其他程序的 SQLite 文件；请把 store.path 指到别处",
+                f"{path} is another program's SQLite file; point store.path elsewhere",
+            )
+        )
+    version = schema.pragma(connection, "user_version")
+    if not version:
+        raise DamagedError("no schema inside")
+    told = _told_version(connection) if version != schema.SCHEMA_VERSION else None
+    if told is not None and (version < told or told <= schema.SCHEMA_VERSION < version):
+        raise DamagedError(f"format {version}, written as {told}")
+    if version > schema.SCHEMA_VERSION:
+        raise StoreError(
+            Text(
+                f"{path} 由更新版本的 seamline 写入（格式 {version}，本版本支持到 {schema.SCHEMA_VERSION}）；请升级",
+                f"{path} was written by a later seamline (format {version}; this one knows "
+                f"{schema.SCHEMA_VERSION}); upgrade",
+            )
+        )
+
+
+def _told_version(connection: sqlite3.Connection) -> int | None:
+    """What the store itself says, under its checksum; None where it does not."""
+    try:
+        row = connection.execute("SELECT text, crc FROM meta WHERE key = ?", (META_SCHEMA,)).fetchone()
+    except sqlite3.OperationalError:
+        return None  # the first format had no checksums
+    return int(row[0]) if row and row[1] == seal(META_SCHEMA, row[0]) else None
+
+
+def _look_at_rows(connection: sqlite3.Connection) -> None:
+    """Everything a start rests on, and what is still to be sent."""
+    for table in ("sink", "checkpoint", "meta", "folded", "gap"):
+        _look_at(connection, table, "")
+    _look_at(connection, "ledger", f" ORDER BY start_ns DESC LIMIT {_NEWEST_ROWS}")
+    low = connection.execute(
+        "SELECT min(CASE WHEN replay_from < replay_to THEN min(cursor, replay_from) ELSE cursor END) FROM sink"
+    ).fetchone()[0]
+    _look_at(connection, "record", f" WHERE id > {low or 0:d}")
+
+
+def _look_at(connection: sqlite3.Connection, table: str, part: str) -> None:
+    try:
+        rows = connection.execute(f"SELECT {whole.COLUMNS_OF[table]} FROM {table}{part}")  # noqa: S608 - names are ours
+    except sqlite3.OperationalError as error:
+        if _lacks_sums(error):
+            return
+        raise DamagedError(f"{table}: {error}") from error
+    row: tuple[Any, ...]
+    for row in rows:
+        if not whole.WHOLE[table](row):
+            raise DamagedError(str(Text(f"表 {table} 有校验不符的行", f"a row of {table} is not what was stored")))
+
+
+def _lacks_sums(error: sqlite3.Error) -> bool:
+    """A column is missing that an earlier release did not have; it is added when the file is opened."""
+    return any(f"no such column: {name}" in str(error) for name in schema.NUMBER_COLUMNS)
