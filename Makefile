@@ -8,7 +8,7 @@
 #   make truth     a thousand simulated machine-days with faults, counted against true; writes docs/truth.md. DAYS=, SEED=
 #   make faults    every fault of the wire through the real pollers; writes docs/faults.md and docs/faults_opcua.md
 #   make torture   agent, servers and database killed KILLS times, disk, clock, store and network hurt; the books compared;
-#                  writes docs/reliability.md. KILLS=, SEED=
+#                  writes docs/reliability.md. KILLS=, SEED=, JOBS=
 #   make browse    seamline browse against a foreign server of NODES variables (100,000): time and memory
 #   make restarts  an OPC UA server restarted RESTARTS (1000) times under the poller: nothing may be left behind
 #   make setup     .venv with everything for development
@@ -27,6 +27,7 @@ SEED ?= 1
 NODES ?= 100000
 RESTARTS ?= 1000
 KILLS ?= 200
+JOBS ?= 2
 
 export PYTHONDONTWRITEBYTECODE ?=
 
@@ -104,7 +105,7 @@ faults: $(VENV)/.ready peers
 
 torture: $(VENV)/.ready
 	@.ci/need test
-	@PYTHONPATH=tests $(PY) -P -m torture --kills $(KILLS) --seed $(SEED)
+	@PYTHONPATH=tests $(PY) -P -m torture --kills $(KILLS) --seed $(SEED) --jobs $(JOBS)
 
 browse: $(VENV)/.ready peers
 	@.ci/need node

@@ -245,8 +245,8 @@ class Writer:
         if files.is_damage(error):
             return StoreError(
                 Text(
-                    f"存储 {path} 已损坏（{error}）；重启 seamline 后会把它另存并新建存储",
-                    f"store {path} is damaged ({error}); a restart of seamline sets it aside and begins a new one",
+                    f"存储 {path} 已损坏（{error}）；重启 seamline 后会把它另存，并用其中完好的内容继续",
+                    f"store {path} is damaged ({error}); a restart of seamline sets it aside and goes on with what is whole",
                 )
             )
         return StoreError(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +28,7 @@ SPEED = Fraction(20)
 DEADLINE_S = 2.0  # of a write
 COMMIT_S = 0.25
 PATIENCE_S = 120.0
+ENDS = 4  # clean ends, each with some seconds for the database
 BASELINE_S = 2.0  # before production begins: the baseline is some commits old, a torn tail does not take it
 STEPPED_CLOCK = Path(__file__).parent.parent / "agent" / "stepped_clock.c"
 Json = dict[str, Any]
@@ -36,12 +40,16 @@ class TortureError(Exception):
 
 @dataclass(slots=True)
 class Diary:
-    """What was done, with the time on the agent's clock (ns); `until_ns` 0 = a moment."""
+    """What was done, with the time on the agent's clock (ns); `until_ns` 0 = a moment. `pieces`: made under each kind
+    of fault, from when it struck until it was over.
+    """
 
     entries: list[tuple[str, int, int, str]] = field(default_factory=list)  # kind, from, until, detail
+    pieces: Counter[str] = field(default_factory=Counter)
 
-    def note(self, kind: str, from_ns: int, until_ns: int = 0, detail: str = "") -> None:
+    def note(self, kind: str, from_ns: int, until_ns: int = 0, detail: str = "", pieces: int = 0) -> None:
         self.entries.append((kind, from_ns, until_ns, detail))
+        self.pieces[kind] += pieces
 
     def times(self, kind: str) -> int:
         return sum(entry[0] == kind for entry in self.entries)
@@ -70,6 +78,7 @@ class Gateway:
         self.plan: SitePlan | None = None
         self.plant: Process | None = None
         self.agent: Process | None = None
+        self.course: list[tuple[int, dict[str, int]]] = []  # agent's time, pieces by machine
 
     @property
     def now_ns(self) -> int:
@@ -152,6 +161,19 @@ class Gateway:
         """Pieces by machine."""
         return {name: entry["made"]["total"] for name, entry in (await self.truth()).items()}
 
+    async def pieces(self) -> int:
+        """Of all machines."""
+        return sum((await self.made()).values())
+
+    async def watch(self) -> None:
+        """Write down what was made when, until cancelled: what an interval of time may have cost."""
+        while True:
+            answer = await self._get(f"{self._control}/truth")
+            if answer is not None:
+                made = {name: entry["made"]["total"] for name, entry in answer["machines"].items()}
+                self.course.append((self.now_ns, made))
+            await asyncio.sleep(0.5)
+
     async def snapshot(self) -> Json | None:
         """As the page shows it."""
         return await self._get(f"{self._page}/api/snapshot")
@@ -163,15 +185,6 @@ class Gateway:
             and len(snapshot["machines"]) == self._machines
             and all(machine["baseline"] for machine in snapshot["machines"])
         )
-
-    async def stored(self) -> dict[str, int]:
-        """Pieces by machine in the database; empty where it does not answer."""
-        asked = "SELECT sum(tc) AS a, sum(unscheduled_tc) AS b FROM ledger WHERE \"window\" = '1m' GROUP BY machine"
-        try:
-            rows = await self.influx.query(asked, self.database)
-        except OSError:
-            return {}
-        return {row["machine"]: (row["a"] or 0) + (row["b"] or 0) for row in rows}
 
     async def _plant_answers(self) -> bool:
         return await self._get(f"{self._control}/healthz") is not None
@@ -217,9 +230,21 @@ class Gateway:
         await self.order("/stop")
         await self.until(self._is_current, "the last readings")
         await self.until(self._is_delivered, "delivery of everything")
-        status = await self.agent.end()
-        if status:
-            raise TortureError(f"{self.name}: the agent ended with status {status}")
+        for _ in range(ENDS):
+            status = await self.agent.end()
+            if status:
+                raise TortureError(f"{self.name}: the agent ended with status {status}")
+            if not self._undelivered():
+                return
+            # An end waits for the database for some seconds only; what is left is delivered after the next start.
+            await self.agent.start()
+            await self.until(self._is_delivered, "delivery of what an end had left")
+        raise TortureError(f"{self.name}: {self._undelivered()} records are not delivered after {ENDS} clean ends")
+
+    def _undelivered(self) -> int:
+        with closing(sqlite3.connect(self.store)) as store:
+            low = "SELECT min(CASE WHEN replay_from < replay_to THEN replay_from ELSE cursor END) FROM sink"
+            return int(store.execute(f"SELECT count(*) FROM record WHERE id > ({low})").fetchone()[0])
 
     async def _is_current(self) -> bool:
         """Every device answers, and nothing was counted for a while: at least three polls."""

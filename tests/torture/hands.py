@@ -5,7 +5,6 @@ seed gives the same faults, in the same order, with the same pauses; what they m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
@@ -18,9 +17,12 @@ from torture.proxy import FaultProxy
 
 LONG_S = 6.5  # away for longer than the agent calls a gap
 HOUR_S = 3600
-UP_SHARE = 0.2  # of the kills hit an agent that surely is up; the others may hit one that is starting
-UP_S = 12.0
-Fault = Callable[["Hands"], Awaitable[None]]
+UP_SHARE = 0.75  # of the kills hit an agent that was up for a while; the others any instant of a start
+UP_S = 20.0
+START_S = 3.0
+MET_S = 60.0  # a fault of the database waits so long for a write
+DAMAGE = {"tear": "torn", "flip": "flipped"}
+VICTIMS = ("agent", "machines", "database")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +54,56 @@ BY_KEY = {theme.key: theme for theme in THEMES}
 class Hands:
     """`torture` until `kills` processes were killed."""
 
-    def __init__(self, gateway: Gateway, theme: Theme, seed: int, kills: int, pause_s: float) -> None:
-        """`pause_s`: longest time between two kills."""
+    def __init__(self, gateway: Gateway, theme: Theme, seed: int, kills: int, pause_s: float, meets: int) -> None:
+        """`pause_s`: longest time an agent is up between two kills; `meets`: how often each fault of the database must
+        be met by a write before the round may end.
+        """
         self.gateway, self.theme, self.kills, self.pause_s = gateway, theme, kills, pause_s
+        self._meets = meets
         self.random = Random(f"{seed}/{theme.key}/kills")
         self._others = Random(f"{seed}/{theme.key}/faults")
-        self.excused: dict[str, int] = {}  # pieces by machine that a fresh store may lack
+        self._bag: list[str] = []  # faults whose turn is still to come
 
     async def torture(self) -> None:
         """Both hands; at the end everything is whole again."""
-        other = asyncio.create_task(self._do_others()) if self.theme.faults else None
+        tasks = [asyncio.create_task(self._do_others())] if self.theme.faults else []
+        if not self.theme.is_exact:
+            tasks.append(asyncio.create_task(self.gateway.watch()))
         try:
-            victims = ("agent", "machines", "database")
             for number in range(self.kills):
-                if self.random.random() < UP_SHARE:
-                    await self._be_up()
-                await asyncio.sleep(self.random.uniform(0.2, self.pause_s * self.theme.calm))
-                # The first kill of a round is the agent's: a round without one would prove nothing.
-                victim = self.random.choices(victims, weights=self.theme.victims)[0] if number else "agent"
-                await {"agent": self._kill_agent, "machines": self._kill_machines, "database": self._kill_database}[
-                    victim
-                ]()
+                await self._kill_one(first=number == 0)
+            await self._until_met(tasks)
+            if not self.theme.is_exact:
+                await asyncio.sleep(1.0)  # the watch sees the end of the last fault
         finally:
-            if other is not None:
-                other.cancel()
-                await asyncio.gather(other, return_exceptions=True)
-        if other is not None and not other.cancelled() and (error := other.exception()):
-            raise error
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
         await self._mend()
+
+    async def _kill_one(self, *, first: bool) -> None:
+        """At a random instant of a life: three of four while it is up, the others while it starts."""
+        is_up = self.random.random() < UP_SHARE
+        share = self.random.random()
+        if is_up:
+            await self._be_up()
+        await asyncio.sleep(share * (self.pause_s * self.theme.calm if is_up else START_S))
+        # The first kill of a round is the agent's: a round without one would prove nothing.
+        victim = "agent" if first else self.random.choices(VICTIMS, weights=self.theme.victims)[0]
+        kills = {"agent": self._kill_agent, "machines": self._kill_machines, "database": self._kill_database}
+        await kills[victim]()
+
+    async def _until_met(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Go on without kills until every fault of the database was met often enough."""
+        faults = [kind for kind in self.theme.faults if kind in FaultProxy.FAULTS]
+        while any(self.gateway.diary.times(kind) < self._meets for kind in faults):
+            for task in tasks:
+                if task.done():
+                    task.result()
+            await asyncio.sleep(0.2)
 
     async def _be_up(self) -> None:
         """Wait until the agent answers; not for ever, for its disk may be full, or its site file broken."""
@@ -102,36 +126,20 @@ class Hands:
         gateway, random = self.gateway, self.random
         assert gateway.agent
         away_s = LONG_S if random.random() < 0.15 else random.uniform(0.0, 1.5)
-        damages, torn = self.theme.files and random.random() < 0.6, ""
-        from_ns = gateway.now_ns
+        damages, done = self.theme.files and random.random() < 0.6, ""
+        was_up, made, from_ns = await gateway.snapshot() is not None, await gateway.pieces(), gateway.now_ns
         await gateway.agent.kill()
-        if damages and self.theme.files == "tear":
-            torn = await asyncio.to_thread(tear, gateway.store, random)
-            if torn:
-                gateway.diary.note("torn", from_ns, detail=torn)
-        elif damages:
-            await self._flip()
+        if damages:
+            hurt = {"tear": tear, "flip": flip}[self.theme.files]
+            done = await asyncio.to_thread(hurt, gateway.store, random)
         await asyncio.sleep(away_s)
-        gateway.diary.note("kill agent", from_ns, gateway.now_ns, torn)
+        pieces = await gateway.pieces() - made
+        gateway.diary.note("kill agent", from_ns, gateway.now_ns, done, pieces)
+        if not was_up:
+            gateway.diary.note("starting", from_ns)
+        if done:
+            gateway.diary.note(DAMAGE[self.theme.files], from_ns, detail=done, pieces=pieces)
         await gateway.agent.start()
-        if damages and self.theme.files == "flip":
-            await self._excuse()
-
-    async def _flip(self) -> None:
-        gateway = self.gateway
-        self._delivered = await gateway.stored()
-        done = await asyncio.to_thread(flip, gateway.store, self.random)
-        gateway.diary.note("flipped", gateway.now_ns, detail=done)
-
-    async def _excuse(self) -> None:
-        """A store that begins anew counts from a new baseline: what was made since the last delivery may be missing."""
-        gateway = self.gateway
-        await gateway.until(gateway.has_baseline, "a baseline after damage")
-        aside = len(list(gateway.disk.folder.glob("*.damaged-*"))) // 2
-        made = await gateway.made()
-        gateway.diary.note("baseline", gateway.now_ns, detail=f"{aside} set aside")
-        for machine, pieces in made.items():
-            self.excused[machine] = self.excused.get(machine, 0) + pieces - self._delivered.get(machine, 0)
 
     async def _kill_machines(self) -> None:
         gateway = self.gateway
@@ -144,31 +152,48 @@ class Hands:
 
     async def _kill_database(self) -> None:
         gateway = self.gateway
-        from_ns = gateway.now_ns
+        made, from_ns = await gateway.pieces(), gateway.now_ns
         await asyncio.to_thread(gateway.influx.kill)
         await asyncio.sleep(self.random.uniform(0.0, 3.0))
         await asyncio.to_thread(gateway.influx.start)
-        gateway.diary.note("kill database", from_ns, gateway.now_ns)
+        gateway.diary.note("kill database", from_ns, gateway.now_ns, pieces=await gateway.pieces() - made)
 
     # ---- other faults ----
 
     async def _do_others(self) -> None:
+        others = {"plc": self._ail_plc, "disk": self._fill_disk, "clock": self._set_clock, "edit": self._edit}
         while True:
-            await asyncio.sleep(self._others.uniform(0.2, self.pause_s))
-            kind = self._others.choice(self.theme.faults)
-            from_ns = self.gateway.now_ns
-            if kind in FaultProxy.FAULTS:
-                detail = await self._ail_database(kind)
-            else:
-                others = {"plc": self._ail_plc, "disk": self._fill_disk, "clock": self._set_clock, "edit": self._edit}
-                detail = await others[kind]()
-            self.gateway.diary.note(kind, from_ns, self.gateway.now_ns, detail)
+            await asyncio.sleep(self._others.uniform(0.2, self.pause_s / 2))
+            kind = self._next_fault()
+            made, from_ns = await self.gateway.pieces(), self.gateway.now_ns
+            detail = await others[kind]() if kind in others else await self._ail_database(kind)
+            if detail is not None:
+                pieces = await self.gateway.pieces() - made
+                self.gateway.diary.note(kind, from_ns, self.gateway.now_ns, detail, pieces)
 
-    async def _ail_database(self, mode: str) -> str:
-        self.gateway.proxy.mode = mode
-        await asyncio.sleep(self._others.uniform(1.0, 6.0))
-        self.gateway.proxy.mode = "pass"
-        return ""
+    def _next_fault(self) -> str:
+        """Each in its turn, in an order that is drawn anew."""
+        if not self._bag:
+            self._bag = list(self.theme.faults)
+            self._others.shuffle(self._bag)
+        return self._bag.pop()
+
+    async def _ail_database(self, mode: str) -> str | None:
+        """Until a write has met it, and a while longer; None where none came."""
+        proxy, longer_s = self.gateway.proxy, self._others.uniform(0.0, 2.0)
+        before = proxy.met[mode]
+        proxy.mode = mode
+        try:
+            async with asyncio.timeout(MET_S):
+                while proxy.met[mode] == before:
+                    await proxy.written.wait()
+        except TimeoutError:
+            return None
+        else:
+            await asyncio.sleep(longer_s)
+            return ""
+        finally:
+            proxy.mode = "pass"
 
     async def _ail_plc(self) -> str:
         random, gateway = self._others, self.gateway

@@ -30,7 +30,7 @@ class Pieces:
 
     true: tuple[int, int, int]  # total, good, reject
     stored: tuple[int, int, int]
-    excused: int  # how many a damaged store, set aside, explains
+    excused: int  # made in the time that `damaged` gaps name, as the gap ledger in the database has them
     lost_max: int  # how many the ledger itself says it may have lost
 
     @property
@@ -39,7 +39,7 @@ class Pieces:
 
     @property
     def is_explained(self) -> bool:
-        return self.is_exact or 0 <= self.true[0] - self.stored[0] <= max(self.excused, self.lost_max)
+        return self.is_exact or 0 <= self.true[0] - self.stored[0] <= self.excused + self.lost_max
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Outcome:
     told: int  # of them, in the gap ledger
     set_aside: int  # stores
     wrong: tuple[str, ...]
+    pieces: Mapping[str, int]  # made under each kind of fault
 
     @property
     def true(self) -> int:
@@ -82,8 +83,10 @@ async def judge(gateway: Gateway, hands: Hands, seed: int) -> Outcome:
     gaps = await gateway.influx.query("SELECT * FROM gap", gateway.database)
     with Reader(gateway.store) as reader:
         local = [row for name in truth for row in reader.ledger_rows(name, "1m", 0, 1 << 62)]
-    aside = len([file for file in gateway.disk.folder.glob("*.damaged-*") if not file.name.endswith(("-wal", "-shm"))])
-    machines = {name: _pieces(name, entry, rows, hands) for name, entry in truth.items()}
+    aside = len(
+        [file for file in gateway.disk.folder.glob("*.damaged-*") if not file.name.endswith(("-wal", "-shm", ".txt"))]
+    )
+    machines = {name: _pieces(name, entry, rows, _excused(name, gateway, gaps)) for name, entry in truth.items()}
     damaged, told, untold = _damage(rows, gaps)
     exact = hands.theme.is_exact
     wrong = [
@@ -101,23 +104,37 @@ async def judge(gateway: Gateway, hands: Hands, seed: int) -> Outcome:
     log = gateway.agent.log.read_text("utf-8", "replace") if gateway.agent else ""
     if "Traceback" in log or "task failed" in log:
         wrong.append("a traceback in the agent's log")
-    injected = Counter(kind for kind, *_ in gateway.diary.entries if kind != "baseline")
+    injected = Counter(kind for kind, *_ in gateway.diary.entries)
     injected.update({f"answer {mode}": n for mode, n in gateway.proxy.met.items() if mode != "pass"})
     return Outcome(
         gateway.name, hands.theme.key, seed, dict(injected), machines, exact, len(rows), damaged, told, aside,
-        tuple(wrong),
+        tuple(wrong), dict(gateway.diary.pieces),
     )  # fmt: skip
 
 
-def _pieces(name: str, truth: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], hands: Hands) -> Pieces:
+def _pieces(name: str, truth: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], excused: int) -> Pieces:
     own = [row for row in rows if row["machine"] == name]
     made = truth["made"]
     return Pieces(
         (made["total"], made["good"], made["reject"]),
         tuple(sum((row[c] or 0) + (row[f"unscheduled_{c}"] or 0) for row in own) for c in COUNTS),  # type: ignore[arg-type]
-        hands.excused.get(name, 0),
+        excused,
         sum(row["lost_max"] or 0 for row in own),
     )
+
+
+def _excused(name: str, gateway: Gateway, gaps: Sequence[Mapping[str, Any]]) -> int:
+    """Pieces of a machine in the time of `damaged` gaps, by what was seen of it around them."""
+    spans = sorted((gap["time"], gap["time"] + (gap["duration_ns"] or 0)) for gap in gaps if gap["cause"] == "damaged")
+    pieces = until_ns = 0
+    for start, end in spans:
+        before = [made.get(name, 0) for t_ns, made in gateway.course if t_ns <= max(start, until_ns)]
+        after = [made.get(name, 0) for t_ns, made in gateway.course if t_ns >= end]
+        if end > until_ns and gateway.course:
+            last = gateway.course[-1][1].get(name, 0)
+            pieces += (after[0] if after else last) - (before[-1] if before else 0)
+        until_ns = max(until_ns, end)
+    return pieces
 
 
 def _wrong_pieces(machines: Mapping[str, Pieces], *, exact: bool) -> list[str]:

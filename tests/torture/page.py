@@ -30,6 +30,7 @@ THEMES = {
 }
 FAULTS = {
     "kill agent": Name("kill -9 代理", "kill -9 of the agent"),
+    "starting": Name("其中正在启动", "of these, while it was starting"),
     "kill machines": Name("kill -9 PLC 服务", "kill -9 of the PLCs' servers"),
     "kill database": Name("kill -9 InfluxDB", "kill -9 of InfluxDB"),
     "plc": Name("PLC 故障", "faults of a PLC"),
@@ -38,14 +39,17 @@ FAULTS = {
     "edit": Name("修改站点文件", "edits of the site file"),
     "torn": Name("尾部撕裂", "torn tails"),
     "flipped": Name("字节翻转", "flipped bytes"),
-    "answer 204-then-cut": Name("写入后断线", "stored, then cut"),
-    "answer 400": Name("部分写入 400", "400 partial write"),
-    "answer 404": Name("404", "404"),
-    "answer 500": Name("500", "500"),
-    "answer 503": Name("503", "503"),
-    "answer slow": Name("慢于期限", "slower than the deadline"),
-    "answer half-open": Name("收下不答", "taken, never answered"),
+    "204-then-cut": Name("写入后断线", "stored, then cut"),
+    "400": Name("部分写入 400", "400 partial write"),
+    "404": Name("404", "404"),
+    "500": Name("500", "500"),
+    "503": Name("503", "503"),
+    "slow": Name("慢于期限", "slower than the deadline"),
+    "half-open": Name("收下不答", "taken, never answered"),
 }
+
+PROCESSES = ("kill agent", "kill machines", "kill database")
+KILLS = (*PROCESSES, "starting")
 
 
 def publish(document: Json) -> None:
@@ -78,7 +82,7 @@ def total(rounds: Sequence[Json], *kinds: str) -> int:
 
 
 def _facts(document: Json, rounds: Sequence[Json], *, zh: bool) -> str:
-    kills = total(rounds, "kill agent", "kill machines", "kill database")
+    kills = total(rounds, *PROCESSES)
     true, _, _ = _pieces(rounds)
     minutes = round(document["seconds"] / 60)
     if zh:
@@ -99,7 +103,7 @@ def _pieces(rounds: Sequence[Json]) -> tuple[int, int, int]:
     explained = sum(
         p["true"][0] - p["stored"][0]
         for p in machines
-        if 0 <= p["true"][0] - p["stored"][0] <= max(p["excused"], p["lost_max"])
+        if 0 <= p["true"][0] - p["stored"][0] <= p["excused"] + p["lost_max"]
     )
     return true, stored, explained
 
@@ -113,8 +117,8 @@ def _table(rounds: Sequence[Json], *, zh: bool) -> str:
     rows = [head.split("|"), ["---", *["---:"] * 9, "---"]]
     for entry in rounds:
         true, stored, explained = _pieces([entry])
-        kills = total([entry], "kill agent", "kill machines", "kill database")
-        others = sum(n for kind, n in entry["injected"].items() if not kind.startswith("kill") and kind in FAULTS)
+        kills = total([entry], *PROCESSES)
+        others = sum(n for kind, n in entry["injected"].items() if kind in FAULTS and kind not in KILLS)
         promise = Name("精确", "exact") if entry["is_exact"] else Name("有解释", "explained")
         rows.append(
             [
@@ -128,8 +132,13 @@ def _table(rounds: Sequence[Json], *, zh: bool) -> str:
 
 
 def _injected(rounds: Sequence[Json], *, zh: bool) -> str:
-    rows = [["故障", "次数"] if zh else ["fault", "times"], ["---", "---:"]]
-    rows += [[_say(name, zh=zh), f"{total(rounds, kind):,}"] for kind, name in FAULTS.items()]
+    head = "故障|次数|撞上的写入|其间生产件数" if zh else "fault|times|writes that met it|pieces made meanwhile"
+    rows = [head.split("|"), ["---", "---:", "---:", "---:"]]
+    for kind, name in FAULTS.items():
+        writes = total(rounds, f"answer {kind}")
+        pieces = sum(entry["pieces"].get(kind, 0) for entry in rounds)
+        figures = (f"{total(rounds, kind):,}", f"{writes:,}" if writes else "", f"{pieces:,}" if pieces else "")
+        rows.append([_say(name, zh=zh), *figures])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 

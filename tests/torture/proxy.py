@@ -64,6 +64,7 @@ class FaultProxy:
         }
         self.mode = "pass"
         self.met: Counter[str] = Counter()  # write requests by the mode they met
+        self.written = asyncio.Event()  # set, and made anew, at each write request
 
     FAULTS = ("204-then-cut", "400", "404", "500", "503", "slow", "half-open")
 
@@ -90,6 +91,8 @@ class FaultProxy:
             mode = self.mode if request.is_write else "pass"
             if request.is_write:
                 self.met[mode] += 1
+                self.written.set()
+                self.written = asyncio.Event()
             answer = await self._modes[mode](request)
             if answer is not None:
                 writer.write(answer)
@@ -122,6 +125,7 @@ class FaultProxy:
         lines = request.lines()
         good = [line for line in lines if not line.startswith(b"live,")]
         if len(good) == len(lines):
+            self.met["400"] -= 1  # nothing in it to refuse
             return await self._forward(request)
         if good:
             await self._forward(request.with_body(b"\n".join(good)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,8 @@ class Round:
     seed: int
     kills: int
     machines: int = 4
-    pause_s: float = 2.5
+    pause_s: float = 4.0
+    meets: int = 0  # each fault of the database, by a write
 
 
 async def play(this: Round, folder: Path) -> Outcome:
@@ -29,11 +31,17 @@ async def play(this: Round, folder: Path) -> Outcome:
     influx = Influx(home)
     influx.start()
     gateway = Gateway(folder / "gateway", f"torture-{this.theme.key}", this.seed, this.machines, influx)
-    hands = Hands(gateway, this.theme, this.seed, this.kills, this.pause_s)
+    hands = Hands(gateway, this.theme, this.seed, this.kills, this.pause_s, this.meets)
     try:
         await gateway.start()
         await hands.torture()
-        await gateway.settle()
+        with_course = asyncio.create_task(gateway.watch()) if not this.theme.is_exact else None
+        try:
+            await gateway.settle()
+        finally:
+            if with_course is not None:
+                with_course.cancel()
+                await asyncio.gather(with_course, return_exceptions=True)
         return await judge(gateway, hands, this.seed)
     finally:
         await gateway.close()
