@@ -42,11 +42,11 @@ def main(arguments: Sequence[str]) -> int:
         for n, theme in enumerate(themes)
     ]
     print(f"seed {options.seed}, {options.kills} kills, {len(rounds)} rounds, in {folder}", flush=True)
-    began_s = time.monotonic()
+    began_s, version = time.monotonic(), _version()
     outcomes = asyncio.run(_play_all(rounds, folder, options.jobs))
     document = {
         "command": f"make torture KILLS={options.kills} SEED={options.seed} JOBS={options.jobs}",
-        "version": _version(),
+        "version": version,
         "python": platform.python_version(),
         "seconds": round(time.monotonic() - began_s),
         "jobs": options.jobs,
@@ -98,10 +98,15 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _version() -> str:
-    asked = subprocess.run(
-        ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return asked.stdout.strip() or "unknown"
+    """Of the agent and of this harness, which are one repository; "+" = with changes that are in no commit."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(HERE), *words], capture_output=True, text=True, check=False
+        ).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else "")
 
 
 if __name__ == "__main__":

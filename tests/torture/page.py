@@ -136,7 +136,7 @@ def _injected(rounds: Sequence[Json], *, zh: bool) -> str:
     rows = [head.split("|"), ["---", "---:", "---:", "---:"]]
     for kind, name in FAULTS.items():
         writes = total(rounds, f"answer {kind}")
-        pieces = sum(entry["pieces"].get(kind, 0) for entry in rounds)
+        pieces = sum(entry.get("pieces", {}).get(kind, 0) for entry in rounds)
         figures = (f"{total(rounds, kind):,}", f"{writes:,}" if writes else "", f"{pieces:,}" if pieces else "")
         rows.append([_say(name, zh=zh), *figures])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
