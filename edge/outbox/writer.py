@@ -246,7 +246,8 @@ class Writer:
             return StoreError(
                 Text(
                     f"存储 {path} 已损坏（{error}）；重启 seamline 后会把它另存，并用其中完好的内容继续",
-                    f"store {path} is damaged ({error}); a restart of seamline sets it aside and goes on with what is whole",
+                    f"store {path} is damaged ({error}); a restart of seamline sets it aside and "
+                    "goes on with what is whole",
                 )
             )
         return StoreError(
