@@ -260,7 +260,7 @@ class Recorder:
             life = self._queue[0]
             self._queue.rotate(-1)
             await _let_others_run()
-            moment_ns = self._clock.now_ns()
+            moment_ns = now_ns if closing else self._clock.now_ns()  # windows end where the store's life does
             harvest = life.harvest(moment_ns, open_windows=closing, minute=minute or closing)
             self._add_harvest(harvested, life, harvest, moment_ns)
         self._add_renamed(lines, now_ns)

@@ -197,7 +197,6 @@ class MachineLife:
         self._take(Fact(t_ns, samples, readings), monotonic_ns)
         if samples:
             self._sampled_ns = max(self._sampled_ns, t_ns)
-            self.since_ns = self.since_ns or t_ns
 
     def backfill(self, readings: Iterable[tuple[int, int, int, int]]) -> Lateness:
         """Readings from the past, in any order: (UTC ns, index into Machine.signals, raw integer, Quality). Every time
@@ -297,6 +296,9 @@ class MachineLife:
         `open_windows`: the open ones too.
         """
         self._catch_up()
+        began_ns = self._core.began_ns
+        if began_ns and not 0 < self.since_ns <= began_ns:  # a sample that came after the first may be older
+            self.since_ns = began_ns
         self._core.reach(now_ns)
         left, self._left = self._left, _Left()
         final_ns = self._facts.final_ns

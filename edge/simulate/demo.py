@@ -47,7 +47,7 @@ Json = dict[str, Any]
 def main(arguments: argparse.Namespace) -> int:
     """Exit status 0 where every figure agrees, 1 where one does not."""
     options = options_of(arguments)
-    folder = options.keep or Path(tempfile.mkdtemp(prefix="seamline-demo-"))
+    folder = (options.keep or Path(tempfile.mkdtemp(prefix="seamline-demo-"))).absolute()  # files name it, too
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

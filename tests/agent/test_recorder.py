@@ -284,3 +284,25 @@ async def test_nothing_is_committed_after_the_last_commit(rig: Rig) -> None:
         async with asyncio.timeout(1.5):
             await rig.recorder.run()
     assert dict(await rig.outbox.load_meta())[recorder.META_ALIVE] == before[recorder.META_ALIVE]
+
+
+async def test_the_last_windows_end_where_the_stores_life_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each machine is harvested in a turn of its own; at the end all of them are booked up to one moment."""
+    many = Rig(tmp_path / "many.db", *(replace(machine(), index=n, id=f"m{n}") for n in range(4)))
+    await many.outbox.open()
+    for _ in range(30):
+        many.clock.advance(NS)
+        many.read(1)
+
+    async def others_run() -> None:
+        many.clock.advance(5_000_000)
+
+    monkeypatch.setattr(recorder, "_let_others_run", others_run)
+    await many.recorder.flush()
+    meta = dict(await many.outbox.load_meta())
+    for life in many.lives:
+        name = life.machine.id
+        rows = await many.outbox.ledger_rows(name, "1m", 0, 1 << 62)
+        lived_ns = int(meta[recorder.META_ALIVE]) - int(meta[recorder.META_SINCE + name])
+        assert sum(row.sums.all_ns for row in rows) == lived_ns
+    await many.outbox.close()

@@ -327,3 +327,16 @@ def test_what_is_kept_is_bounded_and_most_of_it_is_stored_once() -> None:
     assert pages == 2399 // PAGE_FACTS
     assert written / 2399 < 3000, "bytes a commit"
     assert len(bench.life._books._published._finals) <= 60
+
+
+def test_the_first_sample_is_the_oldest_not_the_one_that_came_first() -> None:
+    """Two publishes of a server at the beginning, the older one behind the newer: the machine's time begins with it."""
+    bench = Bench()
+    bench.sample()
+    first_ns = bench.now_ns = bench.now_ns - 3_000_000
+    bench.sample()
+    bench.now_ns += 3_000_000
+    bench.make(20)
+    bench.commit(closing=True)
+    assert bench.life.since_ns == first_ns
+    assert bench.total.all_ns == bench.now_ns - first_ns
