@@ -24,9 +24,9 @@ _FRAMERS: dict[Framing, Callable[[WireCounters], Framer]] = {
 }
 
 # A half-open connection (the device lost power, a firewall forgot us) is noticed in idle time by keep-alive probes and
-# under way by unacknowledged bytes, within about this time (17 s as measured; 29 s on a machine without a free
-# processor). In Linux the limit on unacknowledged bytes decides for keep-alive, too; it is a second shorter, since a last
-# probe that comes a moment too soon would cost another interval. Requests have their deadline besides.
+# under way by unacknowledged bytes, within about this time (17 s as measured; 29 s without a free processor). In Linux
+# the limit on unacknowledged bytes decides for keep-alive, too; it is a second shorter, since a last probe that comes a
+# moment too soon would cost another interval. Requests have their deadline besides.
 _IDLE_S, _PROBE_S, _PROBES = 8, 3, 3
 _UNACKNOWLEDGED_MS = 1000 * (_IDLE_S + _PROBE_S * _PROBES - 1)
 
