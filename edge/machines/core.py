@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from array import array
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,7 @@ from edge.machines.journal import FROM_TIMES, Correction, Fact, Stop, squeeze
 from edge.machines.kernel import feed, new_kernel
 from edge.machines.observer import NO_STATE, UNSEEN, Observer, Sample
 from edge.machines.pace import Pace
+from edge.machines.signals import used_signals
 from edge.plan import Calendar, Machine, Signal
 from ext.buckets import Bucket, Flag
 from ext.ledger import MachineLedger
@@ -60,6 +62,7 @@ class Core:
             config_version=config_version,
         )
         self.image = TagImage(len(machine.signals))
+        self._used = sorted(used_signals(machine))  # of the others nothing is ever heard
         own = tuple(Signal(signal.name, 0, index) for index, signal in enumerate(machine.signals))
         self.observer = Observer(replace(machine, signals=own), [self.image])
         self.sample = Sample(NO_STATE, UNSEEN.state, 0, machine.product_default, 0, (0, 0, 0))
@@ -180,7 +183,8 @@ class Core:
                 sample.bucket, sample.state, sample.fault_code, sample.product, sample.mask, list(sample.counters)
             ],
         }  # fmt: skip
-        read = image.i64.tobytes() + image.t_ns.tobytes() + image.quality.tobytes()
+        columns = (image.i64, image.t_ns, image.quality)
+        read = b"".join(array(column.typecode, [column[i] for i in self._used]) for column in columns)
         return squeeze(json.dumps(header).encode() + _HEADER_END + ledger + book + read)
 
     def load(self, blob: bytes, now_ns: int) -> bool:
@@ -224,13 +228,15 @@ class Core:
         self.book.load(book, kernel.cells())
 
     def _load_image(self, read: bytes) -> None:
-        size = self.image.size
-        if len(read) != 17 * size:
-            raise ValueError(f"readings of {len(read) // 17} signals, this machine has {size}")
-        image = self.image
-        image.i64[:] = type(image.i64)("q", read[: 8 * size])
-        image.t_ns[:] = type(image.t_ns)("q", read[8 * size : 16 * size])
-        image.quality[:] = type(image.quality)("B", read[16 * size :])
+        """Of the signals that are used; earlier builds kept all of them."""
+        image, size = self.image, len(read) // 17
+        places = self._used if size == len(self._used) else range(image.size)
+        if len(read) != 17 * len(places):
+            raise ValueError(f"readings of {size} signals, {len(self._used)} of this machine are used")
+        whole = array("q", read[: 16 * size])
+        for at, place in enumerate(places):
+            image.i64[place], image.t_ns[place] = whole[at], whole[size + at]
+            image.quality[place] = read[16 * size + at]
 
     @property
     def open_minute_ns(self) -> int:

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from machines.bench import ALWAYS, MINUTE, NAME, RUN, T0, TOTAL, Bench, S, machine
 
+from edge.machines import core
 from edge.machines.corrections import tell
 from edge.machines.life import APART_NS
-from edge.plan import Calendar, Product, Shift
+from edge.plan import Calendar, Machine, Product, Shift, Signal
 from ext.buckets import Bucket, Correction, Flag
 from protocols.reading import Quality
 
@@ -200,6 +201,36 @@ def test_a_checkpoint_of_a_build_with_fewer_kinds_of_corrections_is_read() -> No
     bench.restart()
     bench.make(1)
     assert bench.life.view(bench.now_ns).counted == 6
+
+
+def _of_many_signals(unused: int) -> Machine:
+    spare = tuple(Signal(f"spare-{n}", 0, RUN) for n in range(unused))
+    return machine(signals=(*machine().signals, *spare))
+
+
+def test_a_checkpoint_has_nothing_of_tags_that_nobody_uses() -> None:
+    sizes = []
+    for unused in (0, 500):
+        bench = Bench(_of_many_signals(unused))
+        bench.sample()
+        bench.make(5)
+        bench.commit()
+        sizes.append(len(bench.checkpoint))
+    assert sizes[0] == sizes[1]
+
+
+def test_a_checkpoint_of_a_build_that_kept_all_tags_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upgrade loses no baseline."""
+    before = Bench(_of_many_signals(20))
+    with monkeypatch.context() as patch:
+        patch.setattr(core, "used_signals", lambda machine: range(len(machine.signals)))
+        before.life = before._new_life()
+        before.sample()
+        before.make(5)
+        before.commit()
+    before.restart()
+    before.make(1)
+    assert before.life.view(before.now_ns).counted == 6
 
 
 # ---- silence ----
