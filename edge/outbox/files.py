@@ -17,7 +17,7 @@ from edge.outbox import report, schema
 from edge.outbox.facts import OpenReport
 from edge.outbox.salvage import salvage_pages
 from edge.outbox.saved import Saved
-from edge.outbox.sound import DamagedError, look
+from edge.outbox.sound import DamagedError, UnbegunError, look
 
 # A file that was closed cleanly (no log beside it) is checked in full up to this size only; a larger one is trusted to
 # its checksums, because reading all of it would delay the start on a slow card.
@@ -106,6 +106,10 @@ def open_store(path: Path, now_ns: int) -> tuple[sqlite3.Connection, OpenReport]
             return _fresh(path), OpenReport(created=True)
         try:
             return _existing(path), OpenReport(created=False)
+        except UnbegunError:
+            for name in (path, wal_of(path), path.with_name(path.name + "-shm")):
+                name.unlink(missing_ok=True)
+            return _fresh(path), OpenReport(created=True)
         except DamagedError as damage:
             return _renew(path, now_ns, damage)
     except (sqlite3.Error, OSError) as error:
@@ -199,7 +203,7 @@ def _existing(path: Path) -> sqlite3.Connection:
         connection = schema.connect(path)
         _check_wanted(path).unlink(missing_ok=True)
         schema.upgrade(connection, schema.pragma(connection, "user_version"))
-    except (sqlite3.Error, DamagedError, StoreError) as error:
+    except (sqlite3.Error, DamagedError, UnbegunError, StoreError) as error:
         if connection is not None:
             connection.close()
         if isinstance(error, sqlite3.Error) and is_damage(error):

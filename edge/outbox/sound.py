@@ -24,15 +24,14 @@ from edge.outbox.pages import Log
 META_SCHEMA = "schema_version"  # under a checksum, other than the one in the header
 
 _HEADER_BYTES = 100
-# Magic; page size, write and read version (WAL), reserved bytes, payload fractions; schema format; text encoding
-# ("Database File Format", section 1.3). All files of ours agree in these.
+# Magic; page size, write and read version (WAL), reserved bytes, payload fractions ("Database File Format", section
+# 1.3). All files of ours agree in these from the first byte on; what follows may stand in the log alone.
 _HEADER = (
     (0, b"SQLite format 3\x00"),
     (16, schema.PAGE_BYTES.to_bytes(2, "big") + bytes((2, 2, 0, 64, 32, 32))),
-    (44, (4).to_bytes(4, "big")),
-    (56, (1).to_bytes(4, "big")),
 )
 _OURS = frozenset({"record", "checkpoint", "ledger", "sink"})
+_LAID_OUT_BYTES = 2 * schema.PAGE_BYTES  # before the first table
 _NEWEST_ROWS = 5_000  # of the ledger: what the open windows are made of, and more
 
 
@@ -40,11 +39,18 @@ class DamagedError(Exception):
     """The file is ours but cannot be trusted."""
 
 
+class UnbegunError(Exception):
+    """Nothing was ever committed to it: killed while it was laid out."""
+
+
 def look(path: Path, log_path: Path, *, closely: bool) -> None:
-    """`closely`: read all pages and every row that the next minutes rest on. Raises DamagedError, StoreError,
-    sqlite3.Error.
+    """`closely`: read all pages and every row that the next minutes rest on. Raises DamagedError,
+    UnbegunError, StoreError, sqlite3.Error.
     """
-    if Log(log_path).lost:
+    log = Log(log_path)
+    if not log.committed and path.stat().st_size <= _LAID_OUT_BYTES and not _has_tables(path):
+        raise UnbegunError
+    if log.lost:
         raise DamagedError(str(Text("写前日志中段损坏", "its write-ahead log is broken before its end")))
     with closing(_connect(path)) as connection:
         _refuse_foreign(connection, path)
@@ -63,6 +69,14 @@ def _connect(path: Path) -> sqlite3.Connection:
     )
     connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
     return connection
+
+
+def _has_tables(path: Path) -> bool:
+    """False for an empty list of them; anything that cannot be read may be one."""
+    with path.open("rb") as file:
+        page = file.read(schema.PAGE_BYTES)
+    magic = _HEADER[0][1]
+    return not (page.startswith(magic) and page[_HEADER_BYTES + 3 : _HEADER_BYTES + 5] == bytes(2))
 
 
 def _look_at_header(path: Path) -> None:

@@ -261,3 +261,29 @@ def test_a_foreign_file_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"another program|其他程序"):
         asyncio.run(opened(path))
     assert path.read_bytes() == kept
+
+
+async def test_a_store_killed_before_its_log_was_ever_folded_is_whole(tmp_path: Path) -> None:
+    """Its file has hardly a header then; everything is in the log."""
+    live = tmp_path / "live" / "store.db"
+    outbox = outbox_at(live, "a")
+    await outbox.open()
+    await outbox.commit(batch(1, record(1)))
+    for name in ("store.db", "store.db-wal"):
+        await asyncio.to_thread(shutil.copy, live.with_name(name), tmp_path / name)
+    await outbox.close()
+    assert (await opened(tmp_path / "store.db")).detail == ""
+    assert len(content(tmp_path / "store.db").records) == 1
+
+
+def test_a_store_killed_while_it_was_laid_out_is_begun_again(tmp_path: Path) -> None:
+    """No table was ever committed: there is nothing to set aside, and nothing to tell."""
+    path = tmp_path / "store.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA page_size=4096")
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    assert path.stat().st_size > 0
+    report = asyncio.run(opened(path))
+    assert (report.created, report.set_aside, report.detail) == (True, None, "")

@@ -20,7 +20,7 @@ class Round:
     seed: int
     kills: int
     machines: int = 4
-    pause_s: float = 4.0
+    pause_s: float = 3.0
     meets: int = 0  # each fault of the database, by a write
 
 
