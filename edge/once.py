@@ -24,6 +24,7 @@ from edge.plan import Device, ModbusDevice, SitePlan
 from edge.poll.factory import make_sources
 from edge.trust import pki_folder
 from protocols.modbus.tags import DataType, ModbusTag, Word
+from protocols.opcua.place import within
 from protocols.opcua.tags import OpcuaTag
 from protocols.reading import DeviceFact, Frame, Past, Quality, TagImage
 
@@ -116,8 +117,7 @@ def _named(image: TagImage, index: int, tag: ModbusTag | OpcuaTag) -> dict[str, 
 def _address(device: Device, tag: ModbusTag | OpcuaTag) -> str:
     """As the device's vendor writes it."""
     if isinstance(tag, OpcuaTag):
-        place = "" if tag.index is None else f"[{tag.index}]"
-        return f"{tag.node}{place}" + (f".{tag.field}" if tag.field else "")
+        return tag.node + within(tag.element, tag.field)
     assert isinstance(device, ModbusDevice)
     return device.addresses.render(tag.table, tag.address, tag.bit if tag.bits is None else None)
 

@@ -30,6 +30,7 @@ from protocols.modbus.address import TABLE_NAMES
 from protocols.modbus.bus import Bus, bus_of, payload_bytes
 from protocols.modbus.plan import Request, bus_time_ns
 from protocols.modbus.tags import DataType, ModbusTag
+from protocols.opcua.place import within
 from protocols.opcua.tags import Deadband, Mode, ServerLimits, TagGroup
 
 DAY_NS = 86_400 * NS_PER_S
@@ -177,7 +178,7 @@ def _opcua(device: OpcuaDevice) -> list[str]:
         *columns(
             [
                 tag.name,
-                _node(tag.node, tag.index, tag.field),
+                f"{tag.node} {within(tag.element, tag.field)}".rstrip(),
                 "" if endpoint.tag_groups[tag.group].mode is Mode.POLL else lasting(tag.sampling_ns),
                 endpoint.tag_groups[tag.group].name,
             ]
@@ -203,10 +204,6 @@ def _group_row(group: TagGroup) -> list[str]:
         deadband = f"{group.deadband_value:g}" + (" %" if group.deadband is Deadband.PERCENT else "")
     trigger = group.trigger.name.lower().replace("_", "-")
     return [group.name, say("订阅", "subscribe"), lasting(group.publishing_ns), queue, discard, trigger, deadband]
-
-
-def _node(node: str, index: int | None, field: str | None) -> str:
-    return node + ("" if index is None else f" [{index}]") + ("" if field is None else f" .{field}")
 
 
 def _calendar(calendar: Calendar, now_ns: int) -> list[str]:

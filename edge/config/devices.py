@@ -29,6 +29,7 @@ from protocols.modbus.address import TABLE_NAMES, AddressError, AddressMap, Area
 from protocols.modbus.bus import bus_of
 from protocols.modbus.plan import PlanError, plan_requests
 from protocols.modbus.tags import DataType, Endpoint, Limits, ModbusTag, Table
+from protocols.opcua.place import parse_field
 from protocols.opcua.tags import Mode, OpcuaEndpoint, OpcuaTag, ServerLimits
 
 NS_PER_S = 1_000_000_000
@@ -139,6 +140,11 @@ class OpcuaDraft:
         if sampling_ns is None:
             fast = tag.interval_ns <= FAST_S * NS_PER_S
             sampling_ns = self.sampling_ns if fast else max(self.sampling_ns, tag.interval_ns)
+        try:
+            parse_field(spec.field)
+        except ValueError as error:
+            tag.add(problems, "field", Text(f"看不懂：{error}", str(error)))
+            return False
         wrong = next((key for key in _MODBUS_ONLY if key in tag.overridden and getattr(spec, key) is not None), None)
         if wrong is not None:
             what = Text(f"{wrong} 只用于 Modbus", f"{wrong} is for Modbus only")
@@ -149,7 +155,8 @@ class OpcuaDraft:
             (raw_low, raw_high), (low, high) = spec.range.raw, spec.range.value
             scale = (high - low) / (raw_high - raw_low)
             add = low - raw_low * scale
-        self.tags[name] = OpcuaTag(name, node, spec.index, spec.field, scale, add, sampling_ns, group)
+        text, codes = spec.type is DataType.STRING, tuple((spec.codes or {}).items())
+        self.tags[name] = OpcuaTag(name, node, spec.index, spec.field, scale, add, sampling_ns, group, text, codes)
         return True
 
     def needs_base(self, tag: MergedTag) -> bool:

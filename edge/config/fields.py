@@ -140,6 +140,7 @@ _SECRET_SCHEMA = {
 
 Id = Annotated[str, Field(pattern=ID_PATTERN, max_length=64)]
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\r\n]+$")]
+Line = Annotated[str, Field(min_length=1, max_length=600, pattern=r"^[^\r\n]+$")]  # e.g. a browse path with URIs
 Clock = Annotated[time, BeforeValidator(clock_of), WithJsonSchema(_TEXT | {"examples": ["08:00", "24:00"]})]
 Weekdays = Annotated[
     frozenset[int],

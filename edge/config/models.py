@@ -18,6 +18,7 @@ from edge.config.fields import (
     Id,
     Identified,
     Label,
+    Line,
     Named,
     Number,
     Order,
@@ -218,6 +219,9 @@ class RangeModel(Strict):
     value: tuple[Number, Number] = Field(description="in the tag's unit, e.g. [0, 10]")
 
 
+_Index = Annotated[int, Field(ge=0)]
+
+
 class TagModel(Strict):
     """One tag of a machine. In a site file: any field overrides the template's."""
 
@@ -225,9 +229,12 @@ class TagModel(Strict):
     bit: int | None = Field(None, ge=0, le=63, description="bit of that word; the lowest of a bit field")
     bits: int | None = Field(None, ge=1, le=63, description="a field of so many bits of an integer, from `bit` on")
     address: Word | None = Field(None, description="absolute address instead of base + offset, e.g. D1008, M100, 40001")
-    node: Word | None = Field(None, description="OPC UA: name under the base (parts with /), or a full node id")
-    index: int | None = Field(None, ge=0, description="OPC UA: element of an array value")
-    field: Word | None = Field(None, description="OPC UA: field of a structure value")
+    node: Line | None = Field(None, description="OPC UA: name under the base (parts with /), or a full node id")
+    index: _Index | Annotated[tuple[_Index, ...], Field(min_length=2, max_length=4)] | None = Field(
+        None, description="OPC UA: element of an array; of a matrix [row, column]"
+    )
+    field: Line | None = Field(None, description="OPC UA: field of a structure, e.g. AccCount, Data[ID=Good].Value")
+    codes: dict[str, int] | None = Field(None, description="OPC UA: the number a text stands for, e.g. {MASK-17: 1}")
     device: Id | None = Field(None, description="read from another device than the machine's")
     type: Type | None = None
     length: int | None = Field(None, ge=1, le=120, description="string tags: registers")

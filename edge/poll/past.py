@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from edge.plan import OpcuaDevice
 from protocols.opcua.status import quality
+from protocols.opcua.tags import Codes
 from protocols.opcua.wire import DataValues
 from protocols.reading import Past, Quality, Remembered
 
@@ -43,19 +44,19 @@ def past_of(device: OpcuaDevice, found: Sequence[DataValues], gap: Gap, skew_ns:
     from_ns, to_ns = gap.bounded()
     readings: list[Remembered] = []
     for data in found:
-        readings += _standing(data, from_ns, to_ns, skew_ns)
+        readings += _standing(device, data, from_ns, to_ns, skew_ns)
     readings.sort()
     return Past(device.index, from_ns, to_ns, tuple(readings))
 
 
-def _standing(data: DataValues, from_ns: int, to_ns: int, skew_ns: int) -> list[Remembered]:
+def _standing(device: OpcuaDevice, data: DataValues, from_ns: int, to_ns: int, skew_ns: int) -> list[Remembered]:
     """The entries of one node, and what stands between them."""
     by_tag: dict[int, list[tuple[int, int | None, Quality]]] = {}
     columns = zip(data.handles, data.source_ns, data.server_ns, data.values, data.statuses, strict=True)
     for tag, source_ns, server_ns, value, status in columns:
         t_ns = (source_ns or server_ns) - skew_ns
         if from_ns <= t_ns <= to_ns:
-            by_tag.setdefault(tag, []).append((t_ns, _integer(value), quality(status)))
+            by_tag.setdefault(tag, []).append((t_ns, _integer(value, device.tags[tag].codes), quality(status)))
     made: list[Remembered] = []
     for tag, entries in by_tag.items():
         entries.sort(key=lambda entry: entry[0])
@@ -68,9 +69,9 @@ def _standing(data: DataValues, from_ns: int, to_ns: int, skew_ns: int) -> list[
     return made
 
 
-def _integer(value: object) -> int | None:
+def _integer(value: object, codes: Codes) -> int | None:
     if isinstance(value, str):
-        return int(bool(value.strip()))
+        return dict(codes).get(value, 0) if codes else int(bool(value.strip()))
     if not isinstance(value, bool | int | float):
         return None
     try:

@@ -33,6 +33,7 @@ from edge.simulate.binding import Bound, DeviceImage
 from edge.simulate.faults import Faults
 from edge.simulate.inject import Fault
 from edge.simulate.values import Value
+from protocols.opcua.tags import OpcuaTag
 
 _log = logging.getLogger(__name__)
 BEAT_S = 0.1
@@ -193,16 +194,17 @@ class _Nodes:
         await self._register_namespaces()
         by_node: dict[str, list[int]] = {}
         for index, tag in enumerate(self._device.tags):
-            if tag.field is not None:
-                zh = f"仿真服务器不提供结构体：设备 {self._device.id} 的标签 {tag.name}，请去掉 field"
-                en = f"the simulated server has no structures: tag {tag.name} of {self._device.id}; drop its field"
+            if tag.field is not None or isinstance(tag.element, tuple):
+                where = f"{self._device.id}: {tag.name}"
+                zh = f"仿真服务器不提供结构体和矩阵（{where}），请改用 packml 模板，或去掉 field、index"
+                en = f"the simulated server has no structures ({where}): take the template packml, or drop field, index"
                 raise SeamlineError(str(Text(zh, en)))
             by_node.setdefault(tag.node, []).append(index)
         for name, tags in by_node.items():
             bound = image.bound[tags[0]]
             sample = image.value(tags[0])
             kind = _variant_type(bound, sample)
-            indexes = [(tag, self._device.tags[tag].index) for tag in tags]
+            indexes = [(tag, _element(self._device.tags[tag])) for tag in tags]
             initial: object = sample if indexes[0][1] is None else [sample]
             node = await self._variable(name, bound, initial, kind)
             if node is not None:
@@ -245,6 +247,10 @@ class _Nodes:
         if name not in self._folders:
             self._folders[name] = await self._server.nodes.objects.add_folder(namespace, f"{namespace}:{name}")
         return self._folders[name]
+
+
+def _element(tag: OpcuaTag) -> int | None:
+    return tag.element if isinstance(tag.element, int) else None
 
 
 def _namespace(part: str) -> int:

@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -53,6 +54,8 @@ class Identity:
     certificate: Path
     key: Path
     facts: Facts
+    parsed: x509.Certificate = field(repr=False, compare=False)
+    private: rsa.RSAPrivateKey = field(repr=False, compare=False)
 
     @property
     def application_uri(self) -> str:
@@ -86,12 +89,21 @@ def ensure_identities(folder: Path, hosts: Sequence[str], now_ns: int) -> list[I
 def _pair(folder: Path, path: Path) -> Identity | None:
     key = folder / OWN_PRIVATE / f"{path.stem}.pem"
     try:
-        certificate = load_file(path.read_bytes())[0]
-        private = serialization.load_pem_private_key(key.read_bytes(), password=None)
-        fits = private.public_key() == certificate.public_key()
-        return Identity(path, key, facts(certificate)) if fits else None
+        certificate, private = _loaded(path.read_bytes(), key.read_bytes())
     except (CertificateError, FileNotFoundError, ValueError, TypeError):
         return None
+    return Identity(path, key, facts(certificate), certificate, private) if private is not None else None
+
+
+@lru_cache(maxsize=8)
+def _loaded(certificate: bytes, key: bytes) -> tuple[x509.Certificate, rsa.RSAPrivateKey | None]:
+    """What the two files hold; no key where it is another certificate's. Loading a key proves its primes, which takes
+    50 ms of CPU: as much as the rest of a connection, so it is done once for each content.
+    """
+    parsed = load_file(certificate)[0]
+    private = serialization.load_pem_private_key(key, password=None)
+    fits = isinstance(private, rsa.RSAPrivateKey) and private.public_key() == parsed.public_key()
+    return parsed, private if fits and isinstance(private, rsa.RSAPrivateKey) else None
 
 
 def _made(folder: Path, uri: str, hosts: Sequence[str], now_ns: int) -> Identity:
@@ -108,6 +120,8 @@ def _made(folder: Path, uri: str, hosts: Sequence[str], now_ns: int) -> Identity
         folder / OWN_CERTS / f"{stem}.der",
         folder / OWN_PRIVATE / f"{stem}.pem",
         facts(made),
+        made,
+        key,
     )
     write_whole(identity.key, pem, _PRIVATE)
     write_whole(identity.certificate, made.public_bytes(serialization.Encoding.DER))

@@ -41,7 +41,7 @@ from protocols.opcua.security import URI_PREFIX, Offer, choose, reachable, weake
 from protocols.opcua.services import Translated
 from protocols.opcua.tags import OpcuaEndpoint
 from protocols.opcua.trust import Demand, TrustList
-from protocols.opcua.x509 import CertificateError, Facts, leaf_of, load_file
+from protocols.opcua.x509 import CertificateError, Facts, leaf_of, load, load_file
 
 SESSION_TIMEOUT_MS = (
     60_000  # PLCs allow few sessions: one left behind by a power cut must not block the next for an hour
@@ -141,12 +141,13 @@ async def client_of(way: Way, endpoint: OpcuaEndpoint) -> SecureClient:
     """Asyncua's client for this way and its user; nothing is sent yet. Errors: OpcuaSecurityError."""
     client = _new_client(endpoint, reachable(endpoint.url, way.offer.url), way.own)
     if way.own is not None:
-        await client.set_security(
-            _POLICIES[way.offer.policy],
-            way.own.certificate,
-            way.own.key,
-            server_certificate=leaf_of(way.offer.certificate),  # judged; every message is verified by it
-            mode=ua.MessageSecurityMode[way.offer.mode],
+        client.secure_by(
+            _POLICIES[way.offer.policy](
+                load(leaf_of(way.offer.certificate)),  # judged; every message is verified by it
+                way.own.parsed,
+                way.own.private,
+                ua.MessageSecurityMode[way.offer.mode],
+            )
         )
     if endpoint.user_certificate is not None:
         client.user_certificate, client.user_private_key = await asyncio.to_thread(_user_files, endpoint)
@@ -223,8 +224,8 @@ def _user_files(endpoint: OpcuaEndpoint) -> tuple[x509.Certificate, rsa.RSAPriva
         certificate = load_file(path.read_bytes())[0]
         path = paths[1]
         content = path.read_bytes()
-        load = load_pem_private_key if b"-----BEGIN" in content else load_der_private_key
-        key = load(content, endpoint.user_key_password.encode() if endpoint.user_key_password else None)
+        read = load_pem_private_key if b"-----BEGIN" in content else load_der_private_key
+        key = read(content, endpoint.user_key_password.encode() if endpoint.user_key_password else None)
     except OSError as error:
         raise distrust.user_certificate_unreadable(endpoint.url, str(path), str(error.strerror)) from error
     except (CertificateError, ValueError, TypeError) as error:

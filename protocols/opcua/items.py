@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from protocols.opcua.address import BrowsePath, NodeAddress, parse
+from protocols.opcua.place import Absent, parse_field, pick
 from protocols.opcua.status import carries_value, overflowed
-from protocols.opcua.structures import Registry, pick
+from protocols.opcua.structures import Registry
 from protocols.opcua.tags import OpcuaTag, TagGroup
 from protocols.opcua.wire import DataValues, Extension, Value, WireError
 
@@ -117,7 +118,7 @@ class Assembler:
     def __init__(self, tags: Sequence[OpcuaTag], items: Sequence[Item], registry: Registry) -> None:
         self._tags = tags
         self._items = items
-        self._paths = [tuple(tag.field.split(".")) if tag.field else () for tag in tags]
+        self._paths = [parse_field(tag.field) for tag in tags]
         # By handle: the tag, where the node has one tag that is its whole value; -1 where it is not so simple.
         self._plain = [-1, *(self._only_tag(item) for item in items)]
         self._together_ns = max(min((item.sampling_ns for item in items), default=0) // 2, _TOGETHER_MIN_NS)
@@ -127,7 +128,7 @@ class Assembler:
 
     def _only_tag(self, item: Item) -> int:
         (tag,) = item.tags if len(item.tags) == 1 else (-1,)
-        return tag if tag >= 0 and self._tags[tag].index is None and self._tags[tag].field is None else -1
+        return tag if tag >= 0 and self._tags[tag].element is None and self._tags[tag].field is None else -1
 
     def batches(self, data: DataValues, publish_ns: int, *, complete: bool) -> list[Batch]:
         """At least one batch, empty for a mere heartbeat. `data.handles` are client handles."""
@@ -177,8 +178,13 @@ class Assembler:
         if not carries_value(status):
             return None, status
         try:
-            picked = pick(value, self._tags[tag].index, self._paths[tag], self.registry)
+            picked = pick(value, self._tags[tag].element, self._paths[tag], self.registry)
             scalar = _scalar(picked)
+        except Absent as error:
+            self.complaints.pop(tag, None)
+            if error.inside:
+                self.complaints[tag] = str(error)
+            return ("", status) if self._tags[tag].text else (None, BAD_NO_DATA)
         except (LookupError, WireError) as error:
             self.complaints[tag] = str(error.args[0])
             return None, BAD_TYPE_MISMATCH

@@ -6,12 +6,18 @@ from dataclasses import replace
 
 from asyncua import ua
 from asyncua.client.client import Client
+from asyncua.crypto.security_policies import SecurityPolicy
 
 from protocols.opcua.security import POLICIES, URI_PREFIX
 
 
 class SecureClient(Client):
     """One connection."""
+
+    def secure_by(self, policy: SecurityPolicy) -> None:
+        """What `set_security` does with certificates and a key that are loaded already; nothing is read or sent."""
+        self.security_policy = policy  # type: ignore[assignment]  # asyncua's own set_security does the same
+        self.uaclient.set_security(policy)
 
     def server_policy(self, token_type: ua.UserTokenType) -> ua.UserTokenPolicy:
         """The strongest of this kind, its policy URI filled in."""

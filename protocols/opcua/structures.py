@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 from protocols.opcua.wire import FIXED, Extension, NodeKey, Reader, Value, WireError
 
@@ -81,6 +81,7 @@ def _field(reader: Reader) -> Field:
 # ExtensionObject.
 _ENUMERATION: NodeKey = (0, 29)
 _STRUCTURE: NodeKey = (0, 22)
+_DECIMAL_STRING: NodeKey = (0, 12878)  # a number written as text (OPC 10000-3 §8.11)
 _CHAIN_MAX = 8  # the longest chain of subtypes in namespace 0 has five steps
 
 _READERS: Mapping[int, Callable[[Reader], Value]] = {
@@ -102,26 +103,44 @@ _READERS: Mapping[int, Callable[[Reader], Value]] = {
     28: Reader.variant,
 }
 
-EU_INFORMATION = (
-    Definition(  # OPC 10000-8 §5.6.3; part of PackMLCountDataType, and not every server describes namespace 0
-        encoding_id=(0, 889),
-        form=Form.PLAIN,
-        fields=(
-            Field("NamespaceUri", (0, 12), array=False, optional=False),
-            Field("UnitId", (0, 6), array=False, optional=False),
-            Field("DisplayName", (0, 21), array=False, optional=False),
-            Field("Description", (0, 21), array=False, optional=False),
-        ),
-    )
+EU_INFORMATION = Definition(  # OPC 10000-8 §5.6.3; part of PackMLCountDataType
+    encoding_id=(0, 889),
+    form=Form.PLAIN,
+    fields=(
+        Field("NamespaceUri", (0, 12), array=False, optional=False),
+        Field("UnitId", (0, 6), array=False, optional=False),
+        Field("DisplayName", (0, 21), array=False, optional=False),
+        Field("Description", (0, 21), array=False, optional=False),
+    ),
 )
+
+
+RELATIVE_PATH_ELEMENT = Definition(  # OPC 10000-4 §7.31; part of ISA95StateDataType
+    encoding_id=(0, 539),
+    form=Form.PLAIN,
+    fields=(
+        Field("ReferenceTypeId", (0, 17), array=False, optional=False),
+        Field("IsInverse", (0, 1), array=False, optional=False),
+        Field("IncludeSubtypes", (0, 1), array=False, optional=False),
+        Field("TargetName", (0, 20), array=False, optional=False),
+    ),
+)
+RELATIVE_PATH = Definition((0, 542), Form.PLAIN, (Field("Elements", (0, 537), array=True, optional=False),))
+_STANDARD: Mapping[NodeKey, Definition] = {  # namespace 0, which not every server describes
+    (0, 887): EU_INFORMATION,
+    (0, 537): RELATIVE_PATH_ELEMENT,
+    (0, 540): RELATIVE_PATH,
+}
 
 
 @dataclass(slots=True)
 class Registry:
     """The types of one session."""
 
-    by_type: dict[NodeKey, Definition] = field(default_factory=lambda: {(0, 887): EU_INFORMATION})
-    by_encoding: dict[NodeKey, Definition] = field(default_factory=lambda: {EU_INFORMATION.encoding_id: EU_INFORMATION})
+    by_type: dict[NodeKey, Definition] = field(default_factory=lambda: dict(_STANDARD))
+    by_encoding: dict[NodeKey, Definition] = field(
+        default_factory=lambda: {found.encoding_id: found for found in _STANDARD.values()}
+    )
     base: dict[NodeKey, NodeKey] = field(default_factory=dict)  # simple subtypes and enumerations → built-in type
 
     def add(self, data_type: NodeKey, found: Definition) -> None:
@@ -168,6 +187,8 @@ class Registry:
         nested = self.by_type.get(data_type)
         if nested is not None:
             return self._fields(reader, nested, depth + 1)
+        if data_type == _DECIMAL_STRING:
+            return _decimal(reader.string())
         namespace, number = self.base.get(data_type, data_type)
         if (namespace, number) == _ENUMERATION:
             number = 6
@@ -179,8 +200,18 @@ class Registry:
         raise WireError(f"field of data type {data_type} is not described by the server")
 
 
+def _decimal(text: str | None) -> Value:
+    """The number a DecimalString writes; what is none stays text."""
+    try:
+        return float(text or "")
+    except ValueError:
+        return text
+
+
 def _built_in(data_type: NodeKey) -> bool:
     namespace, number = data_type
+    if data_type == _DECIMAL_STRING:
+        return True
     return (
         namespace == 0
         and isinstance(number, int)
@@ -235,25 +266,3 @@ async def _find_bases(registry: Registry, types: Sequence[NodeKey], source: Type
             break
     # A structure without a description stays unknown: its bytes stand in line, not in an ExtensionObject.
     registry.base.update({key: top for key, top in above.items() if top != _STRUCTURE and not registry.missing(top)})
-
-
-def pick(value: Value, index: int | None, path: tuple[str, ...], registry: Registry) -> Any:
-    """Element `index` of an array and, below it, the field at `path`.
-
-    Errors: LookupError where it is not there, WireError where the bytes cannot be read.
-    """
-    if index is not None:
-        if not isinstance(value, list):
-            raise LookupError("the value is no array")
-        if index >= len(value):
-            raise LookupError(f"the array has {len(value)} elements")
-        value = value[index]
-    for name in path:
-        if isinstance(value, Extension):
-            value = registry.read(value)
-        if not isinstance(value, dict) or name not in value:
-            raise LookupError(
-                f"no field {name!r}; there are: {', '.join(value) if isinstance(value, dict) else 'none'}"
-            )
-        value = value[name]
-    return value

@@ -9,6 +9,9 @@ from enum import Enum, IntEnum
 _LATER = {"later": True}  # metadata of a field earlier builds did not have: see edge.config.version
 
 
+Codes = tuple[tuple[str, int], ...]  # texts and the numbers they stand for
+
+
 class Mode(Enum):
     """How a group's values come: pushed by the server where they change, or read at an interval."""
 
@@ -66,12 +69,14 @@ class OpcuaTag:
 
     name: str
     node: str  # "ns=2;s=Line.Total", "nsu=http://…;s=…", "i=2258", or a browse path "/0:Objects/2:Machine/2:Total"
-    index: int | None = None  # element of an array value
-    field: str | None = None  # field of a structure value, e.g. AccCount of a PackMLCountDataType
+    element: int | tuple[int, ...] | None = dataclasses.field(default=None, metadata=_LATER)  # [1], of a matrix [1, 6]
+    field: str | None = None  # what of a structure value, e.g. AccCount; see protocols.opcua.place
     scale: float = 1.0
     offset: float = 0.0
     sampling_ns: int = 500_000_000  # 0 = every change, where the server can
     group: int = dataclasses.field(default=0, metadata=_LATER)  # index into OpcuaEndpoint.tag_groups
+    text: bool = dataclasses.field(default=False, metadata=_LATER)  # a text: "" where what is sought is absent
+    codes: Codes = dataclasses.field(default=(), metadata=_LATER)  # of a text: its number
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ gives them meaning).
 Rules.
 * Integers stay exact. DateTime becomes UTC nanoseconds (ticks of 100 ns since 1601); 0 and times outside int64 mean
   "none".
-* Arrays become lists; a matrix is flat, in the order it was sent (row by row), its dimensions are dropped.
+* Arrays become lists; a matrix is one too, flat, in the order it was sent (row by row), and knows its dimensions.
 * Bytes that do not add up raise `WireError`; nothing is guessed and nothing is skipped silently.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -95,6 +95,16 @@ def utc_ns(ticks: int) -> int:
 
 
 _U16, _I32, _U32, _I64 = struct.Struct("<H"), struct.Struct("<i"), struct.Struct("<I"), struct.Struct("<q")
+
+
+class Matrix(list[Any]):
+    """An array of several dimensions, row by row."""
+
+    __slots__ = ("dimensions",)
+
+    def __init__(self, values: Sequence[Any], dimensions: tuple[int, ...]) -> None:
+        super().__init__(values)
+        self.dimensions = dimensions
 
 
 class Reader:
@@ -228,10 +238,7 @@ class Reader:
         if not form & 0x80:
             return read()
         values = [read() for _ in range(self.length())]
-        if form & 0x40:
-            for _ in range(self.length()):
-                self.u32()
-        return values
+        return Matrix(values, tuple(self.u32() for _ in range(self.length()))) if form & 0x40 else values
 
     def _reader(self, kind: int, depth: int) -> Callable[[], Value]:
         packed = FIXED.get(kind)

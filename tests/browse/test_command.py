@@ -80,7 +80,7 @@ async def test_five_thousand_nodes_of_a_foreign_server(tmp_path: Path, capsys: p
             SITE + "".join(f"    {line}\n" for line in tags.splitlines()), tmp_path / "s.yaml", {}
         ).devices[0]
         assert isinstance(device, OpcuaDevice)
-        nodes = {tag.node: tag.index for tag in device.tags}
+        nodes = {tag.node: tag.element for tag in device.tags}
         assert {
             f"nsu=urn:seamline:peer;s=L{n}.T1{m}": None for n in range(4) for m in range(10)
         }.items() <= nodes.items()

@@ -17,7 +17,13 @@ from protocols.modbus.tags import DataType, ModbusTag, Table, WordOrder
 MACHINES = sorted(file.stem for file in (config_folder() / "templates" / "machines").glob("*.yaml"))
 BRANDS = sorted(file.stem for file in (config_folder() / "templates" / "plc").glob("*.yaml"))
 SITE = "site: {id: s, enterprise: e, province: p, city: c}\n"
-NAMED_BY_NODE = {"packml", "packml-30050", "packml-tmc", "machinery"}  # kinds that exist over OPC UA only
+NAMED_BY_NODE = {
+    "packml",
+    "packml-30050",
+    "packml-tmc",
+    "machinery",
+    "machinery-jobs",
+}  # kinds that exist over OPC UA only
 BASES = {
     "siemens-s7-modbus": "DBW100",
     "inovance-am600": "MW1000",

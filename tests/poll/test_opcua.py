@@ -337,8 +337,8 @@ async def test_structures_of_a_foreign_server(tmp_path: Path) -> None:
         OpcuaTag("mode", PEER + "Good", field="Mode"),
         OpcuaTag("cycle", PEER + "Good", field="Cycle"),
         OpcuaTag("name", PEER + "Good", field="Name"),
-        OpcuaTag("second", PEER + "Processed", index=1, field="AccCount"),
-        OpcuaTag("element", PEER + "Counts", index=2),
+        OpcuaTag("second", PEER + "Processed", element=1, field="AccCount"),
+        OpcuaTag("element", PEER + "Counts", element=2),
         OpcuaTag("wrong", PEER + "Good", field="Akk"),
     ]
     async with NodePeer(tmp_path, types=True) as peer, rig(peer.url, tags).running() as made:

@@ -40,11 +40,11 @@ def assemble(tags: list[OpcuaTag], data: DataValues, *, complete: bool = True) -
 
 def test_one_monitored_item_per_node_and_interval() -> None:
     """Three elements of one array cost the server one item; another sampling interval is another item."""
-    tags = [OpcuaTag(f"c{i}", "ns=2;s=Counts", index=i) for i in range(3)]
-    tags.append(OpcuaTag("fast", "ns=2;s=Counts", index=0, sampling_ns=100 * MS))
+    tags = [OpcuaTag(f"c{i}", "ns=2;s=Counts", element=i) for i in range(3)]
+    tags.append(OpcuaTag("fast", "ns=2;s=Counts", element=0, sampling_ns=100 * MS))
     items = group(tags, GROUPS)
     assert [item.tags for item in items] == [(0, 1, 2), (3,)]
-    tags.append(OpcuaTag("all", "ns=2;s=Counts", index=0, sampling_ns=0))
+    tags.append(OpcuaTag("all", "ns=2;s=Counts", element=0, sampling_ns=0))
     assert [item.queue_size for item in group(tags, GROUPS)] == [11, 51, 100]
 
 
@@ -52,9 +52,9 @@ def test_elements_and_fields_are_picked() -> None:
     """An element of an array, a field of a structure, a field of a structure in an array."""
     body = struct.pack("<ii", 3, 1234)
     tags = [
-        OpcuaTag("element", "i=1", index=1),
+        OpcuaTag("element", "i=1", element=1),
         OpcuaTag("field", "i=2", field="AccCount"),
-        OpcuaTag("both", "i=3", index=0, field="Count"),
+        OpcuaTag("both", "i=3", element=0, field="Count"),
     ]
     data = values((1, [7, 8]), (2, Extension((2, 50), body)), (3, [Extension((2, 50), body)]))
     (batch,), assembler = assemble(tags, data)
@@ -65,7 +65,7 @@ def test_elements_and_fields_are_picked() -> None:
 def test_what_cannot_be_picked_is_bad_alone_and_says_why() -> None:
     """A wrong index, a wrong field, an array without index, null: each bad with its reason; the neighbour is good."""
     tags = [
-        OpcuaTag("beyond", "i=1", index=5),
+        OpcuaTag("beyond", "i=1", element=5),
         OpcuaTag("missing", "i=2", field="Akk"),
         OpcuaTag("array", "i=3"),
         OpcuaTag("null", "i=4"),
@@ -85,7 +85,7 @@ def test_what_cannot_be_picked_is_bad_alone_and_says_why() -> None:
 
 def test_a_bad_status_passes_as_it_is() -> None:
     """Where the server says bad, its reason is kept and nothing is picked from a value that is not there."""
-    (batch,), assembler = assemble([OpcuaTag("a", "i=1", index=3)], values((1, None), status=0x80310000))
+    (batch,), assembler = assemble([OpcuaTag("a", "i=1", element=3)], values((1, None), status=0x80310000))
     assert (batch.statuses, batch.values, assembler.complaints) == ([0x80310000], [None], {})
 
 

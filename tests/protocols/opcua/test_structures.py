@@ -12,6 +12,7 @@ from asyncua.ua.ua_binary import struct_to_binary
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocols.opcua.place import pick
 from protocols.opcua.structures import (
     ENUM_DEFINITION,
     STRUCTURE_DEFINITION,
@@ -21,7 +22,6 @@ from protocols.opcua.structures import (
     Registry,
     definition,
     learn,
-    pick,
 )
 from protocols.opcua.wire import Extension, NodeKey, Value, WireError
 
