@@ -25,7 +25,8 @@ machines:
 # What a machine of each kind can tell with all its signals.
 WHOLE = {
     "reference-block": 3, "tape-sealer": 3, "flat-mask-1+1": 3, "flat-mask-1+2": 3, "kn95": 3, "suit-station": 3,
-    "eo-steriliser": 3, "mask-line": 3, "generic": 1, "packml": 4, "packml-30050": 4, "packml-tmc": 1, "machinery": 1, "machinery-jobs": 1,
+    "eo-steriliser": 3, "mask-line": 3, "generic": 1, "packml": 4, "packml-30050": 4, "packml-tmc": 1, "machinery": 1,
+    "machinery-jobs": 2,
 }  # fmt: skip
 
 
