@@ -7,7 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["fixtures.influx", "fixtures.influx2", "fixtures.victoria", "fixtures.blocking", "fixtures.wiretap"]
+pytest_plugins = [
+    "fixtures.influx",
+    "fixtures.influx2",
+    "fixtures.victoria",
+    "fixtures.blocking",
+    "fixtures.looking",
+    "fixtures.wiretap",
+]
 
 
 @pytest.fixture(autouse=True)
