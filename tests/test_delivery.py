@@ -4,13 +4,14 @@ costs only itself; one database never holds another."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from fixtures.influx import Influx
 from fixtures.influx2 import BUCKET, ORG, TOKEN, Influx2Stub, cut, hang, reply
+from fixtures.memory import memory_folder
 from fixtures.records import NS, T0_NS, batch, line, outbox_at, record
 
 from edge.clock import Clock, ManualClock, SystemClock
@@ -67,6 +68,13 @@ async def running(delivery: Delivery) -> AsyncIterator[None]:
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled(), task.exception()
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """In memory: what a flush costs is not tested here."""
+    with memory_folder(tmp_path) as folder:
+        yield folder
 
 
 @pytest.fixture

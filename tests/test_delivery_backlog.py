@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from fixtures.influx import Influx
+from fixtures.memory import memory_folder
 from fixtures.records import NS, T0_NS, batch, line, outbox_at, record
 from fixtures.tls import listening, pump
 from test_delivery import Scripted, commit, ids, influx1, quarantined, running
@@ -27,6 +28,13 @@ from edge.sinks.factory import make_sink
 pytestmark = pytest.mark.usefixtures("no_blocking")
 
 HOUR = 3600 * NS
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """In memory: what a flush costs is not tested here."""
+    with memory_folder(tmp_path) as folder:
+        yield folder
 
 
 @pytest.fixture

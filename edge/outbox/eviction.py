@@ -47,7 +47,7 @@ class _Loss:
 def used_bytes(connection: sqlite3.Connection) -> int:
     """Bytes of the main file that hold something; its free pages will be used again."""
     pages = schema.pragma(connection, "page_count") - schema.pragma(connection, "freelist_count")
-    return pages * schema.PAGE_BYTES
+    return pages * schema.pragma(connection, "page_size")
 
 
 def make_room(

@@ -27,13 +27,23 @@ _WAL_SHARE = 4  # the write-ahead log may take this part of the bound …
 _WAL_MAX_BYTES = 4 << 20  # … and never more than this
 _HEADROOM_SHARE = 32  # eviction frees this part of the bound at once, so that it happens seldom …
 _HEADROOM_MAX_BYTES = 1 << 20  # … and never so much that one commit takes long
-_SHRINK_PAGES = 256
+_SHRINK_BYTES = 1 << 20  # given back to the file system by one commit
 _ROW_BYTES = 512  # a ledger row and its share of two b-trees
 _SLACK_BYTES = 64 << 10  # b-tree overhead and small tables
 
 CHECKSUM_WORDS = "checksum of the stored record does not match"
 _GAP_POINT = b"gap,"
 
+# In place: a REPLACE would take the row out and put it in elsewhere, which touches twice the pages and the index, with
+# every commit.
+_CHECKPOINT = (
+    "INSERT INTO checkpoint (key, blob, crc) VALUES (?, ?, ?) "
+    "ON CONFLICT (key) DO UPDATE SET blob = excluded.blob, crc = excluded.crc"
+)
+_META = (
+    "INSERT INTO meta (key, text, crc) VALUES (?, ?, ?) "
+    "ON CONFLICT (key) DO UPDATE SET text = excluded.text, crc = excluded.crc"
+)
 _QUARANTINE = "INSERT OR REPLACE INTO quarantine (digest, sink, t_ns, words, line, crc) VALUES (?, ?, ?, ?, ?, ?)"
 _TRIM_QUARANTINE = """
 DELETE FROM quarantine WHERE rowid IN (SELECT rowid FROM quarantine ORDER BY t_ns DESC LIMIT -1 OFFSET ?)
@@ -107,10 +117,7 @@ class Writer:
                 insert_record(connection, record, batch.t_ns)
             ledger.upsert(connection, batch.rows)
             gaps.upsert(connection, batch.gaps)
-            connection.executemany(
-                "INSERT OR REPLACE INTO checkpoint (key, blob, crc) VALUES (?, ?, ?)",
-                ((key, blob, seal_blob(key, blob)) for key, blob in batch.checkpoints),
-            )
+            connection.executemany(_CHECKPOINT, ((key, blob, seal_blob(key, blob)) for key, blob in batch.checkpoints))
             save_meta(connection, batch.meta)
             if self._flow.due(batch.t_ns):
                 save_meta(connection, self._about())
@@ -175,7 +182,8 @@ class Writer:
 
     def _tune(self, connection: sqlite3.Connection) -> None:
         # The log is folded into the file at a quarter of its share: the rest is for the transaction that is under way.
-        connection.execute(f"PRAGMA wal_autocheckpoint={self._wal_bytes // 4 // schema.PAGE_BYTES}")
+        page_bytes = schema.pragma(connection, "page_size")
+        connection.execute(f"PRAGMA wal_autocheckpoint={self._wal_bytes // 4 // page_bytes}")
         connection.execute(f"PRAGMA journal_size_limit={self._wal_bytes}")
 
     def _make_room(
@@ -191,8 +199,11 @@ class Writer:
             goal = room - min(self._file_bytes // _HEADROOM_SHARE, _HEADROOM_MAX_BYTES)
             for gone in eviction.make_room(connection, goal, positions, batch.t_ns):
                 self._tell(connection, gone.gap, batch.t_ns)
-        excess = schema.pragma(connection, "page_count") - self._file_bytes // schema.PAGE_BYTES
-        for _ in range(min(excess, _SHRINK_PAGES)):  # the bound was lowered: give pages back, a few with each commit
+        page_bytes = schema.pragma(connection, "page_size")
+        excess = schema.pragma(connection, "page_count") - self._file_bytes // page_bytes
+        for _ in range(
+            min(excess, _SHRINK_BYTES // page_bytes)
+        ):  # the bound was lowered: give pages back, a few with each commit
             connection.execute("PRAGMA incremental_vacuum(1)")  # the module steps it once, whatever the number says
 
     def _tell(self, connection: sqlite3.Connection, gap: Gap | None, t_ns: int) -> None:
@@ -291,10 +302,7 @@ def insert_record(connection: sqlite3.Connection, record: Packed, t_ns: int) -> 
 
 def save_meta(connection: sqlite3.Connection, meta: Iterable[tuple[str, str]]) -> None:
     """Facts about the store, replacing."""
-    connection.executemany(
-        "INSERT OR REPLACE INTO meta (key, text, crc) VALUES (?, ?, ?)",
-        ((key, text, seal(key, text)) for key, text in meta),
-    )
+    connection.executemany(_META, ((key, text, seal(key, text)) for key, text in meta))
 
 
 def _save_positions(connection: sqlite3.Connection, positions: Mapping[str, Position]) -> None:

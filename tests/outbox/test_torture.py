@@ -12,7 +12,7 @@ from pathlib import Path
 from edge.outbox.check import check as fsck
 from edge.outbox.reader import Reader
 
-KILLS = 20
+KILLS = 12
 WRITER = Path(__file__).with_name("writer_process.py")
 
 
@@ -26,7 +26,7 @@ def test_a_killed_writer_leaves_a_prefix_and_loses_nothing_it_promised(tmp_path:
         assert process.stdout is not None
         opened = process.stdout.readline().split()
         assert opened[0] == "open"
-        time.sleep(chance.uniform(0.0, 0.12))
+        time.sleep(chance.uniform(0.0, 0.05))
         process.kill()
         said = process.stdout.read().split()
         process.wait()

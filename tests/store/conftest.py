@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fixtures.ledger import LedgerPlant
+from fixtures.memory import memory_folder
 from fixtures.records import NS, T0_NS, batch, outbox_at, row
 
 from edge.cli import main
@@ -20,6 +21,13 @@ from ext.buckets import N_BUCKETS
 
 CLASS_OF = {m.name: m.record_class for m in MEASUREMENTS}
 Seamline = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """In memory: what a flush costs is not tested here."""
+    with memory_folder(tmp_path) as folder:
+        yield folder
 
 
 async def make(path: Path) -> None:
