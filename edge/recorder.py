@@ -1,4 +1,4 @@
-"""Once a commit interval: everything the agent learned, as one transaction.
+"""Once a commit interval, or when much waits: everything the agent learned, as one transaction.
 
 Theory. `gather` takes each machine in one step of the event loop, so what it takes of it is one instant: finished
 ledger rows, stops, and the checkpoint that explains them. Between two machines the loop turns: a hundred of them in one
@@ -210,10 +210,22 @@ class Recorder:
     async def run(self) -> None:
         """Commit every interval until the last commit was made. Only a bug ends it."""
         while not self._closed:
-            await asyncio.sleep(self._committer.pause_ns / 1e9)
+            await self._pause()
             if not self._closed:
                 await self.commit()
         await asyncio.Event().wait()
+
+    async def _pause(self) -> None:
+        """The interval, or less where much waits: a batch is bounded in bytes as well as in time. While the disk
+        refuses, all of the pause.
+        """
+        pause_s = self._committer.pause_ns / 1e9
+        if self._committer.refused:
+            await asyncio.sleep(pause_s)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._values.plenty.wait()
 
     async def commit(self) -> bool:
         """Gather and make durable. False where the disk refused: the batch is kept and tried again with the next."""

@@ -10,6 +10,7 @@ is kept, further readings are refused and counted, and a change that lasts is to
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from edge.plan import Machine
 from ext.values import Backlog, ValueTable
 from protocols.reading import Quality, TagImage
 
+PLENTY = 5_000  # waiting: reason enough for a commit before its time
 WAITING_LIMIT = 20_000  # values waiting for the next commits, or two of each where there are more
 
 _QUALITIES = tuple(Quality)
@@ -47,6 +49,7 @@ class ProcessValues:
         for device, places in sorted(_by_device(machines).items()):
             self._tables[device] = self._table(machines, places)
         self._backlog = Backlog(max(WAITING_LIMIT, 2 * len(self._machine)))
+        self.plenty = asyncio.Event()  # set while `PLENTY` wait to be taken
 
     def _table(self, machines: Sequence[Machine], places: list[tuple[int, int, int]]) -> ValueTable:
         """The values of one device; `places`: tag, machine, index of the value there."""
@@ -81,14 +84,19 @@ class ProcessValues:
         image, backlog = self._images[device], self._backlog
         if isinstance(tags, range):
             table.keep(tags.start, tags.stop, image.f64, image.quality, image.t_ns, backlog)
-            return
-        for tag in tags:
-            table.keep(tag, tag + 1, image.f64, image.quality, image.t_ns, backlog)
+        else:
+            for tag in tags:
+                table.keep(tag, tag + 1, image.f64, image.quality, image.t_ns, backlog)
+        if len(backlog) >= PLENTY:
+            self.plenty.set()
 
     def take(self, most: int) -> Iterator[Kept]:
         """The oldest of what was kept and not taken yet, `most` at most."""
         machines, indices, names, units = self._machine, self._index, self._names, self._units
-        for value, t_ns, number, quality in zip(*self._backlog.take(most), strict=True):
+        taken = self._backlog.take(most)
+        if len(self._backlog) < PLENTY:
+            self.plenty.clear()
+        for value, t_ns, number, quality in zip(*taken, strict=True):
             machine, index = machines[value], indices[value]
             yield Kept(machine, names[machine][index], units[machine][index], t_ns, number, _QUALITIES[quality])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,8 @@ from fixtures.records import NS
 from machines.bench import MINUTE, RECIPE, T0, TOTAL, machine
 
 from edge import committer, points, recorder
+from edge.errors import StoreError
+from edge.outbox.batch import Batch
 from ext.buckets import Bucket
 
 HOUR = 60 * MINUTE
@@ -306,3 +309,47 @@ async def test_the_last_windows_end_where_the_stores_life_ends(tmp_path: Path, m
         lived_ns = int(meta[recorder.META_ALIVE]) - int(meta[recorder.META_SINCE + name])
         assert sum(row.sums.all_ns for row in rows) == lived_ns
     await many.outbox.close()
+
+
+async def test_much_that_waits_is_committed_before_its_time_and_a_refusing_disk_is_not_hurried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit is bounded in size as well as in time: here the interval alone would take an hour."""
+    monkeypatch.setattr("edge.machines.values.PLENTY", 3)
+    rig = Rig(tmp_path / "s.db")
+    await rig.outbox.open()
+    rig.plan = replace(rig.plan, agent=replace(rig.plan.agent, commit_ns=3_600 * NS))
+    rig.recorder.follow(rig.plan, rig.lives, rig.values, rig.pollers, None, ())  # type: ignore[arg-type]
+    running = asyncio.create_task(rig.recorder.run())
+    await asyncio.sleep(0)
+    for degrees in range(20, 50, 10):
+        rig.clock.advance(NS)
+        rig.measure(degrees)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while len(rig.stored("tag")) < 3:  # noqa: ASYNC110 - the store is asked
+            await asyncio.sleep(0.01)
+    assert not rig.values.plenty.is_set()
+    tries = 0
+
+    async def refuse(batch: Batch) -> None:
+        nonlocal tries
+        tries += 1
+        raise StoreError("disk full")
+
+    monkeypatch.setattr(rig.outbox, "commit", refuse)
+    for degrees in range(120, 160, 10):
+        rig.clock.advance(NS)
+        rig.measure(degrees)
+    async with asyncio.timeout(10):
+        while not rig.recorder.refused:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+    for degrees in range(220, 260, 10):
+        rig.clock.advance(NS)
+        rig.measure(degrees)
+    await asyncio.sleep(0.3)
+    assert tries == 1
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    await rig.outbox.close()
