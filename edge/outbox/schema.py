@@ -23,9 +23,7 @@ from edge.points import BUCKET_FIELDS
 
 APPLICATION_ID = 0x5EA311AE  # tells our file from any other SQLite file
 SCHEMA_VERSION = 2
-# A commit is whole pages, most of them with little that is new: half of SQLite's usual 4 KiB is near half of the wear.
-# Files that an earlier release began keep theirs.
-PAGE_BYTES = 2_048
+PAGE_BYTES = 4_096
 BUSY_TIMEOUT_S = 5.0
 # Of each connection. SQLite fills its default of 2 MiB within the hour and keeps it, and the system caches the file
 # anyway; the pages of one commit fit into a quarter of this.
