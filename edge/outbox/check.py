@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from edge.errors import StoreError, Text
 from edge.outbox import files, schema, whole
 from edge.outbox.salvage import salvage_pages
 from edge.outbox.saved import Saved
+from edge.outbox.sound import DamagedError, refuse_foreign
 
 _STRUCTURE_FINDINGS = 20
 
@@ -76,6 +77,12 @@ def _open(path: Path) -> sqlite3.Connection:
     if not ours:
         connection.close()
         raise StoreError(Text(f"{path} 不是 seamline 的存储", f"{path} is no store of seamline"))
+    try:
+        with suppress(DamagedError, sqlite3.Error):  # which is what is looked for
+            refuse_foreign(connection, path)
+    except StoreError:
+        connection.close()
+        raise
     return connection
 
 

@@ -93,12 +93,15 @@ class StoreLock:
             self._file = None
 
 
-def open_store(path: Path, now_ns: int) -> tuple[sqlite3.Connection, OpenReport]:
-    """Open, check and if need be create the store. `now_ns` (UTC) names a file that is set aside.
+def open_store(path: Path, now_ns: int, *, may_renew: bool = True) -> tuple[sqlite3.Connection, OpenReport]:
+    """Open, check and if need be create the store. `now_ns` (UTC) names a file that is set aside; unless `may_renew` a
+    damaged one is left as it is.
 
     Raises StoreError where it cannot be opened for a reason that is not damage: rights, disk full, a newer version.
     """
     try:
+        if path.is_dir():
+            raise StoreError(Text(f"{path} 是目录，不是存储文件", f"{path} is a directory, not a store's file"))
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() and _salvaged(path).exists():  # killed between two names
             _salvaged(path).rename(path)
@@ -111,7 +114,16 @@ def open_store(path: Path, now_ns: int) -> tuple[sqlite3.Connection, OpenReport]
                 name.unlink(missing_ok=True)
             return _fresh(path), OpenReport(created=True)
         except DamagedError as damage:
-            return _renew(path, now_ns, damage)
+            if may_renew:
+                return _renew(path, now_ns, damage)
+            raise StoreError(
+                Text(
+                    f"{path} 不是完好的存储（{damage}），未改动；若是存储，请先启动一次代理，或用 seamline store fsck "
+                    "--repair-into 新文件",
+                    f"{path} is no store that is whole ({damage}) and was left as it is; if it is one, start the agent "
+                    "once, or use seamline store fsck --repair-into NEW",
+                )
+            ) from damage
     except (sqlite3.Error, OSError) as error:
         raise StoreError(
             Text(

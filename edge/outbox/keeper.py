@@ -57,9 +57,7 @@ class Importer:
         """Lock, open or create, and learn what is there. Raises StoreError, also while an agent runs."""
         self._lock.acquire()
         try:
-            self._connection, report = files.open_store(self._path, now_ns)
-            if report.detail:
-                raise StoreError(report.detail)
+            self._connection, _ = files.open_store(self._path, now_ns, may_renew=False)
             self._learn(self._connection)
         except (StoreError, sqlite3.Error):
             self.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from edge.kpi.row import Row
 from edge.outbox import eviction, files, gaps, ledger, schema
 from edge.outbox.codec import maybe_unpack, seal, seal_blob
 from edge.outbox.facts import Backlog, ClassStats, Counts, Position, Quarantined, StoredRecord, Tally
+from edge.outbox.sound import DamagedError, refuse_foreign
 from edge.points import RecordClass
 
 _COUNTED_EXACTLY = 20_000
@@ -59,7 +60,14 @@ class Reader:
                 isolation_level=None,
             )
             self._connection.execute(f"PRAGMA cache_size=-{schema.CACHE_KIB}")
+            if not self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                raise StoreError(Text(f"{self._path} 是空文件，不是存储", f"{self._path} is empty: no store yet"))
+            with suppress(DamagedError):  # what can be read of it is told
+                refuse_foreign(self._connection, self._path)
             self._connection.execute("SELECT count(*) FROM checkpoint").fetchone()
+        except StoreError:
+            self.close()
+            raise
         except sqlite3.Error as error:
             self.close()
             raise self._unreadable(error) from error

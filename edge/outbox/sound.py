@@ -53,7 +53,7 @@ def look(path: Path, log_path: Path, *, closely: bool) -> None:
     if log.lost:
         raise DamagedError(str(Text("写前日志中段损坏", "its write-ahead log is broken before its end")))
     with closing(_connect(path)) as connection:
-        _refuse_foreign(connection, path)
+        refuse_foreign(connection, path)
         _look_at_header(path)
         if closely:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -87,7 +87,7 @@ def _look_at_header(path: Path) -> None:
         raise DamagedError(str(Text("文件头损坏", "its header is not what was written")))
 
 
-def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
     """A file of another program or of a later release is left alone; one that says so by mistake is damaged."""
     names = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if names and schema.pragma(connection, "application_id") != schema.APPLICATION_ID:

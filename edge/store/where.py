@@ -28,6 +28,8 @@ def where(config: Path | None, store: Path | None, *, may_be_new: bool = False) 
         found = Where(Path(plan.agent.store_path), tuple(s.id for s in plan.sinks), plan.agent.store_max_bytes)
     else:
         found = Where(store)
+    if found.path.is_dir():
+        raise StoreError(Text(f"{found.path} 是目录，不是存储文件", f"{found.path} is a directory, not a store's file"))
     if not may_be_new and not found.path.exists():
         raise StoreError(
             Text(

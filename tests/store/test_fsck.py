@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -156,8 +157,36 @@ def test_a_file_of_an_earlier_release_is_brought_over_whole(path: Path, tmp_path
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("content", [b"", b"text, not a database, but long enough to be taken for one" * 20])
-def test_what_is_no_store_is_said_so(tmp_path: Path, seamline: Seamline, content: bytes) -> None:
-    (tmp_path / "x.db").write_bytes(content)
-    status, _, said = seamline("fsck", "--store", tmp_path / "x.db")
-    assert (status, "x.db" in said) == (1, True)
+@pytest.mark.parametrize("kind", ["empty", "text", "folder", "another program's", "a later release's"])
+@pytest.mark.parametrize(
+    "command",
+    ["stats", "gaps", "fsck", "export", "import", "quarantine list", "quarantine retry", "quarantine drop --all"],
+)
+def test_what_is_no_store_of_ours_is_named_and_left_as_it_is(
+    tmp_path: Path, seamline: Seamline, command: str, kind: str
+) -> None:
+    path, lines = tmp_path / "x.db", tmp_path / "lines"
+    lines.write_bytes(b"tag,name=a value=1 1")
+    match kind:
+        case "empty":
+            path.touch()
+        case "text":
+            path.write_bytes(b"text, not a database, but long enough to be taken for one" * 20)
+        case "folder":
+            path.mkdir()
+        case _:
+            with closing(sqlite3.connect(path)) as other:
+                other.execute("CREATE TABLE record (a)")
+                if kind == "a later release's":
+                    other.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
+                    other.execute("PRAGMA user_version=99")
+    before = path.read_bytes() if path.is_file() else b""
+    status, out, said = seamline(*command.split(), "--store", path, *([lines] if command == "import" else []))
+    if (command, kind) == ("import", "empty"):
+        assert status == 0
+        return
+    assert status == 1
+    assert "x.db" in out + said
+    assert "no such table" not in out + said
+    assert not list(tmp_path.glob("x.db.damaged*"))
+    assert (path.read_bytes() if path.is_file() else b"") == before
