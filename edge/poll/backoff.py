@@ -1,7 +1,7 @@
 """How long to wait before a server is tried again, and how many are tried at once.
 
 Theory. Servers come back together: after a power cut twenty of them within a second. Each secured connection costs this
-gateway some tenth of a second of computing, and each attempt costs a starting PLC a session. So pauses grow, chance
+gateway some hundredth of a second of computing, and each attempt costs a starting PLC a session. So pauses grow, chance
 spreads them, and a gate lets only few connect at a time. A server that has no session left is not asked again soon:
 every attempt would take the place of somebody who hangs up.
 """

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from asyncua import ua
 from asyncua.server.internal_subscription import InternalSubscription
 from peers.asyncua_server import Plant, plant
@@ -20,11 +20,19 @@ from edge.errors import DeviceError
 from protocols.opcua.tags import OpcuaTag
 from protocols.reading import Quality
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Plant]:
-    async with plant(monkeypatch, free_port()) as made:
-        yield made
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plant_of_all() -> AsyncIterator[Plant]:
+    with pytest.MonkeyPatch.context() as patch:
+        async with plant(patch, free_port()) as made:
+            yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def server(plant_of_all: Plant) -> Plant:
+    return await plant_of_all.cleared()
 
 
 # ── values ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -249,11 +257,18 @@ async def test_reading_once(server: Plant) -> None:
 # ── a foreign server, and what it can do to us ──────────────────────────────────────────────────────────────
 
 
-async def test_a_thousand_items_at_ten_hertz_lose_nothing(tmp_path: Path) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def foreign(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodePeer]:
+    """One server for the tests that leave it as it was; starting it takes seconds of processor time."""
+    async with NodePeer(tmp_path_factory.mktemp("peer"), items=1000, types=True) as peer:
+        yield peer
+
+
+async def test_a_thousand_items_at_ten_hertz_lose_nothing(foreign: NodePeer) -> None:
     """Every change of every item arrives: the values seen are without gaps, by a server of another make, in its limits
     of nodes per call, which are far below a thousand."""
     nodes = [OpcuaTag(f"t{i}", f"{PEER}V{i}", sampling_ns=0) for i in range(1000)]
-    async with NodePeer(tmp_path, items=1000) as peer, rig(peer.url, nodes).running() as made:
+    async with rig(foreign.url, nodes).running() as made:
         await made.seen.until(lambda: all(quality == Quality.GOOD for quality in made.image.quality), 20)
         seen: list[list[int]] = [[] for _ in nodes]
 
@@ -263,7 +278,7 @@ async def test_a_thousand_items_at_ten_hertz_lose_nothing(tmp_path: Path) -> Non
 
         made.seen.on_frame = note  # type: ignore[method-assign]
         await asyncio.sleep(5)
-        traffic = await peer.statistics()
+        traffic = await foreign.statistics()
     for values in seen:
         assert values == list(range(values[0], values[-1] + 1))
         assert len(values) > 40
@@ -287,10 +302,11 @@ class Pauses:
         made.poller._backoff.next_s = noted  # type: ignore[method-assign]
 
 
-async def test_killed_and_restarted(tmp_path: Path) -> None:
+async def test_killed_and_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One loss, one new session, COMM_LOST in between with the old value and time, then current values again: once it
-    listens, after no more than the pause that was in force.
+    listens, after no more than the pause that was in force. Its namespace has another index then; `nsu=` follows it.
     """
+    monkeypatch.setattr("edge.poll.backoff.PAUSE_CAP_S", 1.0)  # however long the server takes to start
     peer = NodePeer(tmp_path)
     peer.port = free_port()
     async with peer:
@@ -303,6 +319,7 @@ async def test_killed_and_restarted(tmp_path: Path) -> None:
             assert made.image.i64[0] >= 5
             assert made.image.t_ns[0] <= made.seen.facts[1].t_ns
             assert list(made.seen.facts[1].tags) == [0, 1]
+            peer._options["shift"] = 3
             await peer.start()
             before = len(pauses.taken)
             await made.seen.until(lambda: made.quality() == Quality.GOOD and made.quality(1) == Quality.GOOD, 40)
@@ -317,35 +334,22 @@ async def test_killed_and_restarted(tmp_path: Path) -> None:
         assert made.poller.stats.reconnects == 2
 
 
-async def test_a_frozen_server_is_noticed(tmp_path: Path) -> None:
+async def test_a_frozen_server_is_noticed(foreign: NodePeer) -> None:
     """The socket stays open and says nothing: within the watchdog the tags are COMM_LOST, and life goes on after."""
-    async with NodePeer(tmp_path) as peer, rig(peer.url, [PEER + "Total"], watchdog_ns=2000 * MS).running() as made:
+    async with rig(foreign.url, [PEER + "Total"], watchdog_ns=2000 * MS).running() as made:
         await made.seen.until(lambda: made.quality() == Quality.GOOD)
-        peer.freeze()
+        foreign.freeze()
         loop = asyncio.get_running_loop()
         frozen = loop.time()
         await made.seen.until(lambda: made.quality() == Quality.COMM_LOST)
         assert 1.0 < loop.time() - frozen < 3.2
         assert made.seen.ups[-1] == (False, "watchdog")
-        peer.thaw()
+        foreign.thaw()
         await made.seen.until(lambda: made.quality() == Quality.GOOD)
         assert made.poller.stats.timeouts == 1
 
 
-async def test_a_namespace_that_moved_is_found_again(tmp_path: Path) -> None:
-    """After a restart the namespace has another index; `nsu=` follows it without a new configuration."""
-    peer = NodePeer(tmp_path)
-    peer.port = free_port()
-    async with peer, rig(peer.url, [PEER + "Total"]).running() as made:
-        await made.seen.until(lambda: made.quality() == Quality.GOOD)
-        await peer.kill()
-        peer._options["shift"] = 3
-        await peer.start()
-        await made.seen.until(lambda: made.quality() == Quality.COMM_LOST)
-        await made.seen.until(lambda: made.quality() == Quality.GOOD)
-
-
-async def test_structures_of_a_foreign_server(tmp_path: Path) -> None:
+async def test_structures_of_a_foreign_server(foreign: NodePeer) -> None:
     """A PackML-shaped count: fields behind nested and simple types, in arrays too, and an element of a plain array."""
     tags = [
         OpcuaTag("good", PEER + "Good", field="AccCount"),
@@ -357,7 +361,7 @@ async def test_structures_of_a_foreign_server(tmp_path: Path) -> None:
         OpcuaTag("element", PEER + "Counts", element=2),
         OpcuaTag("wrong", PEER + "Good", field="Akk"),
     ]
-    async with NodePeer(tmp_path, types=True) as peer, rig(peer.url, tags).running() as made:
+    async with rig(foreign.url, tags).running() as made:
         await made.seen.until(lambda: made.quality(6) == Quality.GOOD and len(made.seen.facts) > 1)
         assert list(made.image.i64[:3]) == [123456, 4408652, 1]
         assert made.image.f64[3] == 480.5
@@ -370,10 +374,11 @@ async def test_structures_of_a_foreign_server(tmp_path: Path) -> None:
 # ── the process ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_modbus_only_agent_never_loads_asyncua() -> None:
+async def test_a_modbus_only_agent_never_loads_asyncua() -> None:
     """Importing the factory costs no OPC UA stack, nor do the pure parts a checker of site files needs."""
     script = (
         "import sys, edge.poll.factory, protocols.opcua.tags, protocols.opcua.address, protocols.opcua.security;"
         "sys.exit('asyncua' in sys.modules or 'cryptography' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", script)
+    assert await process.wait() == 0
