@@ -257,6 +257,16 @@ _STORE: tuple[_Gauge[StoreView] | _Counter[StoreView], ...] = (
         lambda s: s.written_per_day,
     ),
     _Gauge("seamline_store_gaps_open", "Gaps in the data that last now.", lambda s: s.gaps_open),
+    _Gauge(
+        "seamline_store_salvaged_rows",
+        "Rows carried over from a damaged store at this start; 0 = it was not damaged.",
+        lambda s: s.salvaged_rows,
+    ),
+    _Gauge(
+        "seamline_store_missing_records",
+        "Records still to be sent that a damaged store did not give back at this start.",
+        lambda s: s.missing_records,
+    ),
 )
 _STORE_CLASS: tuple[_Gauge[tuple[str, int, int, int]] | _Counter[tuple[str, int, int, int]], ...] = (
     _Gauge("seamline_store_class_records", "Records kept, by class.", lambda c: c[1]),

@@ -142,6 +142,8 @@ class StoreView:
     written_per_day: float | None = None  # bytes handed to the disk in a day
     classes: tuple[tuple[str, int, int, int], ...] = ()  # name, records, points, bytes
     gaps_open: int = 0
+    salvaged_rows: int = 0  # carried over from a damaged file when this process began
+    missing_records: int = 0  # that were still to be sent and could not be carried over
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,8 @@ class Viewer:
             written_per_day=stats.flow.written_per_day,
             classes=tuple((c.record_class.name.lower(), c.records, c.points, c.size_bytes) for c in stats.classes),
             gaps_open=sum(gap.is_open for gap in stats.gaps),
+            salvaged_rows=sum(stats.saved.rows.values()) if stats.saved is not None else 0,
+            missing_records=stats.saved.missing if stats.saved is not None else 0,
         )
 
 

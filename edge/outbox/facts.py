@@ -131,6 +131,7 @@ class StoreStats:
     classes: tuple[ClassStats, ...] = ()
     flow: Hour = NO_FLOW  # into the store, over the last day of activity
     autonomy_s: float | None = None  # how long all of it fits if no database takes anything from now on
+    saved: Saved | None = None  # from a damaged file, at the start of this process
 
 
 @dataclass(frozen=True, slots=True)

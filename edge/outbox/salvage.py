@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from edge.outbox.saved import NOW, Saved
 
 LARGE_BYTES = 256 << 20
 _AT_ONCE_BYTES = 4 << 20
+_ROW_BYTES = 512
 _SCHEMA_PAGES = 64  # the tables' definitions are among the first
 _SMALL = ("sink", "checkpoint", "meta", "ledger", "folded", "gap", "quarantine")
 
@@ -44,8 +45,11 @@ def salvage_pages(path: Path, log_path: Path, into: Path) -> Saved:
         schema.create(new)
         new.execute("PRAGMA synchronous=OFF")  # nothing counts before the file has its name
         carrier = _Carrier(new, pages)
-        carrier.carry_small()
-        carrier.carry_records(leave_delivered=path.stat().st_size > LARGE_BYTES)
+        if path.stat().st_size > LARGE_BYTES:
+            carrier.carry(_SMALL)
+            carrier.carry(("record",), after=carrier.delivered)
+        else:
+            carrier.carry((*_SMALL, "record"))
         saved = carrier.finish()
         new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         new.execute("PRAGMA synchronous=FULL")
@@ -62,27 +66,17 @@ class _Carrier:
         self._copied: Counter[str] = Counter()
         self._last_id = 0
 
-    def carry_small(self) -> None:
-        """Everything but records: as it was last, then what is missing, as it was before."""
-        self._new.execute("BEGIN IMMEDIATE")
-        for cells in (self._pages.rows(), self._pages.older()):
-            for cell in cells:
-                table, row = self._known(cell)
-                if table in _SMALL and whole.WHOLE[table](row):
-                    self._insert(table, row)
-        self._new.execute("COMMIT")
-
-    def carry_records(self, *, leave_delivered: bool) -> None:
-        """Records, a few at a time."""
-        lowest = self._delivered if leave_delivered else 0
+    def carry(self, tables: Collection[str], after: int = 0) -> None:
+        """Rows as they were last, then what is missing, as it was before; records behind number `after`."""
         size = 0
         self._new.execute("BEGIN IMMEDIATE")
         for cells in (self._pages.rows(), self._pages.older()):
             for cell in cells:
-                row = _record(cell)
-                if row is not None and cell.rowid > lowest and whole.WHOLE["record"](row):
-                    self._insert("record", row)
-                    size += len(row[-1]) if isinstance(row[-1], bytes) else 0
+                table, row = self._known(cell)
+                if table not in tables or (table == "record" and cell.rowid <= after) or not whole.WHOLE[table](row):
+                    continue
+                self._insert(table, row)
+                size += _ROW_BYTES + (len(row[-1]) if isinstance(row[-1], bytes) else 0)
                 if size > _AT_ONCE_BYTES:
                     self._new.execute("COMMIT")
                     self._new.execute("BEGIN IMMEDIATE")
@@ -103,7 +97,7 @@ class _Carrier:
     def _holes(self) -> tuple[int, int, int]:
         """Numbers that are missing above the lowest cursor; the commit times before the first and behind the last."""
         missing = from_ns = until_ns = 0
-        low = self._delivered
+        low = self.delivered
         before = self._new.execute("SELECT t_ns FROM record WHERE id <= ? ORDER BY id DESC LIMIT 1", (low,)).fetchone()
         expected, before_ns = low + 1, before[0] if before else 0
         for number, t_ns in self._new.execute("SELECT id, t_ns FROM record WHERE id > ? ORDER BY id", (low,)):
@@ -117,7 +111,7 @@ class _Carrier:
         return missing, from_ns, until_ns
 
     @property
-    def _delivered(self) -> int:
+    def delivered(self) -> int:
         """Up to here every database has everything."""
         lows = [
             min(cursor, start) if start < end else cursor
@@ -138,6 +132,8 @@ class _Carrier:
                 return "gap", values
             return ("ledger", self._ledger_row(values)) if len(values) > _LEDGER_LEAST else ("", ())
         match values:
+            case (None, record_class, t_ns, points, codec, crc, lines):
+                return "record", (cell.rowid, record_class, points, t_ns, codec, crc, lines)
             case (str(), int(), int(), int(), int(), _):
                 return "sink", values
             case (bytes(), str(), int(), str(), bytes(), _):
@@ -160,13 +156,6 @@ class _Carrier:
 
 
 _LEDGER_LEAST = 20  # columns: no other row of ours has so many
-
-
-def _record(cell: Cell) -> _Row | None:
-    if not cell.in_table or len(cell.values) != 7 or cell.values[0] is not None:
-        return None
-    _, record_class, t_ns, points, codec, crc, lines = cell.values
-    return cell.rowid, record_class, points, t_ns, codec, crc, lines
 
 
 def _ledger_columns(pages: Pages) -> Iterator[str]:

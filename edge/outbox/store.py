@@ -34,6 +34,7 @@ from edge.outbox.facts import (
 )
 from edge.outbox.flow import autonomy_s
 from edge.outbox.reader import NO_LIMIT, Reader
+from edge.outbox.saved import Saved
 from edge.outbox.writer import GapRecord, Writer, file_bytes
 
 _P = ParamSpec("_P")
@@ -63,6 +64,7 @@ class Outbox:
         self._commit_ns: deque[int] = deque(maxlen=_COMMITS_TIMED)
         self._last_commit_ns: int | None = None
         self._error = ""
+        self._saved: Saved | None = None
 
     @property
     def last_id(self) -> int:
@@ -72,6 +74,7 @@ class Outbox:
     async def open(self) -> OpenReport:
         """Open or create the file; a damaged one is set aside. Raises StoreError where nothing can be opened."""
         report = await self._in_writer(self._writer.open, self._clock.now_ns())
+        self._saved = report.saved
         await self._in_reader(self._reader.open)
         stored = await self._in_reader(self._reader.positions)
         self._positions = {sink: stored.get(sink, Position()) for sink in self.settings.sinks}
@@ -251,6 +254,7 @@ class Outbox:
             )
             if positions
             else None,
+            saved=self._saved,
         )
 
     async def _in_writer(self, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
