@@ -143,7 +143,7 @@ async def test_every_policy_mode_and_user_asyncua(gateway: Gateway, server: Serv
 
 
 async def test_every_policy_mode_and_user_node_opcua(gateway: Gateway, tmp_path: Path) -> None:
-    """Against a foreign stack."""
+    """Against a foreign stack; and its certificate where it has ended, has not begun, or nobody trusts it."""
     server = make()
     certificate, key = server.write(tmp_path / "server", "server")
     gateway.trust(server.der)
@@ -152,6 +152,10 @@ async def test_every_policy_mode_and_user_node_opcua(gateway: Gateway, tmp_path:
         await every_combination(gateway, peer.url, "nsu=urn:seamline:peer;s=Total", tmp_path)
         wrong = await gateway.refusal(peer.url, user="reader", password="wrong")
         assert "user/password" in str(wrong)
+        for days, reason in ((730, "certificate-expired"), (-730, "certificate-not-yet-valid")):
+            gateway.pki = replace(gateway.pki, now_ns=ManualClock(NOW_NS + days * 86_400_000_000_000).now_ns)
+            assert (await gateway.refusal(peer.url)).reason == reason
+        assert (await Gateway(tmp_path / "stranger").refusal(peer.url)).reason == "certificate-untrusted"
 
 
 # ── certificates that are wrong
