@@ -41,7 +41,7 @@ from edge.plan import InfluxSink, SitePlan
 from edge.points import RecordClass
 from edge.poll.factory import follow_sources, make_sources
 from edge.poll.learned import Notebook
-from edge.recorder import CHECKPOINT, JOURNAL, META_ALIVE, Recorder
+from edge.recorder import CHECKPOINT, JOURNAL, META_ALIVE, META_SINCE, Recorder
 from edge.recording.recording import record
 from edge.reload.diff import Change
 from edge.sinks import Sink
@@ -208,7 +208,7 @@ class Runtime:
         if report.detail:
             began_anew = [life.machine.id for life in self._lives if not life.goes_on]
             self._recorder.gaps.store_damaged(
-                await self._damaged_since(report, began_anew), now_ns, began_anew, report.detail
+                await self._damaged_since(report, began_anew, meta), now_ns, began_anew, report.detail
             )
         if self._recording is not None:
             self._recording.begin(meta)
@@ -217,12 +217,14 @@ class Runtime:
         if alive is not None:
             self._recorder.gaps.agent_stopped(int(alive), now_ns)
 
-    async def _damaged_since(self, report: OpenReport, began_anew: Sequence[str]) -> int:
-        """Since when something may be missing: a record, or what a machine without checkpoint made."""
+    async def _damaged_since(self, report: OpenReport, began_anew: Sequence[str], meta: Mapping[str, str]) -> int:
+        """Since when something may be missing: a record, or what a machine without checkpoint made: from its last
+        minute on; where none was saved, from its first sample.
+        """
         since_ns = report.since_ns
         for machine in began_anew:
-            last_ns = await self._outbox.last_row_ns(machine)
-            since_ns = min(since_ns, last_ns or since_ns)
+            last_ns = await self._outbox.last_row_ns(machine) or int(meta.get(META_SINCE + machine, since_ns))
+            since_ns = min(since_ns, last_ns)
         return since_ns
 
     # ---- another plan ----

@@ -135,7 +135,7 @@ def open_store(path: Path, now_ns: int, *, may_renew: bool = True) -> tuple[sqli
 
 def _renew(path: Path, now_ns: int, damage: DamagedError) -> tuple[sqlite3.Connection, OpenReport]:
     """A new store with all that can be saved of a damaged one, which is set aside with a report beside it."""
-    last_ns = path.stat().st_mtime_ns
+    last_ns = max(file.stat().st_mtime_ns for file in (path, wal_of(path)) if file.exists())
     try:
         saved: Saved | None = _salvage(path)
     except (sqlite3.Error, OSError) as error:  # no room for both, most likely: an expert, or fsck, has the old file
