@@ -255,7 +255,7 @@ async def a_damaged_store_is_set_aside(folder: Path) -> None:
         (complaint,) = agent.said("store")
         assert "damaged" in complaint["detail"]
         assert any(".damaged-" in name for name in await asyncio.to_thread(os.listdir, folder))
-        await asyncio.sleep(2)
+        await asyncio.sleep(4)
         await stop_and_compare(line, agent)
 
 
