@@ -133,7 +133,7 @@ def converse(language: str, asks: str, config: Path, typed: str) -> tuple[int, s
     """The command on a pseudo-terminal of 40 by 20 characters: answered once its table was refreshed."""
     master, slave = os.openpty()
     termios.tcsetwinsize(slave, (20, 40))
-    command = [sys.executable, "-c", COMMAND, "--lang", language, "probe", "-c", str(config), "plc"]
+    command = [sys.executable, "-Ic", COMMAND, "--lang", language, "probe", "-c", str(config), "plc"]
     with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave) as process:
         os.close(slave)
         shown = ""

@@ -16,7 +16,7 @@ CASES = Path(__file__).parents[1] / "cases" / "replay"
 
 def told(name: str, capsys: pytest.CaptureFixture[str], *options: str) -> str:
     case = CASES / name
-    assert cli.main(["replay", "-c", f"{case}/site.yaml", "--readings", f"{case}/readings.csv", *options]) == 0
+    assert cli.main(["--lang", "zh", "replay", "-c", f"{case}/site.yaml", "--readings", f"{case}/readings.csv", *options]) == 0
     return capsys.readouterr().out
 
 
