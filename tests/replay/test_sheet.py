@@ -16,7 +16,8 @@ CASES = Path(__file__).parents[1] / "cases" / "replay"
 
 def told(name: str, capsys: pytest.CaptureFixture[str], *options: str) -> str:
     case = CASES / name
-    assert cli.main(["--lang", "zh", "replay", "-c", f"{case}/site.yaml", "--readings", f"{case}/readings.csv", *options]) == 0
+    files = ["-c", f"{case}/site.yaml", "--readings", f"{case}/readings.csv"]
+    assert cli.main(["--lang", "zh", "replay", *files, *options]) == 0
     return capsys.readouterr().out
 
 
