@@ -131,7 +131,7 @@ class Failing:
         """Nobody knows what was from the last sample to `t_ns`, with which the ledger begins anew."""
         account, _ = self._up_to(core, ahead)
         if t_ns <= account.edge_ns:
-            self.__init__(self._machine, t_ns)  # type: ignore[misc]
+            self.adopt(Failing(self._machine, t_ns))
             return
         silence = Stop(account.edge_ns, t_ns, Bucket.UNKNOWN)
         account.advance([silence], t_ns, self._t3_of({}), [])
@@ -197,7 +197,8 @@ class Failing:
     def adopt(self, before: Failing) -> None:
         """Go on where the failures of another life ended."""
         self._account, self._whole, self._windows = before._account, before._whole, before._windows
-        self._stops, self._good, self._broken = before._stops, before._good, before._broken
+        self._stops, self._good = before._stops, before._good
+        self._broken, self._broken_until_ns = before._broken, before._broken_until_ns
 
 
 def _last(stretch: tuple[int, int]) -> int:
