@@ -4,6 +4,7 @@
 #   make test      lint, types, layers, and the whole suite against a checked and a release build of the kernels
 #   make lint      the gates that need no server
 #   make bench     benchmarks, one JSON line each; ONLY=name for one
+#   make random    every property test with examples nobody has seen; what fails is printed with a line that repeats it
 #   make laws      the laws of the ledger over LAWS samples (3 million) of random machine lives
 #   make truth     a thousand simulated machine-days with faults, counted against true; writes docs/truth.md. DAYS=, SEED=
 #   make faults    every fault of the wire through the real pollers; writes docs/faults.md and docs/faults_opcua.md
@@ -31,7 +32,7 @@ JOBS ?= 2
 
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: setup demo test lint bench laws truth faults torture ext peers browse clean
+.PHONY: setup demo test lint bench random laws truth faults torture ext peers browse clean
 
 setup: $(VENV)/.ready
 
@@ -91,6 +92,10 @@ build/venv-%/.ready: pyproject.toml
 bench: $(VENV)/.ready
 	@.ci/need test
 	@$(PY) -m benchmarks $(ONLY)
+
+random: $(VENV)/.ready peers
+	@.ci/need test
+	@$(PY) -m pytest $(TESTS) --hypothesis-profile=random -m hypothesis -q -p no:cacheprovider $(PYTEST)
 
 laws: $(VENV)/.ready
 	@SEAMLINE_LAWS=$(LAWS) $(PY) -m pytest tests/ext/test_ledger_laws_at_scale.py -q -p no:cacheprovider

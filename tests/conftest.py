@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
     "fixtures.influx",
@@ -15,6 +16,13 @@ pytest_plugins = [
     "fixtures.looking",
     "fixtures.wiretap",
 ]
+
+# The suite says the same of the same commit every time: examples are drawn from each test itself, and none has a
+# deadline, because a busy machine is not a fault of the code. `make random` looks for new ones.
+SLOW_IS_FINE = [HealthCheck.too_slow]
+settings.register_profile("suite", derandomize=True, deadline=None, suppress_health_check=SLOW_IS_FINE)
+settings.register_profile("random", deadline=None, print_blob=True, suppress_health_check=SLOW_IS_FINE)
+settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)

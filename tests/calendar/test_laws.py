@@ -33,7 +33,7 @@ from ext.buckets import Schedule
 DAY_NS = 24 * HOUR_NS
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(calendars() | plain_calendars(), moments(), st.integers(0, 10 * DAY_NS))
 def test_slices_cover_time_exactly_once(calendar: Calendar, from_ns: int, length_ns: int) -> None:
     cut = slices(calendar, from_ns, from_ns + length_ns)
@@ -43,7 +43,7 @@ def test_slices_cover_time_exactly_once(calendar: Calendar, from_ns: int, length
     assert not cut or (cut[0].start_ns, cut[-1].end_ns) == (from_ns, from_ns + length_ns)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(calendars(), moments())
 def test_every_slice_lies_in_the_shift_it_names(calendar: Calendar, from_ns: int) -> None:
     for piece in slices(calendar, from_ns, from_ns + 5 * DAY_NS):
@@ -53,7 +53,7 @@ def test_every_slice_lies_in_the_shift_it_names(calendar: Calendar, from_ns: int
             assert shift.start_ns <= piece.start_ns < piece.end_ns <= shift.end_ns
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(plain_calendars() | calendars(), moments(), st.lists(st.integers(0, 10 * DAY_NS), max_size=4))
 def test_parts_make_the_whole(calendar: Calendar, from_ns: int, cuts: list[int]) -> None:
     """Looking at a week or at its days gives the same slices, once pieces cut by the looking are joined."""
@@ -62,7 +62,7 @@ def test_parts_make_the_whole(calendar: Calendar, from_ns: int, cuts: list[int])
     assert joined(parts) == joined(slices(calendar, from_ns, from_ns + 10 * DAY_NS))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(calendars(), moments())
 def test_a_restart_finds_the_same_numbers(calendar: Calendar, from_ns: int) -> None:
     """The live feed looks at a few days from wherever it starts: each moment has the same shift whoever looks."""
@@ -77,7 +77,7 @@ def at(feed, t_ns: int) -> tuple[int, int]:
     return feed.kind[place], feed.shift[place]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(calendars(), moments())
 def test_production_days_follow_each_other(calendar: Calendar, t_ns: int) -> None:
     day = production_day(calendar, t_ns)
@@ -88,7 +88,7 @@ def test_production_days_follow_each_other(calendar: Calendar, t_ns: int) -> Non
     assert day == production_day(calendar, day.start_ns) == production_day(calendar, day.end_ns - 1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.sampled_from(ZONES), DATES, CLOCKS)
 def test_a_local_time_is_the_first_moment_the_wall_shows_it_or_later(zone: str, day: date, clock) -> None:
     where, local = ZoneInfo(zone), datetime.combine(day, clock)
@@ -134,7 +134,7 @@ def test_three_shifts_around_the_clock_plan_every_second_of_a_year(zone: str) ->
     assert {piece.schedule for piece in slices(calendar, start, end)} == {Schedule.SCHEDULED}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(calendars(), DATES)
 def test_what_is_listed_is_what_is_booked(calendar: Calendar, day: date) -> None:
     calendar = replace(calendar, versions=(), exceptions=())  # seams may overlap here, and the first shift keeps time

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.config import compile_site
@@ -69,7 +69,7 @@ def answers(text: str) -> None:
     assert outcome
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(PATHS), JUNK), min_size=1, max_size=3))
 def test_junk_anywhere_gives_a_plan_or_a_report(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     data = sample()
@@ -87,7 +87,7 @@ def test_junk_anywhere_gives_a_plan_or_a_report(changes: list[tuple[tuple[Any, .
     answers(yaml.safe_dump(data, allow_unicode=True))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 4000), st.integers(0, 40), st.text(alphabet="{}[]:-,\"'\t &*!|>%@`#\n", max_size=4))
 def test_a_damaged_file_gives_a_plan_or_a_report(start: int, length: int, noise: str) -> None:
     text = (FOLDER / "site.yaml").read_text()

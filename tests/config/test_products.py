@@ -65,7 +65,7 @@ def test_thresholds_by_rule(cycle_s: float, poll_s: float, t1: float, t2: float,
     assert seconds(product) == pytest.approx((cycle_s, t1, t2, t3))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(0.01, 40_000), st.floats(0.05, 3_000))
 def test_they_are_in_order_for_every_cycle_and_poll(cycle_s: float, poll_s: float) -> None:
     """And each is what the rule says wherever the order leaves it alone."""

@@ -133,7 +133,7 @@ def worlds(draw: st.DrawFn, steps: st.SearchStrategy[int] = WILD) -> World:
     return World(draw(COUNTERS), products, draw(calendars()), tuple(samples), options, tuple(notes))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(worlds())
 def test_stream_batch_and_twin_agree_to_the_bit(world: World) -> None:
     """Pushed one by one, run as a batch, or told to the plain twin: the same cells, stops, corrections, counts and
@@ -153,7 +153,7 @@ def test_stream_batch_and_twin_agree_to_the_bit(world: World) -> None:
     assert said == everything(twin, at_ns)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(worlds(), st.integers(0, 500 * S))
 def test_every_nanosecond_once_and_every_piece(world: World, later: int) -> None:
     """Buckets sum to the time that passed, exactly; pieces sum to the pieces counted; the waterfall closes."""
@@ -182,7 +182,7 @@ def test_every_nanosecond_once_and_every_piece(world: World, later: int) -> None
         assert cell.estimated <= cell.recovered <= cell.tc + cell.unscheduled_tc
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds())
 def test_what_is_final_stays_final(world: World) -> None:
     """Cells leave in time order, and all of a minute has left when `booked_ns` is beyond its end."""
@@ -198,7 +198,7 @@ def test_what_is_final_stays_final(world: World) -> None:
         assert all(cell[0] + 60 * S >= ledger.booked_ns for cell in open_cells)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds(), st.integers(0, 300 * S))
 def test_a_look_changes_nothing(world: World, ahead: int) -> None:
     """A ledger that is looked at between any two samples is the same ledger."""
@@ -211,7 +211,7 @@ def test_a_look_changes_nothing(world: World, ahead: int) -> None:
     assert everything(watched) == everything(plain)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds(), st.sampled_from([5, 20, 90, 600]))
 def test_the_stop_threshold_moves_no_figure(world: World, t3_s: int) -> None:
     """t3 decides between RUN and stop. Planned time, pieces and fully productive time, so OEE, do not depend on it."""
@@ -235,7 +235,7 @@ def by_key(cells: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], Sums]:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(worlds())
 def test_restart_anywhere_is_no_event(world: World) -> None:
     """Killed after any sample and continued from the checkpoint, the ledger comes out the same."""
@@ -257,7 +257,7 @@ def test_restart_anywhere_is_no_event(world: World) -> None:
         assert (broken.made, broken.booked_ns) == (whole.made, whole.booked_ns)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(worlds(steps=ROUGH))
 def test_a_copy_of_a_reading_is_no_reading(world: World) -> None:
     """Every sample twice gives the same ledger, to the bit: a copy neither books, counts nor confirms anything."""

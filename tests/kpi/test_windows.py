@@ -71,7 +71,7 @@ def test_a_look_keeps_nothing() -> None:
 steps = st.lists(st.tuples(st.sampled_from([1, 1, 1, 7, 70, 200]), st.integers(0, 3), st.integers(0, 1)), max_size=40)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(steps, st.sets(st.integers(0, 39)))
 def test_rows_of_a_killed_agent_are_the_rows_of_a_living_one(walk: list[tuple[int, int, int]], kills: set[int]) -> None:
     """Committed rows and both checkpoints bring back everything: killed anywhere, the store ends up with the same

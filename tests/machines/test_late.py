@@ -119,7 +119,7 @@ def real(stops: dict[int, StopEvent]) -> dict[int, tuple[int, Bucket, int]]:
     }
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(STEP, min_size=2, max_size=50), st.booleans())
 def test_any_order_within_the_watermark_gives_the_same_rows(steps, kills: bool) -> None:
     """Rows, sums, stops, revisions: byte for byte those of the facts in order."""
@@ -135,7 +135,7 @@ def test_any_order_within_the_watermark_gives_the_same_rows(steps, kills: bool) 
     assert (view.counted, view.shift, view.product) == (same.counted, same.shift, same.product)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(STEP, min_size=2, max_size=120), st.booleans())
 def test_any_late_fact_leads_to_the_ledger_of_the_facts_in_order(steps, kills: bool) -> None:
     """However late, as long as the journal reaches back: the same minutes, no time twice, no stop left over."""

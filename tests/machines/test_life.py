@@ -59,7 +59,7 @@ def play(bench: Bench, steps, kills: bool) -> Bench:
     return bench
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(STEP, min_size=1, max_size=60), st.sampled_from([ALWAYS, TWO_SHIFTS]))
 def test_killed_at_any_commit_it_writes_the_same_rows(steps, calendar: Calendar) -> None:
     """Minutes, hours, shifts, stops, counts, failures: as if nothing had happened."""
@@ -72,7 +72,7 @@ def test_killed_at_any_commit_it_writes_the_same_rows(steps, calendar: Calendar)
     assert (view.counted, view.shift, view.hour, view.product) == (same.counted, same.shift, same.hour, same.product)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(STEP, st.booleans()), min_size=1, max_size=60))
 def test_killed_at_any_moment_no_piece_is_lost_and_no_time_is_doubled(steps) -> None:
     """What was sampled since the last commit is forgotten; the counter remembers, and the time is booked once."""

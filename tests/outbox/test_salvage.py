@@ -133,9 +133,7 @@ def judge(now: Content, before: Content, report: OpenReport) -> None:
     assert now.cursor in (0, before.cursor, 20)
 
 
-@settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(places=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=8))
 def test_flipped_anywhere(
     store: Path, before: Content, places: list[tuple[float, int]], tmp_path_factory: pytest.TempPathFactory

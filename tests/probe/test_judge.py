@@ -41,7 +41,7 @@ def tagged(kind: DataType, **more) -> ModbusTag:
     return ModbusTag("m.t", HOLDING, BASE, kind, registers=width(kind) or 1, **more)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     kind=st.sampled_from(KINDS),
     order=st.sampled_from([WordOrder.ABCD, WordOrder.CDAB]),
@@ -69,7 +69,7 @@ def test_the_truth_is_among_them(kind, order, pick, seed) -> None:
         assert [fit.layout.frame for fit in alike] == [truth.frame]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(raw=st.binary(min_size=8, max_size=8), order=st.sampled_from(list(WordOrder)), size=st.sampled_from([2, 4, 8]))
 def test_bytes_by_weight(raw, order, size) -> None:
     """What arranges bytes by weight undoes what lays them out."""

@@ -57,7 +57,7 @@ def test_what_is_appended_is_there_in_order_and_full_segments_are_packed(tmp_pat
     assert segments.size_bytes == size_of(tmp_path)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(st.integers(1, 150), min_size=20, max_size=60), st.randoms(use_true_random=False))
 def test_the_bound_holds_at_every_moment(sizes: list[int], dice: object) -> None:
     """With restarts in between; what is left is the newest, without a hole."""

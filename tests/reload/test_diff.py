@@ -44,7 +44,7 @@ def test_the_same_file_is_no_change() -> None:
     assert not change.succeeded
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_the_file_means_nothing(chance: random.Random) -> None:
     """Every connection and every machine stays, found by its id at its new place."""

@@ -50,7 +50,7 @@ def sums_of(rows: Iterable[Any]) -> list[Any]:
     return [{name: value for name, value in row.items() if name not in ("fe", "figures")} for row in rows]
 
 
-@settings(max_examples=30, deadline=None, phases=[Phase.generate])
+@settings(max_examples=30, phases=[Phase.generate])
 @given(SEEDS)
 def test_a_replay_of_what_was_recorded_is_the_live_run(seed: int) -> None:
     moments = life_of(seed)
@@ -73,7 +73,7 @@ def test_a_replay_of_what_was_recorded_is_the_live_run(seed: int) -> None:
         assert len(stops) - len(live_stops) <= 2, "at the end, what a live run has not decided yet"
 
 
-@settings(max_examples=20, deadline=None, phases=[Phase.generate])
+@settings(max_examples=20, phases=[Phase.generate])
 @given(SEEDS)
 def test_copies_and_another_order_within_the_watermark_change_no_byte(seed: int) -> None:
     rows = rows_of(life_of(seed))
@@ -84,7 +84,7 @@ def test_copies_and_another_order_within_the_watermark_change_no_byte(seed: int)
     assert printed(shuffled) == printed(rows)
 
 
-@settings(max_examples=20, deadline=None, phases=[Phase.generate])
+@settings(max_examples=20, phases=[Phase.generate])
 @given(SEEDS)
 def test_late_readings_are_not_lost_and_open_only_the_windows_they_change(seed: int) -> None:
     """However late they come, the ledger is that of the file in order, but for revisions."""

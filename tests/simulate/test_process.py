@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_life_and_another_seed_another(kind: str) -
     assert lives[0] != lives[2]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(list(KINDS)),
     commands=COMMANDS,
@@ -106,7 +106,7 @@ def test_looking_changes_nothing(
     assert life(watched) == life(left_alone)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(list(KINDS)),
     commands=COMMANDS,

@@ -71,7 +71,7 @@ def plain(frame, endpoint):
     return bytes.fromhex(frame[1:-2].decode())[:-1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(ENDPOINTS),
     st.lists(

@@ -108,7 +108,7 @@ def requests(units):
     return st.lists(one, min_size=1, max_size=10, unique_by=lambda request: request[1])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.integers(1, 8), scenarios(7.0), requests(3))
 @example(2, [[1.2, 0.2], [], [0.001]], [(1, 1, 0.0), (1, 2, 0.0), (1, 3, 1.1)])
 def test_with_transaction_ids(depth, scenario, asked):
@@ -116,7 +116,7 @@ def test_with_transaction_ids(depth, scenario, asked):
     verify(TcpEndpoint("plc", depth=depth, deadline_ns=10**9), scenario, asked)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(scenarios(1.9).map(lambda s: [delays[:1] for delays in s]), requests(3))
 @example([[1.9]], [(1, 1, 0.0), (1, 2, 0.0)])
 def test_without_transaction_ids(scenario, asked):
