@@ -187,7 +187,7 @@ def test_a_file_nobody_may_read(tmp_path: Path) -> None:
         folder.chmod(folder.stat().st_mode | 0o011)
     said = subprocess.run(
         [sys.executable, "-Ic", UNPRIVILEGED, str(pwd.getpwnam("nobody").pw_uid), str(secret)],
-        capture_output=True, text=True, timeout=30, check=True,
+        capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert said.stdout.startswith(f"{secret}: cannot read the file: Permission denied"), said.stderr
 
@@ -238,6 +238,6 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     """`seamline schema | head -1`."""
     pipe = subprocess.run(
         ["/bin/sh", "-c", f"{sys.executable} -Im edge.cli schema | head -1"],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert (pipe.returncode, pipe.stdout, pipe.stderr) == (0, "{\n", "")

@@ -94,7 +94,7 @@ def test_the_agent_imports_nothing_it_may_not_need(module: str) -> None:
         check=True,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     ).stdout.split()
     assert "edge.errors" in loaded
     assert [name for name in loaded if name in HEAVY] == []

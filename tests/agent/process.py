@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
+from fixtures.ports import free_port
 
 from edge.clock import SystemClock
 from edge.kpi.row import Row
@@ -26,11 +27,11 @@ from edge.plan import InfluxSink
 from edge.recorder import META_SINCE
 from edge.simulate.journal import Journal
 from edge.simulate.plant import Plant
-from edge.simulate.site import demo_site, for_agent, free_ports, plan_of
+from edge.simulate.site import demo_site, for_agent, plan_of
 from edge.simulate.world import World
 
 SPEED = 20
-PATIENCE_S = 25.0
+PATIENCE_S = 60.0
 MINUTE_NS = 60_000_000_000
 
 
@@ -40,7 +41,7 @@ class Line:
     def __init__(self, folder: Path, *, store: Path | None = None, sinks: tuple[InfluxSink, ...] = ()) -> None:
         self.folder = folder
         self.store = store or folder / "store.db"
-        self.page_port = next(free_ports())
+        self.page_port = free_port()
         self.config = folder / "site.yaml"
         text = demo_site(
             2,
@@ -49,6 +50,7 @@ class Line:
             store=str(self.store),
             page=("127.0.0.1", self.page_port),
             language="en",
+            ports=[free_port(), free_port()],
         )
         self.site = for_agent(text, SPEED)
         self.config.write_text(self.site, "utf-8")
@@ -114,7 +116,7 @@ class Agent:
         self._log = line.folder / f"agent-{id(self)}.log"
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20))
         path = self.line.folder / f"notify-{id(self)}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.bind(str(path))

@@ -73,7 +73,7 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ask(port: int, address: int, quantity: int) -> tuple[int, ...]:
     """Holding registers of a device."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(struct.pack(">HHHBBHH", 1, 0, 6, 1, 3, address, quantity))
         reply = connection.recv(300)
     return struct.unpack(f">{quantity}H", reply[9:])
@@ -88,7 +88,7 @@ def test_devices_answer_as_their_kind_says_and_count_what_they_see(tmp_path: Pat
         assert ask(now, 0, 1) == (2,), "it runs"
         assert set(ask(now, 16, 24)) <= {*range(1000, 1802)}
         assert ask(late, 0, 1) == (2,)
-        with socket.create_connection(("127.0.0.1", mute), timeout=5) as silent:
+        with socket.create_connection(("127.0.0.1", mute), timeout=30) as silent:
             silent.sendall(struct.pack(">HHHBBHH", 1, 0, 6, 1, 3, 0, 1))
             silent.settimeout(0.3)
             with pytest.raises(TimeoutError):

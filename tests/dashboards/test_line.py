@@ -142,7 +142,7 @@ async def plant(influx: tuple[Influx, str]) -> LedgerPlant:
 
 
 def write(url: str, lines: bytes) -> None:
-    with urllib.request.urlopen(urllib.request.Request(url, data=lines), timeout=20) as reply:
+    with urllib.request.urlopen(urllib.request.Request(url, data=lines), timeout=60) as reply:
         assert reply.status == 204
 
 

@@ -23,7 +23,7 @@ from agent.process import Agent, Line
 
 from edge.plan import InfluxSink
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 Scenario = Callable[[Path], Awaitable[None]]
 SCENARIOS: dict[str, Scenario] = {}

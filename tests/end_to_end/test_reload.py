@@ -19,7 +19,7 @@ import pytest_asyncio
 import yaml
 from agent.process import Agent, Line
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 Scenario = Callable[[Path], Awaitable[None]]
 SCENARIOS: dict[str, Scenario] = {}
@@ -151,7 +151,7 @@ async def what_is_untouched_stays(folder: Path) -> None:
             assert sockets(line, agent) == before
             assert await asyncio.to_thread(files, line, agent) == opened, "the store was not reopened"
             page.content._buffer.clear()
-            assert await asyncio.wait_for(page.content.readline(), 10), "the page goes on"
+            assert await asyncio.wait_for(page.content.readline(), 60), "the page goes on"
         assert len(agent.said("device up")) == 2, "nobody was connected anew"
         await stop_and_compare(line, agent)
         line.check_time()

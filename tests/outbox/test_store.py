@@ -108,7 +108,7 @@ async def test_a_commit_wakes_who_waits(path: Path) -> None:
     await asyncio.sleep(0.01)
     assert not waiter.done()
     await outbox.commit(batch(1, record(1)))
-    await asyncio.wait_for(waiter, 1)
+    await asyncio.wait_for(waiter, 30)
     await outbox.close()
 
 

@@ -8,7 +8,8 @@ from typing import Any, Self, get_args, get_type_hints
 
 from asyncua import Server, ua
 from asyncua.common.node import Node
-from peers.node_opcua import FOLDER, free_port
+from fixtures.ports import free_port
+from peers.node_opcua import FOLDER
 
 _NODESETS = FOLDER / "node_modules" / "node-opcua-nodesets" / "nodesets"
 _FILES = (

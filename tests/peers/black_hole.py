@@ -31,7 +31,7 @@ from protocols.reading import DeviceFact, Frame, Past, TagImage
 
 NEAR, FAR = "10.99.0.1", "10.99.0.2"
 HOLE_S = 3.0
-LIMIT_S = 20.0
+LIMIT_S = 90.0
 INTERVALS_NS = {"busy": 100_000_000, "idle": 60_000_000_000}
 
 

@@ -80,7 +80,7 @@ def main() -> int:
     cases = [load(name) for name in names()]
     with tempfile.TemporaryDirectory() as folder:
         run = run_all(cases, Path(folder))
-    told = {case.name: complaints(case, run.outcomes[case.name], run.stall_s) for case in cases}
+    told = {case.name: complaints(case, run.outcomes[case.name]) for case in cases}
     for name, texts in told.items():
         for text in texts:
             print(f"{name}: {text}", file=sys.stderr)

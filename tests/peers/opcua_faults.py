@@ -14,7 +14,8 @@ from typing import Any
 
 from asyncua.client.client import Client
 from asyncua.ua.status_codes import StatusCodes as Codes
-from peers.node_opcua import NodePeer, free_port
+from fixtures.ports import free_port
+from peers.node_opcua import NodePeer
 from peers.opcua_proxy import OpcuaProxy, Rule
 from peers.opcua_rig import MS, PEER, Rig, Seen, rig
 
@@ -22,7 +23,7 @@ from protocols.opcua.tags import OpcuaTag, TagGroup
 from protocols.reading import Quality
 
 STEADY_S = 1.0  # listened to after the recovery, to see that nothing is lost later
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 _COUNTER = OpcuaTag("total", PEER + "V0", sampling_ns=0)
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from asyncua import ua
+from fixtures.ports import free_port
 from peers.asyncua_server import Plant, plant
-from peers.node_opcua import free_port
 from peers.opcua_rig import Rig, rig
 
 from protocols.reading import Quality
@@ -82,13 +82,13 @@ async def run(times: int) -> Outcome:
 
 async def _restarts(server: Plant, node: object, made: Rig, times: int) -> Outcome:
     inner = server.server.iserver
-    await made.seen.until(lambda: made.quality() == Quality.GOOD, 30)
+    await made.seen.until(lambda: made.quality() == Quality.GOOD)
     before, most = Held.now(), 0
     for count in range(1, times + 1):
         await restart(server)
-        await made.seen.until(lambda: made.quality() == Quality.COMM_LOST, 30)
+        await made.seen.until(lambda: made.quality() == Quality.COMM_LOST)
         await node.write_value(count, ua.VariantType.UInt32)  # type: ignore[attr-defined]
-        await made.seen.until(lambda count=count: made.quality() == Quality.GOOD and made.image.i64[0] == count, 30)
+        await made.seen.until(lambda count=count: made.quality() == Quality.GOOD and made.image.i64[0] == count)
         most = max(most, len(inner._external_sessions))
         made.seen.frames.clear()
         made.seen.facts.clear()

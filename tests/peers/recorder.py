@@ -34,7 +34,7 @@ class Recorder:
         self.pasts.append(past)
         self._changed.set()
 
-    async def until(self, holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async def until(self, holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
         """Return as soon as `holds` after a frame or a fact."""
         async with asyncio.timeout(timeout_s):
             while not holds():

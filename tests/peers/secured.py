@@ -9,8 +9,8 @@ from typing import Any
 from asyncua import Server, ua
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.ua import SecurityPolicyType as Type
+from fixtures.ports import free_port
 from peers.authority import URI, Made
-from peers.node_opcua import free_port
 
 SECURED = (
     Type.Basic256Sha256_Sign,

@@ -33,7 +33,7 @@ class Recorder:
         self.facts.append(fact)
         self._news.set()
 
-    async def until(self, condition, within_s=5.0):
+    async def until(self, condition, within_s=60.0):
         """Wait until `condition()` holds; it is looked at after every frame and fact."""
         async with asyncio.timeout(within_s):
             while not condition():

@@ -49,7 +49,7 @@ async def test_seen_in_log_page_and_metrics(tmp_path, caplog, monkeypatch) -> No
             caplog.set_level(logging.INFO)
             task = asyncio.ensure_future(sources.connections[0].run())
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     while hub.states[0].reason != "foreign-master" and not task.done():  # noqa: ASYNC110 - no event
                         await asyncio.sleep(0.02)
             finally:

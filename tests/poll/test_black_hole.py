@@ -28,7 +28,7 @@ def test_a_black_hole(libmodbus_server: Path) -> None:
     """
     command = [*UNSHARE, sys.executable, str(TESTS / "peers" / "black_hole.py"), str(libmodbus_server), str(DEADLINE_S)]
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}  # what is installed, not the source tree
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50, env=environment)
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250, env=environment)
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)
     busy, idle = told["busy"], told["idle"]

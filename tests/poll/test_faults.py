@@ -21,7 +21,7 @@ def faults(request, tmp_path_factory):
 @pytest.mark.parametrize("name", CASES)
 def test_fault(name, faults):
     """Facts in order, no wrong value, nothing lost of other tags, and bounds for all the rest."""
-    assert complaints(CASES[name], faults.outcomes[name], faults.stall_s) == []
+    assert complaints(CASES[name], faults.outcomes[name]) == []
 
 
 def test_neighbour(faults):

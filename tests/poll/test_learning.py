@@ -39,7 +39,7 @@ async def test_a_cap_is_refined_upwards(plc, line, words, monkeypatch) -> None:
     one = line(plc.port, words(100, interval_ms=100), notebook=notebook)
     async with one.running():
         await one.heard.until(lambda: one.poller.stats.max_registers == 25)
-        await one.heard.until(lambda: (one.poller.stats.max_registers or 0) >= 29, within_s=10)
+        await one.heard.until(lambda: (one.poller.stats.max_registers or 0) >= 29)
         await asyncio.sleep(0.5)
         refused = sum(quantity > 30 for _, _, quantity in plc.requests)
         assert set(one.image.quality) == {Quality.GOOD}
@@ -66,9 +66,9 @@ async def test_a_better_gateway_is_found_out(plc, line, words, monkeypatch) -> N
     plc.max_quantity = 30
     one = line(plc.port, words(100, interval_ms=50))
     async with one.running():
-        await one.heard.until(lambda: (one.poller.stats.max_registers or 0) >= 29, within_s=10)
+        await one.heard.until(lambda: (one.poller.stats.max_registers or 0) >= 29)
         plc.max_quantity = 2000
-        await one.heard.until(lambda: one.poller.stats.max_registers is None, within_s=10)
+        await one.heard.until(lambda: one.poller.stats.max_registers is None)
         plc.requests.clear()
         await one.heard.until(lambda: plc.requests[-3:] == [(3, 0, 100)] * 3)
 
@@ -89,7 +89,7 @@ async def test_a_try_that_is_met_with_silence(plc, line, words, monkeypatch) -> 
     async with one.running():
         await one.heard.until(lambda: one.poller.stats.max_registers == 25)
         plc.mute_long = True
-        await one.heard.until(lambda: (one.poller.stats.max_registers or 0) >= 29, within_s=10)
+        await one.heard.until(lambda: (one.poller.stats.max_registers or 0) >= 29)
     assert one.heard.changes() == [(True, "connected")]
 
 
@@ -119,7 +119,7 @@ async def test_depth_is_learned(line, words) -> None:
         tags = words(8, step=20, interval_ms=200)
         one = line(plc.port, tags, limits=limits, depth=8, deadline_ms=100, notebook=notebook)
         async with one.running():
-            await one.heard.until(lambda: one.poller.stats.depth == 2, within_s=20)
+            await one.heard.until(lambda: one.poller.stats.depth == 2)
             await asyncio.sleep(0.5)  # what was under way when it was found
             timeouts = one.poller.stats.timeouts
             await asyncio.sleep(0.6)
@@ -155,13 +155,13 @@ async def test_a_slow_device_is_asked_more_slowly(plc, line, words) -> None:
         turn = iter(range(10**6))
         lazy = lambda _, honest: honest if next(turn) % 2 else None  # noqa: E731
         plc.script = [lazy] * 1000
-        await one.heard.until(lambda: (True, "slow") in one.heard.changes(), within_s=10)
+        await one.heard.until(lambda: (True, "slow") in one.heard.changes())
         plc.requests.clear()
         began = time.monotonic()
         await asyncio.sleep(0.6)
         assert len(plc.requests) <= 0.35 * (time.monotonic() - began) / 0.02
         plc.script = []
-        await one.heard.until(lambda: one.heard.changes()[-1] == (True, "recovered"), within_s=15)
+        await one.heard.until(lambda: one.heard.changes()[-1] == (True, "recovered"))
         before = len(plc.requests)
         async with within(8 * 0.02 + 0.1):  # the grid, and a machine that is busy besides
             while len(plc.requests) < before + 8:

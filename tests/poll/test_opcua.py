@@ -12,8 +12,9 @@ import pytest
 import pytest_asyncio
 from asyncua import ua
 from asyncua.server.internal_subscription import InternalSubscription
+from fixtures.ports import free_port
 from peers.asyncua_server import Plant, plant
-from peers.node_opcua import NodePeer, free_port
+from peers.node_opcua import NodePeer
 from peers.opcua_rig import MS, PEER, Rig, rig
 
 from edge.errors import DeviceError
@@ -269,7 +270,7 @@ async def test_a_thousand_items_at_ten_hertz_lose_nothing(foreign: NodePeer) -> 
     of nodes per call, which are far below a thousand."""
     nodes = [OpcuaTag(f"t{i}", f"{PEER}V{i}", sampling_ns=0) for i in range(1000)]
     async with rig(foreign.url, nodes).running() as made:
-        await made.seen.until(lambda: all(quality == Quality.GOOD for quality in made.image.quality), 20)
+        await made.seen.until(lambda: all(quality == Quality.GOOD for quality in made.image.quality))
         seen: list[list[int]] = [[] for _ in nodes]
 
         def note(frame: Any) -> None:
@@ -322,7 +323,7 @@ async def test_killed_and_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             peer._options["shift"] = 3
             await peer.start()
             before = len(pauses.taken)
-            await made.seen.until(lambda: made.quality() == Quality.GOOD and made.quality(1) == Quality.GOOD, 40)
+            await made.seen.until(lambda: made.quality() == Quality.GOOD and made.quality(1) == Quality.GOOD)
             assert len(pauses.taken) - before <= 1  # an attempt that was on its way as the server came up
             assert made.image.text[1] == "平面口罩"
             await asyncio.sleep(1)

@@ -173,7 +173,7 @@ async def test_companion_models_become_machine_signals(peer_of: Any, tmp_path: P
         await peer.set(**packml())
         await peer.set(**machinery(), **jobs(first, [response("4711", 3, 250.0, 240.0)]))
         async with watched(peer.url, tmp_path) as seen:
-            await seen.until(lambda: seen.samples and not seen.bad(0) and not seen.bad(1), 30)
+            await seen.until(lambda: seen.samples and not seen.bad(0) and not seen.bad(1))
             _packml_says(seen)
             await _jobs_say(peer, seen)
             await _states_are_whole(peer, seen)
@@ -200,19 +200,19 @@ async def _jobs_say(peer: Any, seen: Seen) -> None:
     assert (sample.state, seen.plan.machines[1].products[press.product].id) == ("execute", "blue")
     orders = [job("4711", 5, "MASK-17", "1200"), job("4710", 4, "MASK-18", "500")]
     await peer.set(**jobs(orders, [response("4711", 5, 1200.0, 1150.0), response("4710", 4, 3.0, 3.0)]))
-    await seen.until(lambda: seen.value("press.order") == "4710" and seen.value("press.good") == 3, 20)
+    await seen.until(lambda: seen.value("press.order") == "4710" and seen.value("press.good") == 3)
     assert press.sample(clock.now_ns()).state == "execute"
     assert seen.plan.machines[1].products[press.product].id == "white"
     await peer.set(**machinery(2), **jobs([job("4711", 5, "MASK-17", "1200")], []))
     absent = {"press.planned", "press.total", "press.good"}
-    await seen.until(lambda: seen.value("press.order") == "" and seen.bad(1) == absent, 20)
-    await seen.until(lambda: press.sample(clock.now_ns()).state == "no-order", 20)
+    await seen.until(lambda: seen.value("press.order") == "" and seen.bad(1) == absent)
+    await seen.until(lambda: press.sample(clock.now_ns()).state == "no-order")
 
 
 async def _states_are_whole(peer: Any, seen: Seen) -> None:
     for three in ((19, 2, 0), (9, 0, 1)):
         await peer.set(**states(*three))
-        await seen.until(lambda three=three: seen.samples[-1] == three, 20)
+        await seen.until(lambda three=three: seen.samples[-1] == three)
     assert set(seen.samples) == {(19, 18, 6), (19, 2, 0), (9, 0, 1)}, "never a state that never was"
     filler = Observer(seen.plan.machines[0], seen.images)
     assert filler.sample(SystemClock().now_ns()).state == "aborted"

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 from asyncua import ua
 from asyncua.server.internal_session import InternalSession
+from fixtures.ports import free_port
 from peers.asyncua_server import Plant, plant
-from peers.node_opcua import free_port
 from peers.opcua_rig import MS, Seen, rig
 
 from protocols.opcua.services import Call

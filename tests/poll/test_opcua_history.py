@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 from asyncua import ua
+from fixtures.ports import free_port
 from peers.asyncua_server import Plant, plant
-from peers.node_opcua import free_port
 from peers.opcua_restarts import restart
 from peers.opcua_rig import MS, rig
 
@@ -49,7 +49,7 @@ async def test_an_outage_is_filled_from_history(server: Plant) -> None:
             await kept.write_value(value, UINT32)
             await asyncio.sleep(0.02)
         await restart(server)
-        await made.seen.until(lambda: bool(made.seen.pasts), 20)
+        await made.seen.until(lambda: bool(made.seen.pasts))
         (past,) = made.seen.pasts
         steps = [one.i64 for one in past.readings]
         assert [value for value in steps if value] == list(range(1, 9))

@@ -26,7 +26,7 @@ class Seen:
         self._news.set()
 
     async def become(self, times: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.times < times:
                 self._news.clear()
                 await self._news.wait()

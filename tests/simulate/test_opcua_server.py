@@ -48,11 +48,11 @@ def node_of(world: World, device: str, tag: str) -> str:
 
 @asynccontextmanager
 async def client_of(world: World, device: str) -> AsyncIterator[Client]:
-    async with Client(device_of(world, device).endpoint.url, timeout=5) as client:
+    async with Client(device_of(world, device).endpoint.url, timeout=60) as client:
         yield client
 
 
-async def eventually(condition: Any, within_s: float = 5.0) -> None:
+async def eventually(condition: Any, within_s: float = 60.0) -> None:
     for _ in range(round(within_s / 0.05)):
         if await condition():
             return

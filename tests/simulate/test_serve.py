@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixtures.ports import free_port
 
 from edge.simulate.inject import Fault, InjectionError, injection_of, order_of
 from edge.simulate.journal import Entry, Header, Journal, JournalError
-from edge.simulate.site import free_ports, plan_of
+from edge.simulate.site import plan_of
 
 COMMAND = """
 import argparse, sys
@@ -34,7 +35,7 @@ class Simulator:
     """The command in a process of its own, and its web interface."""
 
     def __init__(self, *arguments: str) -> None:
-        self.port = next(free_ports())
+        self.port = free_port()
         self.process = subprocess.Popen(
             [sys.executable, "-c", COMMAND, "--http", f"127.0.0.1:{self.port}", "--quiet", *arguments],
             stdout=subprocess.PIPE,
@@ -46,12 +47,12 @@ class Simulator:
     def ask(self, path: str, order: object = None, *, post: bool = False) -> Any:
         data = json.dumps(order).encode() if order is not None else b"" if post else None
         url = f"http://127.0.0.1:{self.port}{path}"
-        with urllib.request.urlopen(urllib.request.Request(url, data), timeout=5) as reply:
+        with urllib.request.urlopen(urllib.request.Request(url, data), timeout=60) as reply:
             body = reply.read().decode()
         return json.loads(body) if reply.headers.get_content_type() == "application/json" else body
 
     def wait_until_up(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while True:
             try:
                 self.ask("/healthz")
@@ -64,7 +65,7 @@ class Simulator:
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        status = self.process.wait(10)
+        status = self.process.wait(60)
         if self.process.stdout:
             self.process.stdout.close()
         return status
@@ -155,7 +156,7 @@ def test_a_killed_simulator_comes_back_with_the_counters_of_one_that_never_died(
         assert now["machines"][name]["resets"] >= machine["resets"]
     assert now["machines"]["mask-1"]["made"]["total"] > before["machines"]["mask-1"]["made"]["total"]
     refused = Simulator("--machines", "4", "--seed", "2", "--journal", str(journal))
-    output, _ = refused.process.communicate(timeout=20)
+    output, _ = refused.process.communicate(timeout=60)
     assert refused.process.returncode == 2
     assert "belongs to another simulation" in output
 

@@ -45,7 +45,7 @@ class Guarded(Influx):
     def ask(self, query: str, database: str = "") -> list[dict[str, Any]]:
         """As the administrator."""
         form = urllib.parse.urlencode({"q": query, "db": database, "epoch": "ns"}).encode()
-        with urllib.request.urlopen(f"{self.url}/query?u=root&p=all", data=form, timeout=20) as got:
+        with urllib.request.urlopen(f"{self.url}/query?u=root&p=all", data=form, timeout=60) as got:
             (result,) = json.load(got)["results"]
         if "error" in result:
             raise ValueError(result["error"])

@@ -17,12 +17,13 @@ from typing import Any
 import aiohttp
 import yaml
 from fixtures.influx import Influx
+from fixtures.ports import free_port
 from torture.disk import SmallDisk
 from torture.processes import Process
 from torture.proxy import FaultProxy
 
 from edge.plan import InfluxSink, SitePlan
-from edge.simulate.site import demo_site, for_agent, free_ports, plan_of
+from edge.simulate.site import demo_site, for_agent, plan_of
 
 SPEED = Fraction(20)
 DEADLINE_S = 2.0  # of a write
@@ -65,8 +66,7 @@ class Gateway:
         self.disk = SmallDisk(folder / "disk")
         self.store = self.disk.folder / "store.db"
         self.proxy = FaultProxy(influx.http)
-        ports = free_ports()
-        self._control, self._page = (f"http://127.0.0.1:{next(ports)}" for _ in range(2))
+        self._control, self._page = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
         self._clock_file = folder / "clock-offset"
         self._clock_file.write_bytes(bytes(8))
         self.clock_offset_s = 0

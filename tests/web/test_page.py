@@ -177,7 +177,7 @@ async def test_changes_arrive_by_themselves(page: Page, tab: Tab, plant: Plant) 
     await show(tab, page)
     before = await words(tab, "#clock")
     plant.changes["M01"] = {"bucket": snapshot().machines[1].bucket, "fault_code": 777, "fault_text": None}
-    await tab.until(CARD.format("M01") + ".innerText.includes('故障代码 777')", deadline_s=4)
+    await tab.until(CARD.format("M01") + ".innerText.includes('故障代码 777')")
     assert await words(tab, "#clock") != before
     assert await tab.evaluate("document.querySelectorAll('.card').length") == 12
 
@@ -189,14 +189,14 @@ async def test_a_page_that_no_longer_updates_says_so_and_recovers(plant: Plant, 
     await show(tab, first)
     assert await tab.evaluate("document.getElementById('banner').hidden")
     await first.stop()
-    await tab.until("!document.getElementById('banner').hidden", deadline_s=8)
+    await tab.until("!document.getElementById('banner').hidden")
     assert f"页面自 {await words(tab, '#clock')} 起未更新" in await words(tab, "#banner")
     assert "页面未更新" in await words(tab, "#health")
     assert await tab.evaluate("getComputedStyle(document.querySelector('main')).filter") != "none"
     second = Page(plant, lambda: b"", "127.0.0.1", first.port, "zh")
     await second.start()
     try:
-        await tab.until("document.getElementById('banner').hidden", deadline_s=15)
+        await tab.until("document.getElementById('banner').hidden")
         assert "页面实时更新" in await words(tab, "#health")
     finally:
         await second.stop()

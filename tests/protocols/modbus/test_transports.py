@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from fixtures.ports import free_port
 from peers.modbus import running
 from pymodbus import FramerType, ModbusDeviceIdentification
 from pymodbus.server import ModbusTcpServer, ModbusTlsServer, ModbusUdpServer
@@ -229,10 +230,7 @@ async def test_lost_doubled_and_damaged_datagrams(datagrams):
 
 async def test_udp_to_nobody():
     """Where nobody listens the network says so, and the request does not wait for its deadline."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    client = ModbusClient(UdpEndpoint("127.0.0.1", port, deadline_ns=2000 * MS))
+    client = ModbusClient(UdpEndpoint("127.0.0.1", free_port(), deadline_ns=10_000 * MS))
     await client.connect()
     with pytest.raises(ModbusConnectionError) as raised:
         await client.read(ask())
