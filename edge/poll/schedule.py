@@ -18,6 +18,7 @@ import random
 from heapq import heappop, heappush
 
 _GOLDEN = 618_033_989  # of a billion
+GRAIN_NS = 10_000_000  # a PLC takes its mail once a scan, some 10 ms: a spacing of starts below that it cannot see
 
 
 def phase_ns(device: int, interval_ns: int, utc_minus_monotonic_ns: int) -> int:
@@ -36,16 +37,30 @@ class Budget:
     """What a device can stand: a pause after each reply, so many requests per second, a share of its time.
 
     A device that takes several requests at once has as many lanes; each rests after its reply, all of them together
-    keep the spacing of starts.
+    keep the spacing of starts. A spacing below `GRAIN_NS` is kept by the grain: requests of one grain may follow each
+    other at once, then none starts before the time of all of them is over. A timer for each would cost more than the
+    request and, being as fine as a millisecond, would halve the rate.
     """
 
-    __slots__ = ("_idle", "_lanes", "_next_start_ns", "_pause_ns", "_rest", "_spacing_ns", "depth")
+    __slots__ = (
+        "_ahead_ns",
+        "_earned_ns",
+        "_idle",
+        "_lanes",
+        "_next_start_ns",
+        "_pause_ns",
+        "_rest",
+        "_spacing_ns",
+        "depth",
+    )
 
     def __init__(self, pause_ns: int, requests_per_s: float, depth: int = 1, occupancy: float = 1.0) -> None:
         self.depth = depth
         self._pause_ns = pause_ns
         self._spacing_ns = int(1e9 / requests_per_s) if requests_per_s > 0 else 0
+        self._ahead_ns = max(0, GRAIN_NS - self._spacing_ns)  # how far starts may be ahead of their spacing
         self._rest = 1 / occupancy - 1  # of the time a request took
+        self._earned_ns = 0  # when the spacing of all starts so far is over
         self._next_start_ns = 0
         self._lanes = depth  # there are; more than `depth` while some of them still carry one
         self._idle = [0] * depth  # heap: when each lane that carries nothing is free
@@ -57,7 +72,10 @@ class Budget:
     def start(self, now_ns: int) -> None:
         """A request goes out."""
         heappop(self._idle)
-        self._next_start_ns = now_ns + self._spacing_ns
+        if self._spacing_ns:
+            self._earned_ns = max(self._earned_ns, now_ns) + self._spacing_ns
+            if self._earned_ns > now_ns + self._ahead_ns:
+                self._next_start_ns = self._earned_ns
 
     def end(self, start_ns: int, now_ns: int) -> None:
         """It is over: reply, refusal, deadline or the end of the connection."""

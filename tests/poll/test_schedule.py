@@ -6,9 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.poll.schedule import Backoff, Budget, next_due, phase_ns
+from edge.poll.schedule import GRAIN_NS, Backoff, Budget, next_due, phase_ns
 
-S = 1_000_000_000
+S, MS = 1_000_000_000, 1_000_000
 
 
 def test_due_again_on_the_grid():
@@ -43,15 +43,52 @@ def test_phase_spreads_devices_over_utc():
 
 def test_budget():
     """Pause after a reply, and spacing of starts; whichever is longer."""
-    budget = Budget(pause_ns=10, requests_per_s=10_000_000)
+    budget = Budget(pause_ns=10 * MS, requests_per_s=10)
     assert budget.free_ns() == 0
     budget.start(0)
     assert budget.free_ns() is None  # an answer will tell
-    budget.end(0, 50)
-    assert budget.free_ns() == 100  # between starts
-    budget.start(100)
-    budget.end(100, 195)
-    assert budget.free_ns() == 205
+    budget.end(0, 50 * MS)
+    assert budget.free_ns() == 100 * MS  # between starts
+    budget.start(100 * MS)
+    budget.end(100 * MS, 195 * MS)
+    assert budget.free_ns() == 205 * MS
+
+
+def test_a_spacing_finer_than_a_grain():
+    """1000 requests a second are ten at once and then none before the ten milliseconds they stand for are over."""
+    budget, now_ns = Budget(pause_ns=0, requests_per_s=1000), 7 * S
+    for _ in range(2):
+        began_ns = now_ns
+        for _ in range(10):
+            assert (budget.free_ns() or 0) <= now_ns
+            budget.start(now_ns)
+            now_ns += 1000
+            budget.end(now_ns - 1000, now_ns)
+        assert budget.free_ns() == began_ns + 10 * MS
+        now_ns = began_ns + 10 * MS
+
+
+@given(
+    st.floats(0.5, 1000),
+    st.lists(st.tuples(st.integers(0, 20 * MS), st.integers(0, 5 * MS)), min_size=2, max_size=60),
+)
+def test_no_more_than_the_rate_and_one_grain(rate, waits):
+    """Between any two starts lie no more requests than the rate allows for that time and one grain, whenever whoever
+    asks was ready; and up to a hundred a second each keeps its distance.
+    """
+    budget, now_ns, starts = Budget(pause_ns=0, requests_per_s=rate), S, []
+    for idle_ns, took_ns in waits:
+        now_ns = max(now_ns + idle_ns, budget.free_ns() or 0)
+        starts.append(now_ns)
+        budget.start(now_ns)
+        now_ns += took_ns
+        budget.end(starts[-1], now_ns)
+    spacing_ns = int(1e9 / rate)
+    for first, begin_ns in enumerate(starts):
+        for last in range(first + 1, len(starts)):
+            assert (last - first) * spacing_ns <= starts[last] - begin_ns + max(0, GRAIN_NS - spacing_ns) + spacing_ns
+    if spacing_ns >= GRAIN_NS:
+        assert all(b - a >= spacing_ns for a, b in pairwise(starts))
 
 
 def test_lanes_and_occupancy():
