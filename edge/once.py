@@ -19,6 +19,7 @@ from edge import logs
 from edge.arguments import EXIT_USAGE
 from edge.clock import SystemClock
 from edge.config import load
+from edge.config.columns import columns
 from edge.errors import Text
 from edge.plan import Device, ModbusDevice, SitePlan
 from edge.poll.factory import make_sources
@@ -28,31 +29,52 @@ from protocols.opcua.place import within
 from protocols.opcua.tags import OpcuaTag
 from protocols.reading import DeviceFact, Frame, Past, Quality, TagImage
 
+_WELL = ("connected", "recovered")  # reasons of facts that a table of values tells by itself
+_QUALITIES = {
+    Quality.GOOD: Text("正常", "good"),
+    Quality.UNCERTAIN: Text("存疑", "uncertain"),
+    Quality.BAD: Text("无效", "bad"),
+    Quality.STALE: Text("过期", "stale"),
+    Quality.COMM_LOST: Text("通信中断", "comm lost"),
+    Quality.NOT_CONFIGURED: Text("未读到", "not read"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One device, read once: its image, or why not."""
+    """One device, read once: its image and what it refused, or why not."""
 
     device: Device
     image: TagImage
     error: str
+    notes: Sequence[str]
+
+    @property
+    def whole(self) -> bool:
+        """Every tag was read, whatever its value was worth."""
+        return not self.error and all(self.image.t_ns)
 
 
-class _Silence:
-    """A receiver that needs nothing: the image is read afterwards."""
+class _Notes:
+    """What the devices say besides their values; those are in the image afterwards, errors are raised."""
+
+    def __init__(self) -> None:
+        self.by_device: dict[int, list[str]] = {}
 
     def on_frame(self, frame: Frame) -> None:
         """The values are in the image."""
 
     def on_fact(self, fact: DeviceFact) -> None:
-        """Errors are raised by `read_once`."""
+        """Refused addresses, a device that is busy, another master on the line."""
+        if fact.up and fact.reason not in _WELL:
+            self.by_device.setdefault(fact.device, []).append(fact.detail)
 
     def on_past(self, past: Past) -> None:
         """A reading of now has no past."""
 
 
 def run(config: Path, *, device: str | None, as_json: bool) -> int:
-    """Exit status 0 where every device answered, 1 where one did not, 2 where there is no such device."""
+    """Exit status 0 where every tag was read, 1 where one was not, 2 where there is no such device."""
     logs.configure("text", level=logging.ERROR)
     plan = load(config, os.environ)
     chosen = [d for d in plan.devices if device is None or d.id == device]
@@ -65,20 +87,24 @@ def run(config: Path, *, device: str | None, as_json: bool) -> int:
         return EXIT_USAGE
     answers = asyncio.run(_read(chosen, pki_folder(plan)))
     print(_as_json(answers) if as_json else _as_table(plan, answers))
-    return 1 if any(a.error for a in answers) else 0
+    return 0 if all(answer.whole for answer in answers) else 1
 
 
 async def _read(devices: Sequence[Device], pki: Path) -> list[Answer]:
     """All connections at once; devices that share one, after one another."""
     images = [TagImage(len(device.tags)) for device in devices]
-    connections = make_sources(devices, images, _Silence(), SystemClock(), pki=pki).connections
+    notes = _Notes()
+    connections = make_sources(devices, images, notes, SystemClock(), pki=pki).connections
     errors = [""] * len(devices)
     for connection, answers in zip(
         connections, await asyncio.gather(*(connection.read_once() for connection in connections)), strict=True
     ):
         for place, error in zip(connection.devices, answers, strict=True):
             errors[place] = "" if error is None else str(error)
-    return [Answer(device, image, error) for device, image, error in zip(devices, images, errors, strict=True)]
+    return [
+        Answer(device, image, error, notes.by_device.get(device.index, ()))
+        for device, image, error in zip(devices, images, errors, strict=True)
+    ]
 
 
 def _tags(device: Device) -> Sequence[ModbusTag | OpcuaTag]:
@@ -87,7 +113,7 @@ def _tags(device: Device) -> Sequence[ModbusTag | OpcuaTag]:
 
 def _value(image: TagImage, index: int, tag: ModbusTag | OpcuaTag) -> str | int | float | bool | None:
     """None where there is no number to show: never read, lost, or not finite."""
-    if image.quality[index] >= Quality.STALE:
+    if image.quality[index] >= Quality.STALE or not image.t_ns[index]:
         return None
     if index in image.text:
         return image.text[index]
@@ -138,12 +164,13 @@ def _device_table(answer: Answer) -> str:
     shown = [
         _shown(_value(answer.image, index, tag), _word(answer.image, index, tag)) for index, tag in enumerate(tags)
     ]
-    names, values = max((len(tag.name) for tag in tags), default=0), max(map(len, shown), default=0)
-    lines = [
-        f"  {tag.name:<{names}}  {value:>{values}}  {_quality(answer.image, index):<10}  {_address(device, tag)}"
+    wide = max(map(len, shown), default=0)
+    rows = [
+        (tag.name, value.rjust(wide), str(_QUALITIES[Quality(answer.image.quality[index])]), _address(device, tag))
         for index, (tag, value) in enumerate(zip(tags, shown, strict=True))
     ]
-    return "\n".join([_heading(device), *lines])
+    notes = [f"  ! {note}" for note in answer.notes]
+    return "\n".join([_heading(device), *(columns(rows, indent=2) if rows else ()), *notes])
 
 
 def _heading(device: Device) -> str:
@@ -181,6 +208,7 @@ def _as_json(answers: Sequence[Answer]) -> str:
                 "brand": a.device.brand,
                 "protocol": a.device.protocol,
                 "error": a.error or None,
+                "notes": list(a.notes),
                 "tags": [
                     {
                         "name": tag.name,

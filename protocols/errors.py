@@ -14,7 +14,16 @@ Tree:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A part of an error, in both languages: where it happened, what exactly."""
+
+    zh: str
+    en: str
 
 
 class Fault(StrEnum):

@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 
 from edge.packed import packed
 from protocols.modbus.decode import BlockDecoder, compile_request
-from protocols.modbus.errors import ILLEGAL_DATA_VALUE, ILLEGAL_FUNCTION
+from protocols.modbus.errors import ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE, ILLEGAL_FUNCTION
 from protocols.modbus.pdu import read as query
 from protocols.modbus.plan import Request
 from protocols.modbus.tags import ModbusTag
@@ -81,7 +81,7 @@ class Block:
     def __init__(self, request: Request, tags: Sequence[ModbusTag]) -> None:
         self.request = request
         self.exception = 0  # code of a passing exception (busy, failure) the block is answered with now; 0 = none
-        self.refusal = 0  # code of the last refusal (1, 2, 3)
+        self.refusal = ILLEGAL_DATA_ADDRESS  # code of the last refusal: 1, 2, 3; the likely one of what is recalled
         self.changed = False  # what is refused is not what it was; whoever tells of it clears this
         self.too_long = 0  # the device takes this many registers or bits, as a halving showed; 0 = not known
         self.too_long_refused = 0  # and this many it refused
@@ -127,10 +127,10 @@ class Block:
 
     def refused(self, read: Read, code: int, now_ns: int) -> None:
         """The device refuses to have it read (exceptions 1, 2, 3). Halves are asked next."""
+        self.refusal = code
         if read.probes:
             self.refuse_again(read, now_ns)
             return
-        self.refusal = code
         if read.end - read.begin == 1 or code == ILLEGAL_FUNCTION:
             self.refuse(read.begin, read.end, now_ns)
             return

@@ -13,6 +13,8 @@ Who costs whom. A missed deadline costs time on the wire, and on a shared wire i
 * When the unit that falls silent is the one that was heard last, nobody has been heard since: then it is the connection
   that is in doubt, and it is made anew. So it is where nobody answers at all.
 * The times of others do not move: due times stand on a grid, and how late a request starts is measured.
+* A first missed deadline is made sure of within two seconds, however long the interval: a device that is asked once a
+  minute would be believed alive for another minute, and a lost frame would cost one.
 
 The wheel. `turn` takes what came, sends what is due and sets the one timer for what is next. An answer turns it, the
 timer, or the end of the connection, straight from the event loop: to wake a task for each answer would cost as much as
@@ -43,6 +45,7 @@ from protocols.modbus.framing import WireCounters
 from protocols.modbus.tags import Endpoint, SerialEndpoint
 
 FOREIGN_GONE_NS = 300_000_000_000  # another master that was silent for so long is gone; an HMI asks all the time
+MAKE_SURE_NS = 2_000_000_000  # after a missed deadline, at most so long until the same is asked once more
 PROBE_SHARE = 0.1  # of the time of a connection that probes of its dead units may take
 _FAR_NS = 1 << 62
 _PROBE = -1  # in place of a block's number: see whether a demoted unit is back
@@ -366,6 +369,8 @@ class Link:
         if not self._once and not unit.demoted:
             due_ns, missed = next_due(block.due_ns, now_ns, block.request.interval_ns, block.phase_ns)
             unit.stats.skipped += missed
+            if unit.silent:
+                due_ns = min(due_ns, now_ns + MAKE_SURE_NS)
             heappush(self._heap, (due_ns, number, unit.blocks.index(block)))
 
     def _is_back(self, number: int, block: Block, now_ns: int) -> None:

@@ -43,6 +43,7 @@ from protocols.modbus.bus import bus_of
 from protocols.modbus.decode import compile_request
 from protocols.modbus.errors import (
     ACKNOWLEDGE,
+    EXCEPTION_CODES,
     GATEWAY_PATH_UNAVAILABLE,
     GATEWAY_TARGET_FAILED,
     ILLEGAL_DATA_ADDRESS,
@@ -57,6 +58,7 @@ from protocols.modbus.tags import Learned, Table
 from protocols.reading import DeviceFact, Frame, Quality, Receiver, TagImage
 
 SILENT_TO_DOWN = 2
+NAMED = 20  # refused tags in a text for people; `seamline check --learned` and the metrics name all
 _REFUSALS = (ILLEGAL_FUNCTION, ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE)
 _ASK_AGAIN = (ACKNOWLEDGE, SERVER_DEVICE_BUSY)  # exceptions that mean "later"
 _GATEWAY = (GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_FAILED)
@@ -91,9 +93,10 @@ class Unit:
         self._receiver = receiver
         self._clock = clock
         self._notebook = notebook
-        self._silent = 0  # requests without a usable answer, in a row
+        self.silent = 0  # requests without a usable answer, in a row
         self._silent_ns = 0  # when the last of them was over
         self._strain = Strain()
+        self._recalled = False  # tags are known to be refused from before, and nobody was told yet
         self._news = False  # something was learned that the plan does not know yet
         self._caps: dict[bool, Cap] = {}  # how long a request may be: of bits (True), of registers (False)
         self._trying: tuple[bool, int] | None = None  # a longer request that is under way: of bits, and its length
@@ -113,7 +116,7 @@ class Unit:
         """A new connection: everybody is asked at once."""
         if not self.blocks:
             self._recall()
-        self._silent = 0
+        self.silent = 0
         self.heard_ns = 0
         self.last_error = None
         self._drop_round()
@@ -210,15 +213,15 @@ class Unit:
 
     def unanswered(self, start_ns: int, now_ns: int, patience: int) -> bool:
         """No usable answer. True where the device is down now; what was under way together is one silence."""
-        if start_ns >= self._silent_ns or not self._silent:
-            self._silent += 1
+        if start_ns >= self._silent_ns or not self.silent:
+            self.silent += 1
             self._silent_ns = now_ns
             self._rest(now_ns, self._strain.missed())
         if self.heard_ns > start_ns and self._depth.lost(self._clock.now_ns(), now_ns):
             self._deepen()
-        if self._silent >= patience + (self.device.limits.retries if patience > 1 else 0):
+        if self.silent >= patience + (self.device.limits.retries if patience > 1 else 0):
             return True
-        if self._silent < SILENT_TO_DOWN and self._strain.lasting and not self._strain.told and self.up:
+        if self.silent < SILENT_TO_DOWN and self._strain.lasting and not self._strain.told and self.up:
             self._strain.told = True
             zh = "多次未在 deadline 内应答，已放慢询问；检查 PLC 扫描周期、网络，或加大 deadline_s、减少变量"
             en = "misses its deadline again and again and is asked more slowly; look at its scan time and the network, "
@@ -276,7 +279,7 @@ class Unit:
 
     def _answered(self, start_ns: int, now_ns: int) -> None:
         self.stats.replied(now_ns - start_ns)
-        self._silent = 0
+        self.silent = 0
         self.heard_ns = now_ns
         if self._depth.uneasy and self._depth.answered(self._clock.now_ns(), now_ns):
             self._deepen()
@@ -284,6 +287,10 @@ class Unit:
             self.up = True
             self.backoff.reset()
             self.say_up("connected", Text("设备在线", "the device answers"))
+            if self._recalled:  # who reads this log knows nothing of the one before
+                self._recalled = False
+                code = ILLEGAL_DATA_ADDRESS
+                self.say_up(f"exception-{code}", self._refusal(code, self.refused), self.refused)
 
     def _rest(self, now_ns: int, pause_s: float) -> None:
         if pause_s:
@@ -311,12 +318,25 @@ class Unit:
         if not refused:
             self.say_up("recovered", Text("此前被拒绝的地址已恢复", "addresses refused before are readable again"))
             return
-        names = ", ".join(self.device.tags[index].name for index in refused)
-        detail = Text(
-            f"设备拒绝读取 {names}；其余变量不受影响。检查地址与设备程序（配置侧）",
-            f"the device refuses {names}; all other tags are fine. Check address and PLC program (configuration)",
+        self.say_up(f"exception-{block.refusal}", self._refusal(block.refusal, refused), refused)
+
+    def _refusal(self, code: int, refused: Sequence[int]) -> Text:
+        """Which tags, why, and what to do: another thing where nothing is left that could be read."""
+        why = EXCEPTION_CODES[code]
+        names = ", ".join(self.device.tags[index].name for index in refused[:NAMED])
+        more = len(refused) - NAMED
+        zh = f"设备拒绝读取 {names}" + (f" 等 {len(refused)} 个变量" if more > 0 else "")
+        en = f"the device refuses {names}" + (f" and {more} more" if more > 0 else "")
+        zh, en = f"{zh}（异常 {code}：{why.zh}）", f"{en} (exception {code}: {why.en})"
+        if len(self.refused) == len(self.device.tags):
+            return Text(
+                f"{zh}；已没有可读的变量。检查站号、型号模板与地址表（配置侧）",
+                f"{en}; nothing is left that can be read. Check unit id, template and table (configuration)",
+            )
+        return Text(
+            f"{zh}；其余变量不受影响。检查地址与设备程序（配置侧）",
+            f"{en}; its other tags are read as before. Check address and PLC program (configuration)",
         )
-        self.say_up(f"exception-{block.refusal}", detail, refused)
 
     def _learn(self, now_ns: int) -> bool:
         """Write down what is known; plan anew where that saves requests or a cap was found."""
@@ -459,6 +479,7 @@ class Unit:
         self._make_blocks(self.device.requests, set(self._since), notes, now_ns)
         if notes == Notes():
             return
+        self._recalled = bool(self.refused)
         if notes.depth is not None:
             self._depth.recall(notes.depth, notes.depth_since_ns, now_ns)
             self.budget.limit(self._depth.allowed)

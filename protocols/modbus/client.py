@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NoReturn
 
+from protocols.errors import Phrase
 from protocols.modbus.address import TABLE_NAMES
 from protocols.modbus.connection import Connection, Waiter
 from protocols.modbus.errors import (
@@ -119,11 +120,13 @@ class ModbusClient:
         if connection is not None:
             connection.end(connection_error(self.endpoint.peer, "hung-up"))
 
-    def _where(self, unit: int, query: Query) -> str:
+    def _where(self, unit: int, query: Query) -> Phrase:
         if query.table is None:
-            return f"{self.endpoint.peer} unit {unit} identification"
-        last = query.address + query.quantity - 1
-        return f"{self.endpoint.peer} unit {unit} {TABLE_NAMES[query.table]}:{query.address}…{last}"
+            zh, en = "设备标识", "identification"
+        else:
+            rest = f"…{query.address + query.quantity - 1}" if query.quantity > 1 else ""
+            zh = en = f"{TABLE_NAMES[query.table]}:{query.address}{rest}"
+        return Phrase(f"{self.endpoint.peer} 站号 {unit} {zh}", f"{self.endpoint.peer} unit {unit} {en}")
 
     def _closed_error(self) -> ModbusConnectionError:
         return connection_error(self.endpoint.peer, "closed")

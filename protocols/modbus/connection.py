@@ -26,6 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from protocols.errors import Phrase
 from protocols.modbus.errors import (
     ModbusConnectionError,
     ModbusError,
@@ -74,7 +75,7 @@ class About:
     """How a connection speaks of itself in errors."""
 
     peer: str
-    where: Callable[[int, Query], str]  # names unit and query
+    where: Callable[[int, Query], Phrase]  # names unit and query
     explain: Callable[[Exception | None, bool], ModbusConnectionError]  # its end: the exception; was ever answered?
 
 
@@ -174,7 +175,7 @@ class Connection(asyncio.Protocol):
                 self._heard(adu)
         except FramingError as error:
             self._counters.noise_bytes += len(data)
-            self.end(ModbusProtocolError(self._about.peer, error.zh, error.en))
+            self.end(ModbusProtocolError(Phrase(self._about.peer, self._about.peer), error.zh, error.en))
             return
         if self._waiting:
             self._pump()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from protocols.errors import Fault, ProtocolError
+from protocols.errors import Fault, Phrase, ProtocolError
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ModbusError(ProtocolError):
 class ModbusExceptionReply(ModbusError):  # noqa: N818 - the word of the specification
     """The device answered and refused. The connection is fine."""
 
-    def __init__(self, code: int, where: str) -> None:
+    def __init__(self, code: int, where: Phrase) -> None:
         known = EXCEPTION_CODES.get(code, _UNKNOWN)
         self.code = code
         self.name = known.name
@@ -55,8 +55,8 @@ class ModbusExceptionReply(ModbusError):  # noqa: N818 - the word of the specifi
         self.reason = f"exception-{code}"
         fault = Fault.CONFIG if code in (ILLEGAL_FUNCTION, ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE) else Fault.DEVICE
         super().__init__(
-            f"{where}：异常 {code}（{known.name}）：{known.zh}",
-            f"{where}: exception {code} ({known.name}): {known.en}",
+            f"{where.zh}：异常 {code}（{known.name}）：{known.zh}",
+            f"{where.en}: exception {code} ({known.name}): {known.en}",
             fault,
         )
 
@@ -66,14 +66,15 @@ class ModbusTimeout(ModbusError):  # noqa: N818 - says what it is
 
     reason = "timeout"
 
-    def __init__(self, where: str, deadline_s: float, other_unit: int | None = None) -> None:
-        zh, en = "检查站号、设备负载与线路", "check the unit id, the load of the device and the line"
+    def __init__(self, where: Phrase, deadline_s: float, other_unit: int | None = None) -> None:
+        zh = "检查站号、framing（mbap、rtu、ascii）、设备负载与线路"
+        en = "check the unit id, the framing (mbap, rtu, ascii), the load of the device and the line"
         if other_unit is not None:
             zh = f"却收到站号 {other_unit} 的应答：检查站点文件中的站号"
             en = f"but unit {other_unit} answered in its stead: check the unit id in the site file"
         fault = Fault.DEVICE if other_unit is None else Fault.CONFIG
         super().__init__(
-            f"{where}：{deadline_s:g} 秒内无应答；{zh}", f"{where}: no reply within {deadline_s:g} s; {en}", fault
+            f"{where.zh}：{deadline_s:g} 秒内无应答；{zh}", f"{where.en}: no reply within {deadline_s:g} s; {en}", fault
         )
 
 
@@ -91,12 +92,12 @@ class ModbusProtocolError(ModbusError):
     `reason`: garbage (no answer to the question), damaged (CRC or LRC wrong), collision (another master spoke).
     """
 
-    def __init__(self, where: str, zh: str, en: str, reason: str = "garbage", fault: Fault = Fault.DEVICE) -> None:
+    def __init__(self, where: Phrase, zh: str, en: str, reason: str = "garbage", fault: Fault = Fault.DEVICE) -> None:
         self.reason = reason
-        super().__init__(f"{where}：{zh}", f"{where}: {en}", fault)
+        super().__init__(f"{where.zh}：{zh}", f"{where.en}: {en}", fault)
 
 
-def damaged(where: str) -> ModbusProtocolError:
+def damaged(where: Phrase) -> ModbusProtocolError:
     """An answer came, and its checksum was wrong."""
     return ModbusProtocolError(
         where,
@@ -107,7 +108,7 @@ def damaged(where: str) -> ModbusProtocolError:
     )
 
 
-def collision(where: str) -> ModbusProtocolError:
+def collision(where: Phrase) -> ModbusProtocolError:
     """Another master asked the same unit while we waited: nobody can tell whose the next answer is."""
     return ModbusProtocolError(
         where,
@@ -192,6 +193,12 @@ CONNECTION_WORDS = {
         "does not accept our certificate",
         Fault.CONFIG,
     ),
+    "tls-mute": Words(
+        "TLS：已连上，但 {0} 秒内握手没有回音；此端口多半没有 TLS（通常是 802）；设备握手慢则加大 deadline_s",
+        "TLS: connected, but the handshake was not answered within {0} s; there is probably no TLS on this port "
+        "(usually 802); raise deadline_s for a device that is slow at it",
+        Fault.CONFIG,
+    ),
     "tls-files": Words("TLS：证书文件无法使用：{0}", "TLS: the certificate files cannot be used: {0}", Fault.CONFIG),
     "tls": Words("TLS 握手失败（{0}）", "TLS: the handshake failed ({0})", Fault.DEVICE),
     "port-missing": Words(
@@ -232,8 +239,9 @@ CONNECTION_WORDS = {
 }
 
 
-def connection_error(peer: str, reason: str, detail: str = "") -> ModbusConnectionError:
+def connection_error(peer: str, reason: str, detail: str | Phrase = "") -> ModbusConnectionError:
     """The error of a reason in `CONNECTION_WORDS`."""
     words = CONNECTION_WORDS[reason]
-    zh, en = words.zh.format(detail), words.en.format(detail)
+    both = Phrase(detail, detail) if isinstance(detail, str) else detail
+    zh, en = words.zh.format(both.zh), words.en.format(both.en)
     return ModbusConnectionError(reason, f"{peer}：{zh}", f"{peer}: {en}", words.fault)

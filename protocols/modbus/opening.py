@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
+from protocols.errors import Phrase
 from protocols.modbus.ascii import AsciiFramer
 from protocols.modbus.connection import About, Connection, DatagramConnection
 from protocols.modbus.errors import ModbusConnectionError, connection_error
@@ -23,15 +24,19 @@ _FRAMERS: dict[Framing, Callable[[WireCounters], Framer]] = {
     Framing.ASCII: AsciiFramer,
 }
 
-# A half-open connection (the device lost power, a firewall forgot us) is noticed in idle time by keep-alive probes and
-# under way by unacknowledged bytes, within about this time (17 s as measured; 29 s without a free processor). In Linux
-# the limit on unacknowledged bytes decides for keep-alive, too; it is a second shorter, since a last probe that comes a
-# moment too soon would cost another interval. Requests have their deadline besides.
+# A half-open connection (the device lost power, a firewall forgot us) is noticed in idle time by keep-alive probes,
+# 17 s after the last byte that was heard. In Linux the limit on unacknowledged bytes decides for keep-alive, too; it is
+# a second shorter, since a last probe that comes a moment too soon would cost another interval. A request that goes out
+# meanwhile stops the probes and begins the limit anew: then it is its deadline, and the poller that makes sure of it,
+# that notice.
 _IDLE_S, _PROBE_S, _PROBES = 8, 3, 3
 _UNACKNOWLEDGED_MS = 1000 * (_IDLE_S + _PROBE_S * _PROBES - 1)
+_HANDSHAKE_SHARE = 0.8  # of the deadline: who took the connection and is mute is told from who is not there
 
 
-async def open_connection(endpoint: Endpoint, counters: WireCounters, where: Callable[[int, Query], str]) -> Connection:
+async def open_connection(
+    endpoint: Endpoint, counters: WireCounters, where: Callable[[int, Query], Phrase]
+) -> Connection:
     """A connection ready to ask. Raises ModbusConnectionError; nothing stays open then."""
     connection = make_connection(endpoint, counters, where)
     deadline_s = endpoint.deadline_ns / 1e9
@@ -47,7 +52,7 @@ async def open_connection(endpoint: Endpoint, counters: WireCounters, where: Cal
     return connection
 
 
-def make_connection(endpoint: Endpoint, counters: WireCounters, where: Callable[[int, Query], str]) -> Connection:
+def make_connection(endpoint: Endpoint, counters: WireCounters, where: Callable[[int, Query], Phrase]) -> Connection:
     """The connection an endpoint needs, not open yet."""
     framer = _FRAMERS[endpoint.framing](counters)
     deadline_s = endpoint.deadline_ns / 1e9
@@ -78,13 +83,16 @@ async def _open_stream(endpoint: TcpEndpoint, connection: Connection) -> None:
     else:
         from protocols.modbus.tls import make_context
 
+        begun_s = loop.time()
         context = await asyncio.to_thread(make_context, endpoint)
+        left_s = endpoint.deadline_ns / 1e9 - (loop.time() - begun_s)
         transport, _ = await loop.create_connection(
             lambda: connection,
             endpoint.host,
             endpoint.port,
             ssl=context,
             server_hostname=endpoint.tls.server_name or endpoint.host,
+            ssl_handshake_timeout=max(_HANDSHAKE_SHARE * left_s, 0.001),
             ssl_shutdown_timeout=endpoint.deadline_ns / 1e9,
         )
     _watch_over(transport.get_extra_info("socket"))
@@ -142,6 +150,8 @@ def _maybe_tls_error(endpoint: TcpEndpoint, error: Exception | None) -> ModbusCo
 
     if isinstance(error, ssl.SSLError):
         return tls_error(endpoint, error)
-    if isinstance(error, ConnectionResetError | ConnectionAbortedError):
+    if isinstance(error, ConnectionAbortedError):  # by ourselves: the handshake took too long
+        return connection_error(endpoint.peer, "tls-mute", f"{endpoint.deadline_ns / 1e9:g}")
+    if isinstance(error, ConnectionResetError):
         return connection_error(endpoint.peer, "tls-closed")
     return None

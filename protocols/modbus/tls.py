@@ -13,6 +13,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from protocols.errors import Phrase
 from protocols.modbus.errors import ModbusConnectionError, connection_error
 from protocols.modbus.tags import TcpEndpoint, TlsFiles
 
@@ -85,12 +86,14 @@ def _readable(path: str) -> None:
         pass
 
 
-def _file_trouble(files: TlsFiles, error: OSError) -> str:
+def _file_trouble(files: TlsFiles, error: OSError) -> str | Phrase:
     if not isinstance(error, ssl.SSLError):
         return f"{error.filename}: {error.strerror}"
     if error.reason == "KEY_VALUES_MISMATCH":
-        return "certificate and key are no pair"
+        return Phrase("证书与私钥不成对", "certificate and key are no pair")
     key = files.key or files.certificate
     if key is not None and b"ENCRYPTED" in Path(key).read_bytes():  # OpenSSL's own words differ from release to release
-        return f"{key}: the key is locked, and the password does not open it"
-    return f"no certificate or key in PEM form ({error.reason})"
+        return Phrase(
+            f"{key}：私钥已加密，key_password 打不开", f"{key}: the key is locked, and the password does not open it"
+        )
+    return Phrase(f"不是 PEM 格式的证书或私钥（{error.reason}）", f"no certificate or key in PEM form ({error.reason})")

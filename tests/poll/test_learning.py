@@ -204,6 +204,8 @@ async def test_one_bad_register_among_500_and_a_restart(plc, line, words) -> Non
         assert not any(address <= 250 < address + quantity for _, address, quantity in plc.requests)
         assert list(two.image.quality).count(Quality.GOOD) == 499
     assert two.poller.stats.refused == (250,)
+    assert [fact.reason for fact in two.heard.facts] == ["connected", "exception-2"], "told again, to another reader"
+    assert "w250" in two.heard.facts[-1].detail
     ((name, since_ns),) = json.loads(kept["learned:plc0"])["refused"]
     assert (name, abs(since_ns - time.time_ns()) < 60e9) == ("w250", True)
 

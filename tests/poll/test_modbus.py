@@ -10,10 +10,12 @@ from peers.timing import within
 
 from edge.errors import DeviceError
 from edge.poll import block as block_module
+from edge.poll import link as link_module
 from protocols.modbus.tags import DataType, Limits, ModbusTag, Table
 from protocols.reading import Quality
 
 GOOD, BAD, COMM_LOST = Quality.GOOD, Quality.BAD, Quality.COMM_LOST
+A_DAY_MS = 86_400_000  # no test meets a due time of such an interval
 HOLDING, COILS = Table.HOLDING_REGISTERS, Table.COILS
 
 
@@ -100,7 +102,7 @@ async def test_loss_is_said_once_and_values_stay(plc, line, words):
 
 async def test_loss_is_seen_between_polls(plc, line, words):
     """A slow interval does not hide a loss until the next due time."""
-    one = line(plc.port, words(1, interval_ms=60_000))
+    one = line(plc.port, words(1, interval_ms=A_DAY_MS))
     async with one.running():
         await one.heard.until(lambda: one.heard.frames)
         await plc.stop()
@@ -305,13 +307,18 @@ def _busy(request, _):
     return ScriptedPlc._frame(request, bytes([request[7] | 0x80, 6]))
 
 
+def _nonsense(request, honest):
+    """An answer of another function code."""
+    return honest[:7] + bytes([4]) + honest[8:]
+
+
 @pytest.mark.parametrize("trouble", [_silent, _busy])
 async def test_retries_save_the_round(plc, line, words, trouble):
     """An answer that is lost, or "busy", is asked for again in the same round where the site wants that: at an interval
     of a minute the value is there all the same, after two requests more, and nobody is down.
     """
     limits = Limits(pause_ns=0, requests_per_s=1000.0, retries=2)
-    one = line(plc.port, words(3, start=5, interval_ms=60_000), deadline_ms=100, limits=limits)
+    one = line(plc.port, words(3, start=5, interval_ms=A_DAY_MS), deadline_ms=100, limits=limits)
     plc.script = [trouble, trouble]
     async with one.running():
         await one.heard.until(lambda: one.heard.frames)
@@ -319,6 +326,29 @@ async def test_retries_save_the_round(plc, line, words, trouble):
     assert len(plc.requests) == 3
     assert one.poller.stats.retries == 2
     assert all(fact.up for fact in one.heard.facts)
+
+
+@pytest.mark.parametrize("trouble", [_silent, _nonsense])
+async def test_a_first_miss_is_made_sure_of(plc, line, words, monkeypatch, trouble):
+    """Asked once a day: an answer that is lost is asked for again at once, so the value is there and nothing is said;
+    a device that is dead is down after its two deadlines, and not a day later.
+    """
+    monkeypatch.setattr(link_module, "MAKE_SURE_NS", 50_000_000)
+    plc.script = [trouble]
+    one = line(plc.port, words(3, start=5, interval_ms=A_DAY_MS), deadline_ms=100)
+    async with one.running():
+        await one.heard.until(lambda: one.heard.frames)
+        plc.requests.clear()
+        await asyncio.sleep(0.2)
+    assert list(one.image.i64) == [5, 6, 7]
+    assert one.heard.changes() == [(True, "connected")]
+    assert not plc.requests, "one answer, and the next is due tomorrow"
+    plc.mute = True
+    two = line(plc.port, words(3, interval_ms=A_DAY_MS), deadline_ms=100)
+    async with two.running():
+        await two.heard.until(lambda: two.heard.facts)
+        assert len(plc.requests) == 2
+    assert two.heard.changes() == [(False, "timeout")]
 
 
 async def test_retries_are_bounded(plc, line, words):
@@ -335,7 +365,7 @@ async def test_retries_are_bounded(plc, line, words):
         assert len(plc.requests) == 4
     assert one.heard.changes() == [(True, "connected"), (False, "timeout")]
     plc.mute, plc.script = False, [_silent]
-    two = line(plc.port, words(1, interval_ms=60_000), deadline_ms=60)
+    two = line(plc.port, words(1, interval_ms=A_DAY_MS), deadline_ms=60)
     plc.requests.clear()
     async with two.running():
         await asyncio.sleep(0.2)

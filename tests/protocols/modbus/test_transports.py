@@ -419,8 +419,8 @@ async def test_tls_too_old(authority):
         assert await reason_of(over_tls(port, ca=authority.ca)) == ("tls-version", Fault.DEVICE)
 
 
-async def test_tls_where_there_is_none(libmodbus_server):
-    """A plain Modbus server makes nothing of random bytes, or a refusal; other servers hang up, or greet."""
+async def test_tls_where_there_is_none(libmodbus_server, authority):
+    """A plain Modbus server makes nothing of random bytes, or a refusal; others hang up, greet, or are mute."""
 
     async def hang_up(reader, _):
         await reader.read(1)
@@ -429,12 +429,16 @@ async def test_tls_where_there_is_none(libmodbus_server):
         writer.write(b"220 ready\r\n" * 9)
         await reader.read()
 
+    async def listen(reader, _):
+        await reader.read()
+
     async with running(libmodbus_server) as port:
         endpoint = TcpEndpoint("127.0.0.1", port, tls=TlsFiles(), deadline_ns=500 * MS)
-        assert (await reason_of(endpoint))[0] in ("tls-closed", "timeout", "tls-plain")
-    for speak, reason in ((hang_up, "tls-closed"), (greet, "tls-plain")):
+        assert (await reason_of(endpoint))[0] in ("tls-closed", "tls-mute", "tls-plain", "timeout")
+    for speak, reason in ((hang_up, "tls-closed"), (greet, "tls-plain"), (listen, "tls-mute")):
         async with serving(speak) as port:
-            assert await reason_of(over_tls(port)) == (reason, Fault.CONFIG)
+            endpoint = TcpEndpoint("127.0.0.1", port, tls=TlsFiles(ca=authority.ca), deadline_ns=1000 * MS)
+            assert await reason_of(endpoint) == (reason, Fault.CONFIG)
 
 
 async def test_tls_files(authority, tmp_path):
@@ -443,16 +447,17 @@ async def test_tls_files(authority, tmp_path):
     certificate, _ = authority.issue("gateway")
     _, other = authority.issue("other")
     locked = authority.issue("locked", password=b"secret")
-    for files, words in (
-        ({"ca": str(tmp_path / "none.pem")}, "none.pem"),
-        ({"ca": str(tmp_path / "empty.pem")}, "PEM"),
-        ({"certificate": certificate, "key": other}, "no pair"),
-        ({"certificate": certificate, "key": str(tmp_path / "none.key")}, "none.key"),
-        ({"certificate": locked[0], "key": locked[1]}, "password"),
+    for files, words, chinese in (
+        ({"ca": str(tmp_path / "none.pem")}, "none.pem", "none.pem"),
+        ({"ca": str(tmp_path / "empty.pem")}, "PEM", "不是 PEM"),
+        ({"certificate": certificate, "key": other}, "no pair", "不成对"),
+        ({"certificate": certificate, "key": str(tmp_path / "none.key")}, "none.key", "none.key"),
+        ({"certificate": locked[0], "key": locked[1]}, "password", "打不开"),
     ):
         with pytest.raises(ModbusConnectionError, match=words) as raised:
             await ModbusClient(over_tls(1, **files)).connect()
         assert (raised.value.reason, raised.value.fault) == ("tls-files", Fault.CONFIG)
+        assert chinese in raised.value.zh
     async with TlsServer(authority.issue("plc")) as port:
         await check(over_tls(port, ca=authority.ca, certificate=locked[0], key=locked[1], key_password="secret"))
     assert "secret" not in repr(TlsFiles(key_password="secret"))
