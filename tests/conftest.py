@@ -14,6 +14,7 @@ pytest_plugins = [
     "fixtures.victoria",
     "fixtures.blocking",
     "fixtures.looking",
+    "fixtures.scenarios",
     "fixtures.wiretap",
 ]
 

@@ -18,15 +18,13 @@ from typing import IO, Protocol, Self
 
 from edge.errors import StoreError, Text
 from edge.outbox.facts import StoredRecord
-from edge.points import MEASUREMENTS, Kind, Measurement
+from edge.points import MEASUREMENTS, Measurement
 from edge.store.line import FieldValue, Point, parse
+from edge.store.rows import Cells, cells, columns
 
 HEADER = b"# seamline record class=%s t_ns=%d points=%d\n"
 _NS_PER_S = 1_000_000_000
-_KINDS: dict[Kind, type] = {Kind.INTEGER: int, Kind.FLOAT: float, Kind.STRING: str, Kind.BOOLEAN: bool}
 _BY_NAME = {measurement.name: measurement for measurement in MEASUREMENTS}
-
-Cells = list[FieldValue | None]
 
 
 class Table(Protocol):
@@ -119,22 +117,6 @@ class Tables:
         table.add(cells(point, measurement))
 
 
-def cells(point: Point, measurement: Measurement) -> Cells:
-    """A point as the columns of its measurement."""
-    tags, fields = dict(point.tags), dict(point.fields)
-    row: Cells = [point.t_ns, *(tags.pop(name, None) for name in measurement.tags)]
-    for field in measurement.fields:
-        value = fields.get(field.name)
-        fits = type(value) is _KINDS[field.kind]
-        row.append(value if fits else None)
-        if fits:
-            del fields[field.name]
-    more = [f"{key}={value}" for key, value in tags.items()]
-    more += [f"{key}={value!r}" for key, value in fields.items()]
-    row.append(",".join(more) or None)
-    return row
-
-
 class CsvTable:
     """RFC 4180, UTF-8 with line feeds. `time` is for people, `time_ns` for programs; an absent field is empty."""
 
@@ -151,11 +133,6 @@ class CsvTable:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def columns(measurement: Measurement) -> list[str]:
-    """In order: time, tags, fields, the rest."""
-    return ["time_ns", *measurement.tags, *(field.name for field in measurement.fields), "more"]
 
 
 def _said(value: FieldValue | None) -> object:

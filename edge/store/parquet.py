@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
 
 from edge.points import Kind, Measurement
-from edge.store.export import Cells, columns
+from edge.store.rows import Cells, columns
 
 ROWS_AT_ONCE = 20_000  # a row group: what is held in memory
 

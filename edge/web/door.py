@@ -21,11 +21,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from edge.snapshot import Snapshot
+from edge.web.address import listen, url_of
 
 if TYPE_CHECKING:
     from edge.web.server import Page
 
-BACKLOG = 128  # connections that wait while the page is loaded
 _NEEDED = ("edge.web.server", "edge.kpi.catalogue", "edge.kpi.evidence")  # to serve the first visitor
 
 
@@ -87,29 +87,3 @@ class Door:
 def _load() -> None:
     for name in _NEEDED:
         import_module(name)
-
-
-def url_of(host: str, port: int) -> str:
-    """Where a page that listens there is found from the same machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-
-
-async def listen(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets on every address of `host`; port 0 takes a free one. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    sockets: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            sockets.append(listening := socket.socket(family, kind, protocol))
-            listening.setblocking(False)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listening.bind(address)
-            listening.listen(BACKLOG)
-    except OSError:
-        for listening in sockets:
-            listening.close()
-        raise
-    return sockets

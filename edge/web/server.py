@@ -28,9 +28,9 @@ from importlib import import_module
 from pathlib import Path
 
 from edge.snapshot import Snapshot
+from edge.web.address import listen, url_of
 from edge.web.aiohttp_server import web
 from edge.web.document import encode_snapshot
-from edge.web.door import listen, url_of
 from edge.web.feed import Feed
 from edge.web.health import certificates, judge
 

@@ -1,7 +1,5 @@
 """The agent as a process while signals, disks, clocks, ports and PLCs misbehave: it ends, reloads or goes on, and the
 books agree.
-
-The scenarios are independent and mostly wait, so those chosen run side by side; each test awaits its own.
 """
 
 from __future__ import annotations
@@ -13,40 +11,21 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from agent.process import Agent, Line
+from fixtures.scenarios import Outcomes, Scenarios
 
 from edge.plan import InfluxSink
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
-Scenario = Callable[[Path], Awaitable[None]]
-SCENARIOS: dict[str, Scenario] = {}
+scenario = Scenarios()
 S = 1_000_000_000
 STEPPED_CLOCK = Path(__file__).parent.parent / "agent" / "stepped_clock.c"
-
-
-def scenario(run: Scenario) -> Scenario:
-    SCENARIOS[run.__name__] = run
-    return run
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def outcomes(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[dict[str, asyncio.Task[None]]]:
-    """Every chosen scenario, running."""
-    chosen = {item.callspec.params["name"] for item in request.session.items if item.module is request.module}  # type: ignore[attr-defined]
-    tasks = {name: asyncio.ensure_future(SCENARIOS[name](tmp_path_factory.mktemp(name))) for name in sorted(chosen)}
-    yield tasks
-    for task in tasks.values():
-        task.cancel()
-    await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
 @asynccontextmanager
@@ -424,6 +403,6 @@ async def once_prints_every_tag_as_it_is(folder: Path) -> None:
         await line.world.close()
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-async def test_agent(name: str, outcomes: dict[str, asyncio.Task[None]]) -> None:
+@pytest.mark.parametrize("name", scenario)
+async def test_agent(name: str, outcomes: Outcomes) -> None:
     await outcomes[name]

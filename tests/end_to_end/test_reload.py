@@ -1,13 +1,10 @@
-"""Edits of the configuration while the agent runs: what is untouched stays, down to the socket; the books agree.
-
-The scenarios are independent and mostly wait, so they run side by side; each test awaits its own.
-"""
+"""Edits of the configuration while the agent runs: what is untouched stays, down to the socket; the books agree."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,32 +12,14 @@ from typing import Any
 import aiohttp
 import psutil
 import pytest
-import pytest_asyncio
 import yaml
 from agent.process import Agent, Line
+from fixtures.scenarios import Outcomes, Scenarios
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
-Scenario = Callable[[Path], Awaitable[None]]
-SCENARIOS: dict[str, Scenario] = {}
+scenario = Scenarios()
 MINUTE_NS = 60_000_000_000
-
-
-def scenario(run: Scenario) -> Scenario:
-    SCENARIOS[run.__name__] = run
-    return run
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def outcomes(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[dict[str, asyncio.Task[None]]]:
-    chosen = {item.callspec.params["name"] for item in request.session.items if item.module is request.module}  # type: ignore[attr-defined]
-    tasks = {name: asyncio.ensure_future(SCENARIOS[name](tmp_path_factory.mktemp(name))) for name in sorted(chosen)}
-    yield tasks
-    for task in tasks.values():
-        task.cancel()
-    await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
 class Editor:
@@ -240,6 +219,6 @@ async def edits_may_come_at_any_time(folder: Path) -> None:
         assert not [entry for entry in agent.log if "error" in entry or entry["event"].startswith("task")]
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-async def test_reload(name: str, outcomes: dict[str, asyncio.Task[None]]) -> None:
+@pytest.mark.parametrize("name", scenario)
+async def test_reload(name: str, outcomes: Outcomes) -> None:
     await outcomes[name]
