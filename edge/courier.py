@@ -66,7 +66,7 @@ class Server:
 
 
 @dataclass(slots=True)
-class _Load:
+class Load:
     """Lines on their way, in stretches that still have to be accepted, and what was refused so far."""
 
     stretches: list[tuple[Target | None, list[bytes] | bytes]]  # a stack: the last is sent next
@@ -86,15 +86,26 @@ class Courier:
         self.well = asyncio.Event()  # set while nothing is wrong
         self.well.set()
 
-    async def deliver(self, lines: bytes) -> list[Refused]:
+    def load(self, lines: bytes) -> Load:
+        """To be delivered."""
+        parcels = self._server.router.parcels(lines) if lines else ()
+        return Load([(parcel.target, parcel.lines) for parcel in reversed(parcels)])
+
+    async def prepare(self, lines: bytes) -> Load:
+        """The same, and what is sent first of it is made ready, while another load is on its way."""
+        load = self.load(lines)
+        if load.stretches and isinstance(first := load.stretches[-1][1], bytes):
+            await self._server.sink.prepare(first)
+        return load
+
+    async def deliver(self, load: Load) -> list[Refused]:
         """Send until every line is accepted or refused. Returns the refused ones; waits for as long as it takes."""
         self.answer_ns = None
-        load = _Load([(parcel.target, parcel.lines) for parcel in reversed(self._server.router.parcels(lines))])
         while load.stretches:
             await self._send(load)
         return load.refused
 
-    async def _send(self, load: _Load) -> None:
+    async def _send(self, load: Load) -> None:
         """One request for the next stretch, and what follows from its outcome."""
         server = self._server
         target, stretch = load.stretches.pop()
@@ -164,7 +175,7 @@ class Courier:
         now_ns = self._server.now_ns()
         return now_ns is not None and newest_ns(lines) > now_ns + self._server.future_ns
 
-    async def _hold_back(self, load: _Load, target: Target | None, lines: bytes) -> None:
+    async def _hold_back(self, load: Load, target: Target | None, lines: bytes) -> None:
         """Lines of which some are too far ahead: those that are not go on."""
         server = self._server
         ahead = [line for line in lines.split(b"\n") if self._is_ahead(line)]

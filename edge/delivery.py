@@ -24,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from edge.clock import Clock
-from edge.courier import Courier, Server, end_of_piece
+from edge.courier import Courier, Load, Server, end_of_piece
 from edge.errors import StoreError
 from edge.outbox.facts import StoredRecord, StoreStats
 from edge.outbox.store import Outbox
@@ -42,11 +42,19 @@ _NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class _Next:
+    """Records, and what is to be sent of them."""
+
+    records: tuple[StoredRecord, ...]
+    load: Load
+
+
+@dataclass(frozen=True, slots=True)
 class _Ahead:
-    """The records behind `after`, read while those before them are on their way."""
+    """The records behind `after`, read and made ready while those before them are on their way."""
 
     after: int
-    reading: asyncio.Task[tuple[StoredRecord, ...]]
+    reading: asyncio.Task[_Next]
 
 
 class Delivery:
@@ -112,34 +120,41 @@ class Delivery:
         """The next new records. False = there are none. Raises StoreError."""
         async with self._turn:
             last_id = self._outbox.last_id
-            records = await self._read_new()
+            found = await self._read_new()
+            records = found.records
             self._store_error = ""
             if records and (old := await self._end_of_backlog(records)):
                 self._outbox.leap(self._sink.id, old)  # and read again, from where the cursor is now
                 self._leapt.set()
             elif records:
                 self._read_ahead(records[-1].id)
-                await self._deliver_new(records)
+                await self._deliver_new(found.load)
                 await self._move(records[-1].id)
             elif self._outbox.position(self._sink.id).cursor < last_id:
                 await self._move(last_id)  # the newest were evicted, or set aside
             return bool(records)
 
-    async def _read_new(self) -> tuple[StoredRecord, ...]:
+    async def _read_new(self) -> _Next:
         """What was read ahead, where the cursor is still there; else from the store. Raises StoreError."""
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead.after == self._outbox.position(self._sink.id).cursor:
-            if records := await ahead.reading:
-                return records
+            found = await ahead.reading
+            if found.records:
+                return found
         elif ahead is not None:
             ahead.reading.cancel()
-        return await self._outbox.read_new(self._sink.id, self._news.batch_bytes)
+        records = await self._outbox.read_new(self._sink.id, self._news.batch_bytes)
+        return _Next(records, self._news.load(self._to_tell(records)))
+
+    async def _prepare(self, after: int) -> _Next:
+        records = await self._outbox.read_after(after, self._news.batch_bytes)
+        return _Next(records, await self._news.prepare(self._to_tell(records)))
 
     def _read_ahead(self, after: int) -> None:
-        """The database should not wait for our disk between two requests."""
+        """The database should wait between two requests neither for our disk nor for our arithmetic."""
         self._forget_ahead()
         if after < self._outbox.last_id:
-            reading = asyncio.create_task(self._outbox.read_after(after, self._news.batch_bytes))
+            reading = asyncio.create_task(self._prepare(after))
             reading.add_done_callback(_hear_out)
             self._ahead = _Ahead(after, reading)
 
@@ -184,7 +199,7 @@ class Delivery:
         with suppress(TimeoutError):
             async with asyncio.timeout(GIVE_WAY_S):
                 await self._quiet.wait()
-        await self._deliver(self._backlog, lines)
+        await self._deliver(self._backlog, self._backlog.load(lines))
         since_ns = self._clock.monotonic_ns() - began_ns
         if self._backlog.answer_ns is not None:  # else nothing of it was for this server, or all was refused
             rest_ns = self.pace.answered(len(lines), self._backlog.answer_ns, since_ns)
@@ -198,19 +213,19 @@ class Delivery:
             if before.replaying and up_to == before.replay_to and self._told_before_ns:
                 self._told_up_to = before.cursor
 
-    async def _deliver_new(self, records: tuple[StoredRecord, ...]) -> None:
+    async def _deliver_new(self, load: Load) -> None:
         """Send until every line is accepted or quarantined; the backlog gives way. Raises StoreError."""
         self._quiet.clear()
         try:
-            await self._deliver(self._news, self._to_tell(records))
+            await self._deliver(self._news, load)
         finally:
             self._quiet.set()
         if self._news.answer_ns is not None:
             self.pace.heard(self._news.answer_ns)
 
-    async def _deliver(self, courier: Courier, lines: bytes) -> None:
+    async def _deliver(self, courier: Courier, load: Load) -> None:
         """Send until every line is accepted or quarantined. Raises StoreError."""
-        refused = await courier.deliver(lines) if lines else ()
+        refused = await courier.deliver(load)
         if refused:
             await self._outbox.quarantine(self._sink.id, refused)
 
@@ -278,7 +293,7 @@ class Delivery:
         self._moved = asyncio.Event()
 
 
-def _hear_out(reading: asyncio.Task[tuple[StoredRecord, ...]]) -> None:
+def _hear_out(reading: asyncio.Task[_Next]) -> None:
     """What went wrong with a reading nobody wanted any more is told by the next one."""
     if not reading.cancelled():
         reading.exception()

@@ -344,19 +344,17 @@ def to_victoria(bytes lines not None, long long step_ms):
 
 def newest_ns(bytes lines not None):
     """The latest time of any line, ns; the least int64 where there is none. A time that is no number counts as none."""
-    cdef const char *data = PyBytes_AS_STRING(lines)
-    cdef Py_ssize_t end = PyBytes_GET_SIZE(lines)
-    cdef Py_ssize_t at
+    cdef const char *line = PyBytes_AS_STRING(lines)
+    cdef const char *stop = line + PyBytes_GET_SIZE(lines)
+    cdef const char *feed
+    cdef Py_ssize_t end, at
     cdef long long newest = -(1 << 63)
-    cdef long long t_ns
-    while end > 0:
-        at = end
-        while at > 0 and (c'0' <= data[at - 1] <= c'9' or data[at - 1] == c'-'):
+    while line < stop:
+        feed = <const char *>memchr(line, c'\n', stop - line)
+        end = at = (stop if feed == NULL else feed) - line
+        while at > 0 and (c'0' <= line[at - 1] <= c'9' or line[at - 1] == c'-'):
             at -= 1
-        if at < end and at > 0 and data[at - 1] == c' ' and end - at <= 20:
-            t_ns = integer_of(data, at, end)
-            newest = max(newest, t_ns)
-        while at > 0 and data[at - 1] != c'\n':
-            at -= 1
-        end = at - 1
+        if 0 < at < end <= at + 20 and line[at - 1] == c' ':
+            newest = max(newest, integer_of(line, at, end))
+        line += end + 1
     return newest

@@ -36,8 +36,12 @@ class Scripted:
         self.id = sink_id
         self.answers = list(answers)
         self.got: list[list[bytes]] = []
+        self.prepared: list[bytes] = []
         self.bad: set[bytes] = set()
         self.max_bytes = 1 << 30
+
+    async def prepare(self, lines: bytes) -> None:
+        self.prepared.append(lines)
 
     async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
         await asyncio.sleep(0)

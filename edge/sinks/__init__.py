@@ -50,6 +50,11 @@ class Sink(Protocol):
     id: str
     url: str
 
+    async def prepare(self, lines: bytes) -> None:
+        """These very lines (the same object) are likely next, of what is new: make what goes over the wire of them
+        while the server is busy with others. One is kept; `write` makes what was not.
+        """
+
     async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
         """Send newline-separated line protocol, nanosecond precision; without a target to the configured one."""
 

@@ -11,7 +11,8 @@ import asyncio
 import base64
 import ipaddress
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
@@ -30,6 +31,36 @@ _MAX_REPLY_BYTES = 65_536  # errors are short; a portal page need not be read to
 BROKEN = ("tls", "reset", "unreachable", "proxy", "dns")
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What goes over the wire; `encoding` as the header Content-Encoding has it (RFC 9110 §8.4)."""
+
+    data: bytes
+    encoding: str = "identity"
+
+
+class Ready:
+    """Makes bodies, and keeps one that was made ahead until it is taken or another is made."""
+
+    def __init__(self, make: Callable[[bytes], Awaitable[Body]]) -> None:
+        self._make = make
+        self._lines: bytes | None = None
+        self._body = Body(b"")
+
+    async def prepare(self, lines: bytes) -> None:
+        """Raises what `make` raises; nothing is kept then."""
+        self._lines = None
+        body = await self._make(lines)
+        self._lines, self._body = lines, body
+
+    async def take(self, lines: bytes) -> Body:
+        """The body of these lines. Raises what `make` raises."""
+        if self._lines is lines:
+            body, self._lines, self._body = self._body, None, Body(b"")
+            return body
+        return await self._make(lines)
+
+
 class Link:
     """The way to one server, for sinks that speak HTTP themselves. Opens nothing before the first request."""
 
@@ -37,19 +68,19 @@ class Link:
         self._plan = plan
         self._base = plan.url.rstrip("/")
         self._headers = {"Authorization": authorization} if authorization else {}
-        self._level = gzip_level(plan)
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, path: str, params: Mapping[str, str], lines: bytes, target: str) -> Outcome:
-        """Send lines; `target` names the database for people. Never raises for network or server."""
-        body, encoding = await packed(lines, self._level)
-        headers = {"Content-Type": "text/plain; charset=utf-8", **encoding}
+    async def post(self, path: str, params: Mapping[str, str], body: Body, target: str) -> Outcome:
+        """Send it; `target` names the database for people. Never raises for network or server."""
+        headers = {"Content-Type": "text/plain; charset=utf-8"}
+        if body.encoding != "identity":
+            headers["Content-Encoding"] = body.encoding
         try:
             session = await self._connected()
             async with session.post(
                 self._base + path,
                 params=params,
-                data=body,
+                data=body.data,
                 headers=headers,
                 proxy=proxy_url(self._plan.reach),
                 allow_redirects=False,  # a redirect is a portal, never the database
@@ -137,9 +168,14 @@ def is_this_machine(url: str) -> bool:
         return host == "localhost"
 
 
-async def packed(lines: bytes, level: int) -> tuple[bytes, dict[str, str]]:
-    """The body, compressed off the event loop where that is worth it, and the header that says so."""
+async def pack(lines: bytes, level: int) -> Body:
+    """Compressed off the event loop where that is worth it."""
     if not level or len(lines) < GZIP_FROM_BYTES:
-        return lines, {}
-    body = await asyncio.to_thread(compress, lines, level, GZIP)
-    return body, {"Content-Encoding": "gzip"}
+        return Body(lines)
+    return Body(await asyncio.to_thread(compress, lines, level, GZIP), "gzip")
+
+
+def packing(plan: InfluxSink) -> Ready:
+    """For a server that takes the lines as they are."""
+    level = gzip_level(plan)
+    return Ready(lambda lines: pack(lines, level))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge.plan import InfluxSink, Target
 from edge.sinks import Outcome
-from edge.sinks.http import Link, authorization_of
+from edge.sinks.http import Link, authorization_of, packing
 
 
 class Influx1:
@@ -15,6 +15,11 @@ class Influx1:
         self.url = plan.url
         self._main = plan.target
         self._link = Link(plan, authorization_of(plan))
+        self._ready = packing(plan)
+
+    async def prepare(self, lines: bytes) -> None:
+        """Make the body of lines that come next."""
+        await self._ready.prepare(lines)
 
     async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
         """Send newline-separated line protocol, nanosecond precision. Never raises for network or server."""
@@ -22,7 +27,8 @@ class Influx1:
         params = {"db": to.database, "precision": "ns"}
         if to.retention_policy:
             params["rp"] = to.retention_policy
-        return await self._link.post("/write", params, lines, f"{self.url} {to.database}")
+        body = await self._ready.take(lines)
+        return await self._link.post("/write", params, body, f"{self.url} {to.database}")
 
     async def close(self) -> None:
         """Close the connections."""

@@ -20,7 +20,7 @@ from influxdb_client.service.write_service import WriteService
 
 from edge.plan import InfluxSink, Target
 from edge.sinks import Outcome, Wait
-from edge.sinks.http import BROKEN, CONNECTIONS, gzip_level, packed, proxy_url, timeout_of, trust
+from edge.sinks.http import BROKEN, CONNECTIONS, packing, proxy_url, timeout_of, trust
 from edge.sinks.verdict import judge_failure, judge_reply
 
 
@@ -32,8 +32,12 @@ class Influx2:
         self.url = plan.url
         self._plan = plan
         self._main = plan.target
-        self._level = gzip_level(plan)
+        self._ready = packing(plan)
         self._client: InfluxDBClientAsync | None = None
+
+    async def prepare(self, lines: bytes) -> None:
+        """Make the body of lines that come next."""
+        await self._ready.prepare(lines)
 
     async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
         """Send newline-separated line protocol, nanosecond precision. Never raises for network or server."""
@@ -45,15 +49,15 @@ class Influx2:
         return outcome
 
     async def _post(self, lines: bytes, bucket: str, name: str) -> Outcome:
-        body, encoding = await packed(lines, self._level)
+        body = await self._ready.take(lines)
         try:
             service = WriteService((await self._connected()).api_client)  # type: ignore[no-untyped-call]
             _, status, headers = await service.post_write_async(  # type: ignore[no-untyped-call]
                 org=self._plan.org,
                 bucket=bucket,
-                body=body,
+                body=body.data,
                 precision="ns",
-                content_encoding=encoding.get("Content-Encoding", "identity"),
+                content_encoding=body.encoding,
                 content_type="text/plain; charset=utf-8",
                 _return_http_data_only=False,
             )

@@ -12,11 +12,12 @@ Source: VictoriaMetrics documentation, "How to send data from InfluxDB-compatibl
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from edge.errors import Text
 from edge.plan import InfluxSink, Target, VictoriaRules
 from edge.sinks import Delivered, Outcome, Rejected, Wait
-from edge.sinks.http import Link, authorization_of
+from edge.sinks.http import Body, Link, Ready, authorization_of, gzip_level, pack
 from ext.victoria import to_victoria
 
 _FLAG = re.compile(r'^-([\w.]+)="?([^"\n]*)"?$', re.MULTILINE)
@@ -36,16 +37,23 @@ class Victoria:
         self._asks = rules.check
         self._checked = not rules.check
         self._link = Link(plan, authorization_of(plan))
+        self._level = gzip_level(plan)
+        self._ready = Ready(self._rewritten)
+
+    async def prepare(self, lines: bytes) -> None:
+        """Make the body of lines that come next; what is wrong with them `write` says."""
+        with suppress(ValueError):
+            await self._ready.prepare(lines)
 
     async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
         """Send newline-separated line protocol, nanosecond precision. Never raises for network or server."""
         if not self._checked and (wait := await self._check()):
             return wait
         try:
-            body, _ = to_victoria(lines, self._dedup_ms)
+            body = await self._ready.take(lines)
         except ValueError as error:
             return Rejected(str(error))
-        if not body:  # nothing of it is for this server
+        if not body.data:  # nothing of it is for this server
             return Delivered()
         params = {"precision": "ms"}
         if database := target.database if target else self._label:
@@ -58,6 +66,10 @@ class Victoria:
     async def close(self) -> None:
         """Close the connections."""
         await self._link.close()
+
+    async def _rewritten(self, lines: bytes) -> Body:
+        """Raises ValueError for a line that cannot be."""
+        return await pack(to_victoria(lines, self._dedup_ms)[0], self._level)
 
     async def _check(self) -> Wait | None:
         """Does the server deduplicate by the interval we write for? None = yes, or it cannot be seen."""
