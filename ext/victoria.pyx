@@ -133,6 +133,24 @@ cdef ValueKind kind_of(const char *line, Py_ssize_t at, Py_ssize_t end) noexcept
     return NUMBER if here == end else BROKEN
 
 
+cdef inline Py_ssize_t plain_end(const char *line, Py_ssize_t at, Py_ssize_t end) noexcept:
+    """Index behind the value at `at` where it is a decimal as most are, `-12`, `12i`, `1.25`; -1 where a closer look is
+    needed.
+    """
+    cdef Py_ssize_t here = at + 1 if at < end and line[at] == c'-' else at
+    cdef Py_ssize_t after = digits_end(line, here, end)
+    if after == here or after == end:
+        return -1
+    if line[after] == c'i':
+        after += 1
+    elif line[after] == c'.':
+        here = after + 1
+        after = digits_end(line, here, end)
+        if after == here:
+            return -1
+    return after if after < end and (line[after] == c',' or line[after] == c' ') else -1
+
+
 cdef long long integer_of(const char *line, Py_ssize_t at, Py_ssize_t end) noexcept:
     """Value of the decimal digits in [at, end), sign allowed, at most 19 of them; cut to what int64 holds."""
     cdef unsigned long long value = 0
@@ -240,7 +258,10 @@ cdef int translate(const char *line, Py_ssize_t end, long long step_ms, Buffer *
         if at >= end or line[at] != c'=' or key_size == 0:
             return 1
         value = at + 1
-        if value < end and line[value] == c'"':
+        after = plain_end(line, value, end)
+        if after >= 0:
+            kind = NUMBER
+        elif value < end and line[value] == c'"':
             after = text_end(line, value, end)
             kind = TEXT
             if after < 0:

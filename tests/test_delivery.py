@@ -218,6 +218,36 @@ class TestRules:
         assert set(sink.delivered) == {line(n, pad=1000) for n in range(100)} | {line(1000), line(1001)}
         assert not outbox.position("a").replaying
 
+    async def test_the_next_body_is_made_while_the_server_works_on_the_last(self, outbox: Outbox) -> None:
+        """Nothing is done between two requests that could have been done during the first; one is made at most."""
+
+        class Working(Scripted):
+            """Answers no earlier than the next body is made; the very first is one point, to learn the clock."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.made = asyncio.Event()
+
+            async def prepare(self, lines: bytes) -> None:
+                await super().prepare(lines)
+                self.made.set()
+
+            async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
+                if self.got and line(49) not in lines.split(b"\n"):
+                    async with asyncio.timeout(5):
+                        await self.made.wait()
+                    self.made.clear()
+                return await super().write(lines)
+
+        sink = Working()
+        await commit(outbox, range(50))
+        delivery = Delivery(outbox, sink, ManualClock(T0_NS), batch_bytes=10 * len(line(49)))
+        async with running(delivery):
+            assert await delivery.drained(10)
+        assert sink.prepared == [b"\n".join(lines) for lines in sink.got[2:]]
+        assert len(sink.prepared) >= 4
+        assert sorted(sink.delivered) == sorted(line(n) for n in range(50))
+
     async def test_one_database_never_holds_another(self, outbox: Outbox) -> None:
         class Dead(Scripted):
             async def write(self, lines: bytes) -> Outcome:

@@ -145,6 +145,25 @@ async def test_far_servers_get_gzip(version: int, influx2: Influx2Stub) -> None:
     assert len(influx2.points) == 500
 
 
+@pytest.mark.parametrize("version", [1, 2, 3])
+async def test_a_body_made_ahead_is_the_one_that_is_sent(version: int, influx2: Influx2Stub) -> None:
+    """And only for the lines it was made of; made or not, the server gets the same."""
+    sink = make_sink(replace(plan_of(version, influx2.url), reach=Reach(gzip_level=1)))
+    first, second = (
+        b"\n".join(b"m,k=%s x=%di %d" % (key, n, 1_700_000_000_000_000_000 + n) for n in range(100))
+        for key in (b"a", b"b")
+    )
+    await sink.prepare(first)
+    for lines in (second, first, first):
+        assert isinstance(await sink.write(lines), Delivered)
+    await sink.prepare(first)
+    await sink.prepare(second)
+    for lines in (first, second):
+        assert isinstance(await sink.write(lines), Delivered)
+    await sink.close()
+    assert [gzip.decompress(body) for body in influx2.bodies] == [second, first, first, first, second]
+
+
 async def test_influx1_request(influx2: Influx2Stub) -> None:
     sink = make_sink(replace(plan_of(1, influx2.url + "/"), retention_policy="year"))
     await sink.write(LINE)

@@ -107,6 +107,20 @@ async def test_a_malformed_line_is_condemned_here_because_the_server_would_drop_
     assert await victoria_server.series('{case="bad"}') == {}
 
 
+async def test_what_is_made_ahead_is_sent_or_condemned_as_if_it_were_not(
+    sink: Sink, victoria_server: VictoriaServer
+) -> None:
+    good, bad = ledger(T_NS, 7, case="ahead"), b"m,case=ahead x=1 1700000040000000000\nm x= 1"
+    await sink.prepare(bad)
+    outcome = await sink.write(bad)
+    assert isinstance(outcome, Rejected)
+    assert outcome.words.startswith("line 2 ")
+    await sink.prepare(good)
+    assert isinstance(await sink.write(good), Delivered)
+    series = await victoria_server.series('ledger_tc{case="ahead"}')
+    assert [list(samples.values()) for samples in series.values()] == [[7]]
+
+
 async def test_a_target_is_the_label_db(sink: Sink, victoria_server: VictoriaServer) -> None:
     assert isinstance(await sink.write(f"m,case=db x=1 {T_NS}".encode(), Target("plant")), Delivered)
     assert [labels for _, labels in await victoria_server.series('{case="db"}')] == [{("case", "db"), ("db", "plant")}]
