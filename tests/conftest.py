@@ -13,6 +13,7 @@ pytest_plugins = [
     "fixtures.influx2",
     "fixtures.victoria",
     "fixtures.blocking",
+    "fixtures.disturbed",
     "fixtures.looking",
     "fixtures.scenarios",
     "fixtures.wiretap",
