@@ -9,15 +9,19 @@ Rules.
 * Ports are taken from below the range from which the system gives out local ports: a client that keeps calling a dead
   server on such a port can be given that very port for its own end, and then talks to itself while the server cannot
   come back.
+* A port is chosen some time before somebody listens on it. So each process has a block of them that no other one is
+  given, and goes round in it: two demos that start together, and two devices of one of them, never meet.
 * Texts in, texts out; files are written by whoever asked.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 import random
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from ipaddress import ip_address
@@ -35,6 +39,7 @@ from edge.simulate.history import Scale
 
 Yaml = dict[str, Any]  # a site file as plain data; never leaves this module
 _PORTS = range(20_000, 32_000)
+_BLOCK = 1_000  # ports of one process
 _CYCLES = ("ideal_cycle_s", "slow_s", "small_stop_s", "stop_s")
 
 
@@ -187,10 +192,29 @@ def plan_of(text: str, folder: Path | None = None) -> SitePlan:
     return compile_site(_dump(document), (folder or Path.cwd()) / "site.yaml", os.environ)
 
 
-def free_ports(taken: Callable[[int], bool] | None = None) -> Iterator[int]:
-    """Ports nobody listens on now, in random order, each once."""
-    order = random.SystemRandom().sample(_PORTS, len(_PORTS))
-    return (port for port in order if not (taken or _is_taken)(port))
+def free_ports() -> Iterator[int]:
+    """Ports nobody listens on now, each once. No other process on this machine that asks here is given the same."""
+    return (port for port in itertools.islice(_round(), _BLOCK) if not _is_taken(port))
+
+
+@functools.cache
+def _round() -> Iterator[int]:
+    """The block of this process, round and round; one for all callers."""
+    blocks = [_PORTS[first : first + _BLOCK] for first in range(0, len(_PORTS), _BLOCK)]
+    random.SystemRandom().shuffle(blocks)
+    return itertools.cycle(next((block for block in blocks if _hold(block)), blocks[0]))
+
+
+def _hold(block: range) -> bool:
+    """Whether this block is ours: until the process ends, however it ends."""
+    holder = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        holder.bind(f"\0seamline-ports-{block.start}")  # abstract: as narrow as ports are, one network namespace
+    except OSError:
+        holder.close()
+        return False
+    holder.detach()
+    return True
 
 
 def _is_taken(port: int) -> bool:
