@@ -80,6 +80,7 @@ class Block:
 
     def __init__(self, request: Request, tags: Sequence[ModbusTag]) -> None:
         self.request = request
+        self.place = 0  # among the blocks of its device
         self.exception = 0  # code of a passing exception (busy, failure) the block is answered with now; 0 = none
         self.refusal = ILLEGAL_DATA_ADDRESS  # code of the last refusal: 1, 2, 3; the likely one of what is recalled
         self.changed = False  # what is refused is not what it was; whoever tells of it clears this
@@ -115,7 +116,7 @@ class Block:
         self.todo.append(probe)
 
     def answered(self, read: Read, now_ns: int) -> None:
-        """It was read."""
+        """What was no plain read was read."""
         if read.probes:
             self.accept(read.begin, read.end)
             return

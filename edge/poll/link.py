@@ -55,16 +55,16 @@ _ROUNDING_S = 0.000_5  # timers of a loop count milliseconds; too early would be
 class _Flight:
     """One request under way, and what came of it."""
 
-    __slots__ = ("_landed", "_turn", "block", "epoch", "error", "number", "payload", "read", "start_ns", "unit")
+    __slots__ = ("_link", "block", "epoch", "error", "number", "payload", "read", "start_ns", "unit")
 
-    def __init__(self, link: Link, number: int, block: Block, read: Read, start_ns: int) -> None:
-        self._landed, self._turn = link.landed, link.turn
+    def __init__(self, link: Link, number: int, unit: Unit, block: Block, read: Read, start_ns: int) -> None:
+        self._link = link
         self.number = number  # of its unit
-        self.unit = link.units[number]
+        self.unit = unit
         self.block = block
         self.read = read
         self.start_ns = start_ns
-        self.epoch = self.unit.epoch  # in which it was asked
+        self.epoch = unit.epoch  # in which it was asked
         self.payload: bytes | None = None
         self.error: ModbusError | None = None
 
@@ -75,13 +75,13 @@ class _Flight:
     def set_result(self, payload: bytes) -> None:
         """An answer; the wheel turns when all that came with it was taken in."""
         self.payload = payload
-        self._landed.append(self)
+        self._link.landed.append(self)
 
     def set_exception(self, error: ModbusError) -> None:
         """None. Whoever says so is still at work on the connection."""
         self.error = error
-        self._landed.append(self)
-        asyncio.get_running_loop().call_soon(self._turn)
+        self._link.landed.append(self)
+        asyncio.get_running_loop().call_soon(self._link.turn)
 
 
 class Link:
@@ -95,11 +95,13 @@ class Link:
         self.endpoint = endpoint
         self.stats = LinkStats()
         self._clock = clock
-        self._client = ModbusClient(endpoint, self._on_heard)
+        self._client = ModbusClient(endpoint, self.turn)
+        self._wire = self._client.counters
         self._backoff = backoff or Backoff()
         self._heap: list[tuple[int, int, int]] = []  # due, unit, block or _PROBE
         self._flights: set[_Flight] = set()
         self.landed: deque[_Flight] = deque()  # over, and not looked at yet
+        self._loop: asyncio.AbstractEventLoop  # that serves; to ask for it every time costs a system call
         self._over: asyncio.Future[None] | None = None  # of the connection that is served
         self._watch: asyncio.Task[NoReturn] | None = None  # ends with the connection
         self._timer: asyncio.TimerHandle | None = None
@@ -119,7 +121,7 @@ class Link:
     @property
     def wire(self) -> WireCounters:
         """What was heard besides the answers, by reason."""
-        return self._client.counters
+        return self._wire
 
     async def run(self) -> None:
         """Read until cancelled. A dead device is a fact and a pause."""
@@ -203,7 +205,8 @@ class Link:
         self._ended = None
         for number in range(len(self.units)):
             self._schedule_all(number, now_ns)
-        self._over = over = asyncio.get_running_loop().create_future()
+        self._loop = loop = asyncio.get_running_loop()
+        self._over = over = loop.create_future()
         self._watch = watch = asyncio.create_task(self._client.watch())
         watch.add_done_callback(self.turn)
         try:
@@ -293,9 +296,8 @@ class Link:
         unit = self.units[number]
         block, read = unit.next_read(now_ns)
         if read.half_of is None and not read.probes:
-            lateness_ns = now_ns - block.due_ns
-            unit.stats.lateness.add(lateness_ns)
-        flight = _Flight(self, number, block, read, now_ns)
+            unit.stats.lateness.add(now_ns - block.due_ns)
+        flight = _Flight(self, number, unit, block, read, now_ns)
         try:
             self._client.post(read.request.unit, read.query, flight)
         except ModbusError:  # lost in this very moment: the watch says so next
@@ -305,18 +307,13 @@ class Link:
             self._busy_since_ns = now_ns
         self._flights.add(flight)
 
-    def _on_heard(self) -> None:
-        """All that came at once was taken in."""
-        if self.landed:
-            self.turn()
-
     def _set_timer(self, until_ns: int, now_ns: int) -> None:
         """One that is set too early is left to ring for nothing once."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer_ns = until_ns
         delay_s = (until_ns - now_ns) / 1e9 + _ROUNDING_S
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._ring)
+        self._timer = self._loop.call_later(delay_s, self._ring)
 
     def _ring(self) -> None:
         self._timer, self._timer_ns = None, _FAR_NS
@@ -336,13 +333,13 @@ class Link:
             return
         error = flight.error
         if flight.payload is not None:
-            self.stats.up = True
             unit.read(block, read, flight.payload, start_ns, now_ns)
-            self._is_back(number, block, now_ns)
+            if unit.demoted or not self.stats.up:
+                self._is_back(number, block, now_ns)
         elif isinstance(error, ModbusExceptionReply):
-            self.stats.up = True
             unit.except_(block, read, error, start_ns, now_ns)
             if is_gateway(error):
+                self.stats.up = True
                 self._demote(number, error, now_ns - start_ns, now_ns)
                 return
             self._is_back(number, block, now_ns)
@@ -351,7 +348,8 @@ class Link:
             if unit.epoch != flight.epoch or self._ended is not None:
                 return
             unit.maybe_again(block, read)
-        self._hear_foreign_master(now_ns)
+        if self._foreign_ns or self._wire.foreign_requests != self._foreign:
+            self._hear_foreign_master(now_ns)
         if unit.round_over(block):
             self._finish(number, block, now_ns)
 
@@ -371,11 +369,12 @@ class Link:
             unit.stats.skipped += missed
             if unit.silent:
                 due_ns = min(due_ns, now_ns + MAKE_SURE_NS)
-            heappush(self._heap, (due_ns, number, unit.blocks.index(block)))
+            heappush(self._heap, (due_ns, number, block.place))
 
     def _is_back(self, number: int, block: Block, now_ns: int) -> None:
         """It answered: if it was demoted, all the rest of it is due now."""
         unit = self.units[number]
+        self.stats.up = True
         self._backoff.reset()
         if unit.demoted:
             unit.demoted = False
@@ -433,7 +432,7 @@ class Link:
 
     def _hear_foreign_master(self, now_ns: int) -> None:
         """Told when it is first heard and when it is gone: whoever reads it is at the cabinet only once."""
-        heard = self.wire.foreign_requests
+        heard = self._wire.foreign_requests
         if heard != self._foreign:
             known, self._foreign, self._foreign_ns = self._foreign_ns, heard, now_ns
             if not known:

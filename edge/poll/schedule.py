@@ -82,7 +82,10 @@ class Budget:
         if self._lanes > self.depth:
             self._lanes -= 1
             return
-        heappush(self._idle, now_ns + max(self._pause_ns, int((now_ns - start_ns) * self._rest)))
+        pause_ns = self._pause_ns
+        if self._rest:
+            pause_ns = max(pause_ns, int((now_ns - start_ns) * self._rest))
+        heappush(self._idle, now_ns + pause_ns)
 
     def limit(self, depth: int) -> None:
         """It takes so many at once, as it turned out."""

@@ -27,7 +27,8 @@ class Histogram:
         """One observation; below zero counts as zero (a timer that fired early)."""
         self.counts[bisect_left(BOUNDS_NS, duration_ns)] += 1
         self.total += 1
-        self.maximum_ns = max(self.maximum_ns, duration_ns)
+        if duration_ns > self.maximum_ns:
+            self.maximum_ns = duration_ns
 
     def quantile_ns(self, share: float) -> int | None:
         """Upper bound of the bucket in which `share` (0 … 1) of the observations is reached; None without any."""

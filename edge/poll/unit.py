@@ -180,7 +180,7 @@ class Unit:
         self._receiver.on_frame(Frame(self.device.index, t_ns, read.tags, now_ns - start_ns))
         if read.longer:
             self._tried(read, now_ns, accepted=True)
-        else:
+        elif read.probes or read.half_of is not None:
             block.answered(read, now_ns)
         if block.exception:
             block.exception = 0
@@ -250,8 +250,7 @@ class Unit:
 
     def finish(self, block: Block, now_ns: int) -> bool:
         """A round of a block is over. True where the device is planned anew: its blocks are others now."""
-        refused = block.refused_tags
-        for index in refused:
+        for index in block.refused_tags:
             self._image.quality[index] = Quality.BAD
         if block.changed:
             block.changed = False
@@ -452,7 +451,8 @@ class Unit:
     def _make_blocks(self, requests: Sequence[Request], refused: set[int], notes: Notes, now_ns: int) -> None:
         self._drop_round()
         self.blocks = [Block(request, self.device.tags) for request in requests]
-        for block in self.blocks:
+        for place, block in enumerate(self.blocks):
+            block.place = place
             splits = {address for table, address in notes.splits if table == block.request.table}
             block.recall(refused, splits, now_ns)
             block.changed = False

@@ -124,8 +124,7 @@ class Connection(asyncio.Protocol):
             raise ValueError(f"unit {unit} is not one of 0 … {_MAX_UNIT}")
         if self._transport is None:
             raise self._gone()
-        self._waiting.append(Exchange(unit, query, waiter))
-        self._pump()
+        self._queue(Exchange(unit, query, waiter))
 
     @property
     def in_flight(self) -> int:
@@ -184,6 +183,14 @@ class Connection(asyncio.Protocol):
 
     # Sending.
 
+    def _queue(self, exchange: Exchange) -> None:
+        """Send at once where nothing waits and depth allows: nearly always."""
+        if self._waiting or len(self._in_flight) >= self._depth or self._transport is None:
+            self._waiting.append(exchange)
+            self._pump()
+        else:
+            self._send(exchange, self._transport)
+
     def _pump(self) -> None:
         """Send what waits, as far as depth allows."""
         while self._waiting and len(self._in_flight) < self._depth and self._transport is not None:
@@ -192,8 +199,11 @@ class Connection(asyncio.Protocol):
                 self._send(exchange, self._transport)
 
     def _send(self, exchange: Exchange, transport: asyncio.Transport) -> None:
-        transaction = self._free_id()
-        self._in_flight[transaction] = exchange
+        in_flight, transaction = self._in_flight, self._next
+        if transaction in in_flight or transaction in self._dead:
+            transaction = self._free_id(transaction)
+        self._next = (transaction + 1) % _IDS
+        in_flight[transaction] = exchange
         exchange.due_s = self._loop.time() + self._deadline_s
         self._counters.sent += 1
         self._put(transport, self._framer.wrap(transaction, exchange.unit, exchange.query))
@@ -203,11 +213,9 @@ class Connection(asyncio.Protocol):
     def _put(self, transport: asyncio.Transport, frame: bytes) -> None:
         transport.write(frame)
 
-    def _free_id(self) -> int:
-        transaction = self._next
+    def _free_id(self, transaction: int) -> int:
         while transaction in self._in_flight or transaction in self._dead:
             transaction = (transaction + 1) % _IDS
-        self._next = (transaction + 1) % _IDS
         return transaction
 
     # Hearing.

@@ -15,6 +15,8 @@ from protocols.modbus.framing import Adu, FramingError, WireCounters
 from protocols.modbus.pdu import MAX_PDU, Query
 
 _HEADER = Struct(">HHHB")
+_AHEAD = _HEADER.size  # bytes before the PDU
+_BEFORE_UNIT = _AHEAD - 1  # bytes a length does not count
 _LENGTH_MIN = 2  # unit id and a function code
 _LENGTH_MAX = 1 + MAX_PDU
 
@@ -37,7 +39,7 @@ class MbapFramer:
 
     def length(self, pdu_bytes: int) -> int:
         """Bytes of a frame around a PDU of so many bytes."""
-        return _HEADER.size + pdu_bytes
+        return _AHEAD + pdu_bytes
 
     def feed(self, data: bytes) -> None:
         """Bytes as they came from the socket."""
@@ -46,25 +48,26 @@ class MbapFramer:
     def frames(self) -> Iterable[Adu]:
         """Complete frames so far, each once. Raises FramingError where a header cannot be one."""
         buffer = self._buffer
-        if len(buffer) > _HEADER.size:  # one frame and nothing else: nearly always
+        size = len(buffer)
+        if size > _AHEAD:  # one frame and nothing else: nearly always
             transaction, protocol, length, unit = _HEADER.unpack_from(buffer)
-            if protocol == 0 and len(buffer) == _HEADER.size - 1 + length <= _HEADER.size - 1 + _LENGTH_MAX:
+            if protocol == 0 and size - _BEFORE_UNIT == length <= _LENGTH_MAX:
                 self._buffer = b""
-                return (Adu(transaction, unit, buffer[_HEADER.size :]),)
+                return (Adu(transaction, unit, buffer[_AHEAD:]),)
         return self._cut()
 
     def _cut(self) -> Iterator[Adu]:
         buffer, start = self._buffer, 0
         try:
-            while len(buffer) - start >= _HEADER.size:
+            while len(buffer) - start >= _AHEAD:
                 transaction, protocol, length, unit = _HEADER.unpack_from(buffer, start)
                 if protocol != 0 or not _LENGTH_MIN <= length <= _LENGTH_MAX:
                     start = len(buffer)  # nothing behind it can be believed
                     raise _impossible(protocol, length)
-                end = start + _HEADER.size - 1 + length
+                end = start + _BEFORE_UNIT + length
                 if len(buffer) < end:
                     break
-                pdu = buffer[start + _HEADER.size : end]
+                pdu = buffer[start + _AHEAD : end]
                 start = end
                 yield Adu(transaction, unit, pdu)
         finally:

@@ -99,6 +99,11 @@ class TurnConnection(Connection):
 
     # Sending.
 
+    def _queue(self, exchange: Exchange) -> None:
+        """Whether it may go at once depends on the line and on its unit."""
+        self._waiting.append(exchange)
+        self._pump()
+
     def _pump(self) -> None:
         """Send the first query whose unit may be asked, as soon as the line is quiet."""
         transport = self._transport
