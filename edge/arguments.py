@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from edge.errors import Text
@@ -25,6 +26,23 @@ class Parser(argparse.ArgumentParser):
         """One sentence and where to read on, instead of the whole usage."""
         hint = Text(f"用法见 {self.prog} --help", f"see {self.prog} --help")
         self.exit(EXIT_USAGE, f"{self.prog}: {_translated(message)}\n    → {hint}\n")
+
+
+def site_file(parser: argparse.ArgumentParser) -> None:
+    """`-c FILE`, as every command that needs one takes it."""
+    parser.add_argument(
+        "-c",
+        "--config",
+        metavar="FILE",
+        required=True,
+        type=Path,
+        help=str(Text("站点配置文件（YAML）", "site file (YAML)")),
+    )
+
+
+def as_json(parser: argparse.ArgumentParser) -> None:
+    """`--json`."""
+    parser.add_argument("--json", action="store_true", help=str(Text("以 JSON 输出", "print JSON")))
 
 
 class _HelpFormatter(argparse.HelpFormatter):

@@ -67,7 +67,7 @@ def test_public_faces() -> None:
         "edge.config": ("load", "compile_site"),
         "edge.agent": ("run", "Agent", "Runtime"),
         "edge.points": ("MEASUREMENTS",),
-        "edge.simulate.serve": ("serve", "add_arguments", "main"),
+        "edge.simulate.serve": ("serve", "add_arguments", "run"),
         "ext.ledger": ("MachineLedger", "CELL_FIELDS", "SAMPLE_FIELDS"),
         "ext.decode": ("DecodeTable", "decode"),
         "ext.counters": ("CounterDecoder",),

@@ -30,11 +30,13 @@ from edge.config import load
 from edge.errors import SeamlineError, Text, language
 from edge.plan import SitePlan
 from edge.simulate.children import Child
-from edge.simulate.demo_options import PAGE_PORT, Options, options_of
+from edge.simulate.demo_options import PAGE_PORT, Options, add_arguments, options_of
 from edge.simulate.readback import ReadBack
 from edge.simulate.site import demo_site, for_agent, free_ports
 from edge.simulate.table import as_table
 from edge.simulate.verdict import Booked, Line, Made, as_json, read_store, verdict
+
+__all__ = ["Demo", "add_arguments", "run"]
 
 ASK_S = 0.2
 READY_S = 60.0
@@ -44,7 +46,7 @@ DRAIN_S = 60.0
 Json = dict[str, Any]
 
 
-def main(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Exit status 0 where every figure agrees, 1 where one does not."""
     options = options_of(arguments)
     folder = (options.keep or Path(tempfile.mkdtemp(prefix="seamline-demo-"))).absolute()  # files name it, too

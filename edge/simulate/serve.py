@@ -125,7 +125,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help=str(Text("不打印点表", "do not print the tag tables")))
 
 
-def main(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM. Exit status: 0, or 2 where nothing could be started."""
     options = SimulateOptions(
         config=args.config,

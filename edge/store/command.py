@@ -12,7 +12,10 @@ from edge.errors import StoreError, Text
 from edge.outbox.facts import StoredRecord
 from edge.outbox.reader import Reader
 from edge.points import RecordClass
+from edge.store.options import add_arguments
 from edge.store.where import Where, where
+
+__all__ = ["add_arguments", "run"]
 
 
 def run(options: argparse.Namespace) -> int:

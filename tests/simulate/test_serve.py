@@ -24,10 +24,10 @@ from edge.simulate.site import plan_of
 
 COMMAND = """
 import argparse, sys
-from edge.simulate.serve import add_arguments, main
+from edge.simulate.serve import add_arguments, run
 parser = argparse.ArgumentParser()
 add_arguments(parser)
-sys.exit(main(parser.parse_args()))
+sys.exit(run(parser.parse_args()))
 """
 
 
