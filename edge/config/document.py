@@ -6,6 +6,7 @@ key and list item. A mistake found much later, by any part of the compiler, can 
 Rules.
 * Scalars follow the YAML 1.2 core schema: `14:00` and `2026-05-01` stay text, `no` is not false, `010` is ten. (YAML
   1.1, pyyaml's default, reads 14:00 as the number 840 and 06:00 as text.)
+* What names an address is text, however it looks: 40001 and 0x17 are how people count, not numbers.
 * A key written twice is a problem, not "the last one wins".
 * Aliases and `<<` merges work; a file that would grow beyond `MAX_NODES` through them is refused. A file without any
   may be as large as it is: a node takes a character at least.
@@ -164,6 +165,8 @@ class _Builder:
             return None
         if node.style:  # quoted or block text is text
             return text
+        if _names_address(path):
+            return None if _NULL.fullmatch(text) else text
         if _NULL.fullmatch(text):
             return None
         if _BOOL.fullmatch(text):
@@ -179,6 +182,12 @@ class _Builder:
 
     def _add(self, node: Node, path: KeyPath, zh: str, en: str, hint: Text | None) -> None:
         self._problems.add(self._place(node, path), Text(zh, en), hint)
+
+
+def _names_address(path: KeyPath) -> bool:
+    """`address` of a tag, `base` of a machine (an area of a PLC has a number there), items of `forbidden`."""
+    above, key = path[-2:] if len(path) > 1 else ("", *path, "")[:2]
+    return key == "address" or above == "forbidden" or (key == "base" and path[0] == "machines")
 
 
 def _is_merge(node: ScalarNode) -> bool:

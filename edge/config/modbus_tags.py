@@ -4,6 +4,7 @@ Rules.
 * Without a type, a bit is a bool, a single byte u8h or u8l, an element of two registers u32, anything else u16.
 * `bits` makes a number of so many bits out of an integer type, from `bit` on (or from the bit of the address).
 * A `range` stands in place of `scale` and `add`.
+* What a tag cannot use is a mistake: a length of a number, a sentinel that its type never holds, words for a text.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from protocols.modbus.tags import DataType, Encoding, ModbusTag, RangeMap, Word,
 
 _INTEGERS = (DataType.U16, DataType.I16, DataType.U32, DataType.I32, DataType.U64, DataType.I64)
 _OF_NUMBERS = ("scale", "add", "range", "min", "max", "sentinels")
+_FLOATS = (DataType.F16, DataType.F32, DataType.F64)
+_SIGNED = (DataType.I8H, DataType.I8L, DataType.I16, DataType.I32, DataType.I64)
+_BCD = (DataType.BCD16, DataType.BCD32, DataType.BCD64)
+_SIGN_AND_MAGNITUDE = (DataType.SM16, DataType.SM32)
+_OF_TEXTS = ("length", "encoding", "low_byte_first")
 _BYTES = (DataType.U8H, DataType.U8L, DataType.I8H, DataType.I8L)
 
 
@@ -104,6 +110,8 @@ def _shape(tag: MergedTag, place: Resolved, problems: Problems) -> tuple[DataTyp
         zh, en = f"{useless} 只用于数值，这里是 {data_type}", f"{useless} is for numbers, and this is a {data_type}"
         tag.add(problems, useless, Text(zh, en))
         return None
+    if not _is_used(tag, data_type, problems):
+        return None
     if spec.bits is not None:
         return _field_shape(tag, place, data_type, spec.bits, problems)
     is_bit = place.table.is_bits or place.bit is not None
@@ -129,6 +137,56 @@ def _shape(tag: MergedTag, place: Resolved, problems: Problems) -> tuple[DataTyp
         tag.add(problems, "type", Text("文字型需要 length（寄存器数）", "a string needs its length (registers)"))
         return None
     return data_type, spec.length
+
+
+def _is_used(tag: MergedTag, data_type: DataType, problems: Problems) -> bool:
+    """Whether everything that was written for this tag has a meaning; else a problem is noted."""
+    spec = tag.spec
+    if spec.scale == 0:
+        tag.add(problems, "scale", Text("scale 为 0 时读数总是 0", "with a scale of 0 every value is 0"))
+        return False
+    is_text = data_type is DataType.STRING
+    of_texts = next((key for key in _OF_TEXTS if key in tag.overridden and getattr(spec, key) is not None), None)
+    if of_texts is not None and not is_text:
+        zh, en = (
+            f"{of_texts} 只用于文字（string），这里是 {data_type}",
+            f"{of_texts} is for a string, not for a {data_type}",
+        )
+        tag.add(problems, of_texts, Text(zh, en))
+        return False
+    if is_text and spec.words is not None:
+        what = Text("words 给数值起名，这里是 string", "words are names of numbers, and this is a string")
+        tag.add(problems, "words", what)
+        return False
+    held = _held(data_type, spec.bits)
+    # A sentinel may be written either way: -1 of a u16 is 65535. A word is looked up by the value itself.
+    for key, values, wraps in (("sentinels", spec.sentinels or (), True), ("words", spec.words or (), False)):
+        # A template's own, beside another type that the site chose, may well be out of reach.
+        if held is None or not (key in tag.overridden or "type" not in tag.overridden):
+            continue
+        low, high = held.start, held.stop
+        if wraps and data_type in _SIGNED:
+            high *= 2
+        elif wraps and data_type not in _BCD:
+            low = min(low, -(high >> 1))
+        odd = next((value for value in values if value != int(value) or not low <= value < high), None)
+        if odd is not None:
+            zh, en = f"{data_type} 的原始值不可能是 {odd:g}", f"the raw value of a {data_type} is never {odd:g}"
+            tag.add(problems, key, Text(zh, en))
+            return False
+    return True
+
+
+def _held(data_type: DataType, bits: int | None) -> range | None:
+    """The raw values of a type; None for floats and texts."""
+    if data_type in _FLOATS or data_type is DataType.STRING:
+        return None
+    wide = bits or {DataType.BOOL: 1, **dict.fromkeys(_BYTES, 8)}.get(data_type, 16 * (width(data_type) or 1))
+    if data_type in _BCD:
+        return range(10 ** (wide // 4))
+    if data_type in _SIGN_AND_MAGNITUDE:
+        return range(1 - (1 << wide - 1), 1 << wide - 1)
+    return range(-(1 << wide - 1), 1 << wide - 1) if data_type in _SIGNED else range(1 << wide)
 
 
 def _field_shape(

@@ -167,7 +167,8 @@ def _describe(model: type[BaseModel], at: KeyPath, detail: ErrorDetails) -> tupl
 
 def _text(kind: str, context: Mapping[str, Any]) -> Text:
     zh, en = _WORDS.get(kind, (f"值不对（{kind}）", f"not valid ({kind})"))
-    return Text(_fill(zh, context), _fill(en, context))
+    chinese = {key: f"{value}".replace(" or ", "、") if key == "expected" else value for key, value in context.items()}
+    return Text(_fill(zh, chinese), _fill(en, context))
 
 
 def _fill(words: str, context: Mapping[str, Any]) -> str:

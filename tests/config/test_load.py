@@ -278,3 +278,29 @@ def test_tags_of_one_machine_lie_together_in_the_image() -> None:
     owners = [tag.name.split(".")[0] for tag in device.tags]
     assert len([key for key, _ in groupby(owners)]) <= 2 * len(device.requests)
     assert len(device.requests) == 4
+
+
+def test_addresses_are_text_whether_quoted_or_not() -> None:
+    """40001 is how people count; what YAML makes of 0x0017 is no address. A forbidden address and a base neither."""
+    tags = "{total: {address: 40011, type: u16}, run: {address: 0x0017}, fault: null, x: {address: 400012}}"
+    device = "  - {id: plc-1, template: generic-modbus, host: h, limits: {forbidden: [40100, 40102]}}\n"
+    plan = plan_of(f"  - {{id: m, template: generic, device: plc-1, tags: {tags}}}\n", device)
+    found = {name: tag_of(plan, plan.machines[0], name) for name in ("total", "run")}
+    assert (found["total"].table, found["total"].address) == (Table.HOLDING_REGISTERS, 10)
+    assert (found["run"].table, found["run"].address) == (Table.COILS, 16)
+    (plc,) = plan.devices
+    assert isinstance(plc, ModbusDevice)
+    assert [low for _, low, _ in plc.limits.forbidden] == [99, 101]
+    block = plan_of("  - {id: m, template: tape-sealer, device: plc-1, base: 41001}\n", device)
+    assert tag_of(block, block.machines[0], "total").address == 1008
+
+
+@pytest.mark.parametrize("sentinels", [[-1, 65535, -32768, 32767], [65535]])
+@pytest.mark.parametrize("data_type", ["u16", "i16"])
+def test_a_sentinel_may_be_written_either_way(data_type: str, sentinels: list[int]) -> None:
+    """As the PLC's manual has it, or as the register does."""
+    tags = f"{{x: {{address: D5, type: {data_type}, sentinels: {sentinels}}}}}"
+    plan = plan_of(f"  - {{id: m, template: tape-sealer, device: plc-1, base: D1000, tags: {tags}}}\n")
+    (plc,) = plan.devices
+    assert isinstance(plc, ModbusDevice)
+    assert next(tag.sentinels for tag in plc.tags if tag.name == "m.x") == tuple(sentinels)

@@ -147,6 +147,60 @@ CASES = {
         "machines[0].tags.mode",
         "one bit lies here",
     ),
+    "scale of zero": (
+        edit("base: D1000", "base: D1000, tags: {x: {address: D5, scale: 0}}"),
+        5,
+        "machines[0].tags.x.scale",
+        "every value is 0",
+    ),
+    "sentinel its type never holds": (
+        edit("base: D1000", "base: D1000, tags: {x: {address: D5, sentinels: [70000]}}"),
+        5,
+        "machines[0].tags.x.sentinels",
+        "never 70000",
+    ),
+    "sentinel of a fraction": (
+        edit("base: D1000", "base: D1000, tags: {x: {address: D5, sentinels: [0.5]}}"),
+        5,
+        "machines[0].tags.x.sentinels",
+        "never 0.5",
+    ),
+    "sentinel below a negative": (
+        edit("base: D1000", "base: D1000, tags: {x: {address: D5, type: i16, sentinels: [-32769]}}"),
+        5,
+        "machines[0].tags.x.sentinels",
+        "never -32769",
+    ),
+    "sentinel of more digits": (
+        edit("base: D1000", "base: D1000, tags: {x: {address: D5, type: bcd16, sentinels: [10000]}}"),
+        5,
+        "machines[0].tags.x.sentinels",
+        "never 10000",
+    ),
+    "word for what is never read": (
+        edit("base: D1000", "base: D1000, tags: {x: {address: D5, words: {-1: none}}}"),
+        5,
+        "machines[0].tags.x.words",
+        "never -1",
+    ),
+    "words of a text": (
+        edit("base: D1000", "base: D1000, tags: {x: {address: D5, type: string, length: 2, words: {1: a}}}"),
+        5,
+        "machines[0].tags.x.words",
+        "names of numbers",
+    ),
+    "length of a number": (
+        edit("base: D1000", "base: D1000, tags: {x: {address: D5, length: 2}}"),
+        5,
+        "machines[0].tags.x.length",
+        "for a string",
+    ),
+    "characters of a number": (
+        edit("base: D1000", "base: D1000, tags: {x: {address: D5, encoding: gbk}}"),
+        5,
+        "machines[0].tags.x.encoding",
+        "for a string",
+    ),
     "counter of no integer type": (
         edit("base: D1000", "base: D1000, tags: {total: {type: f32}}"),
         5,
@@ -474,3 +528,11 @@ def test_aliases_without_end_are_refused() -> None:
 def test_structural_mistakes_do_not_hide_semantic_ones_of_the_same_machine() -> None:
     text = edit("device: plc-1, base: D1000", "device: plc-9, base: D1000, line: 5, hold_s: soon")
     assert [p.path for p in problems_of(text)] == ["machines[0].device", "machines[0].hold_s", "machines[0].line"]
+
+
+def test_choices_are_listed_in_the_language_of_the_reader() -> None:
+    """No English "or" in a Chinese sentence."""
+    (found,) = problems_of(edit("base: D1000", "base: D1000, tags: {x: {address: D5, word_order: CADB}}"))
+    assert " or " in found.what.en
+    assert " or " not in found.what.zh
+    assert "DCBAHGFE" in found.what.zh
