@@ -5,9 +5,10 @@
     low                 the low-latency setting, `store: {commit_s: 0.05}`
     low_backlog         the same while a backlog drains
 
-The real agent polls one Modbus TCP register every 100 ms and writes to a real InfluxDB 1.x, all on loopback; the
-register changes every 150 ms, and a watcher asks the database every 10 ms. Each change counts from the moment the
-register holds the new value until an answer holds it (or a later one), so waiting for the poll is part of it.
+The real agent polls a Modbus TCP device every 100 ms and writes to a real InfluxDB 1.x, all on loopback. Five registers
+change, each at moments of its own, 100 to 200 ms apart and seeded; a watcher asks the database for all of them every
+10 ms. Each of the 1,000 changes is timed by itself: from the moment its register holds the new value until an answer
+holds it (or a later one), so waiting for the poll, and for the watcher's turn, is part of it.
 """
 
 from __future__ import annotations
@@ -45,11 +46,12 @@ from ext.lineprotocol import Schema, encode_prefix, encode_rows
 
 CASES = ("default", "default_backlog", "low", "low_backlog")
 CHANGES = int(os.environ.get("SEAMLINE_CHANGES", "1000"))
-CHANGE_S = 0.15
+REGISTERS = 5
+CHANGE_S = (0.1, 0.2)
 LOOK_S = 0.01
 LOW_COMMIT_S = 0.05
 BACKLOG_BYTES_PER_S = 2_000_000  # the default of a sink
-_REGISTER = 1200
+_FIRST = 1200
 _SETTLE_S = 3.0
 _PATIENCE_S = 20.0
 _SITE = Site("bench", "e", "p", "c", "Asia/Shanghai", Name("b", "b"))
@@ -68,15 +70,17 @@ def run(case: str | None) -> Iterable[Result]:
 
 @dataclass(slots=True)
 class Plc:
-    """A Modbus TCP server whose registers are 0, but for the one that changes."""
+    """A Modbus TCP server whose registers are 0, but for those that change."""
 
-    value: int = 0
-    changed_s: list[float] = field(default_factory=list)  # by value, from 1
+    changed_s: list[list[float]] = field(default_factory=lambda: [[] for _ in range(REGISTERS)])  # by value, from 1
     _lines: list[asyncio.StreamWriter] = field(default_factory=list)
 
-    def change(self) -> None:
-        self.value += 1
-        self.changed_s.append(time.monotonic())
+    def change(self, register: int) -> None:
+        self.changed_s[register].append(time.monotonic())
+
+    def value(self, address: int) -> int:
+        register = address - _FIRST
+        return len(self.changed_s[register]) if 0 <= register < REGISTERS else 0
 
     def hang_up(self) -> None:
         for line in self._lines:
@@ -90,7 +94,7 @@ class Plc:
             if function in (1, 2):
                 data = bytes((count + 7) // 8)
             else:
-                registers = [self.value if address + n == _REGISTER else 0 for n in range(count)]
+                registers = [self.value(address + n) for n in range(count)]
                 data = struct.pack(f">{count}H", *registers)
             body = struct.pack(">BBB", unit, function, len(data)) + data
             writer.write(struct.pack(">HHH", number, 0, len(body)) + body)
@@ -109,55 +113,73 @@ async def _plc() -> AsyncIterator[tuple[Plc, int]]:
 
 
 async def _measure(case: str, url: str, folder: Path) -> list[float]:
-    store = folder / "seamline.db"
+    store, each = folder / "seamline.db", CHANGES // REGISTERS
     if case.endswith("_backlog"):
-        await _fill(store, int((CHANGES * CHANGE_S + 2 * _SETTLE_S) * BACKLOG_BYTES_PER_S))
+        await _fill(store, int((each * sum(CHANGE_S) / 2 + 3 * _SETTLE_S) * BACKLOG_BYTES_PER_S))
     async with _plc() as (plc, port):
         site_file = _site_file(folder, store, url, port, LOW_COMMIT_S if case.startswith("low") else None)
         with agent_with(site_file) as agent:
             async with aiohttp.ClientSession() as session:
                 watcher = Watcher(session, url)
-                plc.change()
+                for register in range(REGISTERS):
+                    plc.change(register)
                 await watcher.until(1, agent)
                 await asyncio.sleep(_SETTLE_S)
-                looking = asyncio.create_task(watcher.until(CHANGES + 1, agent))
-                for _ in range(CHANGES):
-                    await asyncio.sleep(CHANGE_S)
-                    plc.change()
+                looking = asyncio.create_task(watcher.until(each + 1, agent))
+                await asyncio.gather(*(_changes(plc, register, each) for register in range(REGISTERS)))
                 async with asyncio.timeout(_PATIENCE_S):
                     await looking
-    seen, at = watcher.seen, plc.changed_s
-    return [(seen[value - 1] - at[value - 1]) * 1e3 for value in range(2, CHANGES + 2)]
+                if case.endswith("_backlog") and not await watcher.is_behind():
+                    raise RuntimeError(f"{case}: the backlog ended before the changes did")
+    timed = zip(watcher.seen, plc.changed_s, strict=True)
+    return [(seen - at) * 1e3 for register in timed for seen, at in list(zip(*register, strict=True))[1:]]
+
+
+async def _changes(plc: Plc, register: int, times: int) -> None:
+    rng = random.Random(register)
+    for _ in range(times):
+        await asyncio.sleep(rng.uniform(*CHANGE_S))
+        plc.change(register)
 
 
 class Watcher:
-    """Asks the database, and notes when it showed each value."""
+    """Asks the database, and notes when it showed each value of each register."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
         self._url = f"{url}/query"
-        self.seen: list[float] = []  # by value, from 1
+        self.seen: list[list[float]] = [[] for _ in range(REGISTERS)]  # by value, from 1
 
     async def until(self, value: int, agent: Program) -> None:
-        """Until the database shows `value`."""
-        while len(self.seen) < value:
+        """Until the database shows `value` of every register."""
+        while min(map(len, self.seen)) < value:
             agent.alive()
             await asyncio.sleep(LOOK_S)
-            newest = await self._newest()
-            self.seen += [time.monotonic()] * (newest - len(self.seen))
+            newest, now_s = await self._newest(), time.monotonic()
+            for register, seen in enumerate(self.seen):
+                seen += [now_s] * (newest.get(f"probe-{register}", 0) - len(seen))
 
-    async def _newest(self) -> int:
-        query = 'SELECT last("value") FROM "tag" WHERE "name" = \'probe\' AND time > now() - 1m'
+    async def is_behind(self) -> bool:
+        """The newest point of the backlog has not come."""
+        return not await self._ask('SELECT "last" FROM "old" LIMIT 1')
+
+    async def _newest(self) -> dict[str, int]:
+        query = 'SELECT last("value") FROM "tag" WHERE "name" =~ /^probe-/ AND time > now() - 1m GROUP BY "name"'
+        return {one["tags"]["name"]: int(one["values"][0][1]) for one in await self._ask(query)}
+
+    async def _ask(self, query: str) -> list[Any]:
         address = f"{self._url}?{urllib.parse.urlencode({'q': query, 'db': DATABASE})}"
         async with self._session.get(address) as reply:
             answer: Any = json.loads(await reply.read())
-        series = answer["results"][0].get("series")
-        return int(series[0]["values"][0][1]) if series else 0
+        return list(answer["results"][0].get("series", ()))
 
 
 def _site_file(folder: Path, store: Path, url: str, plc_port: int, commit_s: float | None) -> Path:
     process = {"deadband": 0, "interval_s": 60}
-    probe = {"address": f"D{_REGISTER}", "type": "u16", "interval_s": 0.1, "process": process}
+    probes = {
+        f"probe-{n}": {"address": f"D{_FIRST + n}", "type": "u16", "interval_s": 0.1, "process": process}
+        for n in range(REGISTERS)
+    }
     site = {
         "site": {"id": "bench", "enterprise": "e", "province": "p", "city": "c"},
         "devices": [{"id": "plc-1", "template": "inovance-h5u", "host": "127.0.0.1", "port": plc_port}],
@@ -168,7 +190,7 @@ def _site_file(folder: Path, store: Path, url: str, plc_port: int, commit_s: flo
                 "template": "tape-sealer",
                 "device": "plc-1",
                 "base": "D1000",
-                "tags": {"probe": probe},
+                "tags": probes,
             }
         ],
         "sinks": [{"id": "main", "type": "influxdb1", "url": url, "database": DATABASE}],
@@ -183,7 +205,7 @@ def _site_file(folder: Path, store: Path, url: str, plc_port: int, commit_s: flo
 
 
 async def _fill(store: Path, size_bytes: int) -> None:
-    """A backlog of an hour ago, of that many bytes of line protocol."""
+    """A backlog of an hour ago, of that many bytes of line protocol; its very last point has the field `last`."""
     clock = SystemClock()
     outbox = Outbox(StoreSettings(store, 8 << 30, sinks=("main",)), clock, Encoder(_SITE).gap_record)
     await outbox.open()
@@ -197,4 +219,6 @@ async def _fill(store: Path, size_bytes: int) -> None:
         lines, points = encode_rows(schema, [prefix] * 600, rows, range(t_ns, t_ns + 600))
         await outbox.commit(Batch(clock.now_ns() - 3_600_000_000_000, (Record(RecordClass.LIVE, lines, points),)))
         size_bytes -= len(lines)
+    mark = Record(RecordClass.LIVE, prefix + b" last=1i %d" % (t_ns + 600), 1)
+    await outbox.commit(Batch(clock.now_ns() - 3_600_000_000_000, (mark,)))
     await outbox.close()

@@ -6,6 +6,8 @@ Rules.
   link too slow for one megabyte within the deadline still moves.
 * Rejected: the lines are halved until the bad ones stand alone. InfluxDB has stored the good ones by then (a 400 is a
   partial write), and sending a point again overwrites it, so halving costs requests and never correctness.
+* Rejected in words no database is known to say: halved and condemned only where the server takes other points at this
+  very time; the last it took is sent once more to see that. Else something in between refuses everything: wait.
 * TooLarge: halved as well; the size is a setting of the server and is remembered.
 * Nothing is sent whose time is further ahead of the server's clock than the bound: a year ahead, it would be the newest
   point of every dashboard for a year. Where our own clock is that far ahead the lines wait for it to be set; where it
@@ -16,13 +18,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from edge.clock import Clock
 from edge.errors import Text
 from edge.plan import Target
-from edge.sinks import Delivered, Rejected, Sink, TooLarge, Wait
+from edge.sinks import Delivered, Outcome, Rejected, Sink, TooLarge, Wait
 from edge.sinks.routing import Router
 from ext.victoria import newest_ns
 
@@ -49,6 +51,8 @@ class Server:
     offset_ns: int | None = None  # its clock ahead (+) of ours when it was last heard, to about a second
     hurried: int = 0  # how many wait for the end of the backlog: back-offs stay short
     hurry: asyncio.Event = field(default_factory=asyncio.Event)  # set: cut the present back-off
+    proofs: dict[Target | None, bytes] = field(default_factory=dict)  # the last line it took, by target
+    asked: bool = False  # for its clock, before the first lines
     _date_ns: int = 0
     _heard_ns: int = 0  # monotonic: a step of our clock does not move the server's
 
@@ -114,23 +118,28 @@ class Courier:
             end = end_of_piece(body, 0, self.batch_bytes)
             load.stretches += [(target, body[end + 1 :]), (target, body[:end])]
             return
-        if not server.delivered_points and (first := body.find(b"\n")) >= 0:  # one point, to learn the server's clock
+        if not server.asked:
+            server.asked, sent_ns = True, server.clock.now_ns()
+            server.heard(await server.sink.date_ns(), sent_ns)
+        is_unknown = server.offset_ns is None and not server.delivered_points
+        if is_unknown and (first := body.find(b"\n")) >= 0:  # it tells its clock with an answer: one point for that
             load.stretches += [(target, body[first + 1 :]), (target, body[:first])]
             return
         if self._is_ahead(body):
             await self._hold_back(load, target, body)
             return
-        sent_ns, began_ns = server.clock.now_ns(), server.clock.monotonic_ns()
-        outcome = await (server.sink.write(body) if target is None else server.sink.write(body, target))
+        outcome = await self._write(target, body)
+        if isinstance(outcome, Rejected) and outcome.otherwise is not None:
+            behind = next((lines for to, lines in reversed(load.stretches) if to == target), b"")
+            outcome = await self._looked_into(outcome, outcome.otherwise, target, body, behind)
         match outcome:
-            case Delivered(server_date_ns):
-                self.answer_ns = server.clock.monotonic_ns() - began_ns
-                server.heard(server_date_ns, sent_ns)
+            case Delivered():
+                server.proofs[target] = body[body.rfind(b"\n") + 1 :]
                 self._accepted(body.count(b"\n") + 1)
             case Wait():
                 load.stretches.append((target, body))
                 await self._wait(outcome)
-            case Rejected(words) if b"\n" not in body:
+            case Rejected(words, _) if b"\n" not in body:
                 load.refused.append((body, words))
             case TooLarge() if b"\n" not in body:
                 load.refused.append((body, "413: the server takes no request of this size"))
@@ -139,6 +148,35 @@ class Courier:
                     server.max_batch_bytes = max(BATCH_MIN_BYTES, len(body) // 2)
                     self.batch_bytes = min(self.batch_bytes, server.max_batch_bytes)
                 load.stretches += [(target, half) for half in _halves(body.split(b"\n"))]
+
+    async def _write(self, target: Target | None, body: bytes) -> Outcome:
+        """One request."""
+        server = self._server
+        sent_ns, began_ns = server.clock.now_ns(), server.clock.monotonic_ns()
+        outcome = await (server.sink.write(body) if target is None else server.sink.write(body, target))
+        if isinstance(outcome, Delivered):
+            self.answer_ns = server.clock.monotonic_ns() - began_ns
+            server.heard(outcome.server_date_ns, sent_ns)
+        return outcome
+
+    async def _looked_into(
+        self, refusal: Rejected, otherwise: Wait, target: Target | None, body: bytes, behind: bytes | list[bytes]
+    ) -> Outcome:
+        """Is it about these lines? Only where the server takes what it took before, or another of them, or of those
+        that come behind.
+        """
+        proofs = self._server.proofs
+        is_one = b"\n" not in body
+        for line in (proofs[target],) if target in proofs else _samples(behind if is_one else body):
+            if self._is_ahead(line):
+                continue
+            shown = await self._write(target, line)
+            if isinstance(shown, Wait):
+                return shown
+            if isinstance(shown, Delivered):
+                proofs[target] = line
+                return await self._write(target, body) if is_one else refusal
+        return otherwise
 
     def _accepted(self, points: int) -> None:
         self.waiting = None
@@ -152,7 +190,11 @@ class Courier:
         self.well.clear()
         if wait.reason == "timeout":
             self.batch_bytes = max(BATCH_MIN_BYTES, self.batch_bytes // 2)
-        await self.back_off(wait.retry_after_s)
+        retry_after_s = wait.retry_after_s
+        if wait.retry_at_ns is not None:
+            server_ns = self._server.now_ns()
+            retry_after_s = (wait.retry_at_ns - (self._server.clock.now_ns() if server_ns is None else server_ns)) / 1e9
+        await self.back_off(retry_after_s)
 
     async def back_off(self, retry_after_s: float | None = None) -> None:
         """Sleep before the next try; briefly where somebody waits for the end of the backlog."""
@@ -201,6 +243,12 @@ def end_of_piece(lines: bytes, start: int, size_bytes: int) -> int:
     if end < 0:
         end = lines.find(b"\n", start)
     return end if end >= 0 else len(lines)
+
+
+def _samples(lines: bytes | list[bytes]) -> Iterable[bytes]:
+    """The first, the last and one between them; none of none."""
+    each = (lines.split(b"\n") if lines else []) if isinstance(lines, bytes) else lines
+    return dict.fromkeys((each[0], each[len(each) // 2], each[-1])) if each else ()
 
 
 def _halves(lines: list[bytes]) -> list[list[bytes]]:

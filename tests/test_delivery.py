@@ -15,6 +15,7 @@ from fixtures.memory import memory_folder
 from fixtures.records import NS, T0_NS, batch, line, outbox_at, record
 
 from edge.clock import Clock, ManualClock, SystemClock
+from edge.courier import Courier
 from edge.delivery import Delivery
 from edge.outbox.batch import Batch, Record
 from edge.outbox.reader import Reader
@@ -40,6 +41,9 @@ class Scripted:
         self.bad: set[bytes] = set()
         self.max_bytes = 1 << 30
 
+    async def date_ns(self) -> int | None:
+        return None
+
     async def prepare(self, lines: bytes) -> None:
         self.prepared.append(lines)
 
@@ -61,6 +65,22 @@ class Scripted:
     @property
     def delivered(self) -> list[bytes]:
         return [each for lines in self.got for each in lines]
+
+
+UNEXPECTED = Wait("unexpected", "a portal?")
+
+
+class Portal(Scripted):
+    """While it is closed it refuses whatever comes, in words of its own."""
+
+    closed = False
+    opens_after = 1 << 30  # requests
+
+    async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
+        if self.closed and len(self.got) >= self.opens_after:
+            self.closed = False
+        outcome = await super().write(lines)
+        return Rejected("please log in", UNEXPECTED) if self.closed else outcome
 
 
 @asynccontextmanager
@@ -176,6 +196,62 @@ class TestRules:
         assert refused == sum(1 for lines in sink.got if len(b"\n".join(lines)) > sink.max_bytes), "not remembered"
         assert await quarantined(outbox) == []
 
+    async def test_words_nobody_knows_condemn_a_point_where_the_server_takes_others(self, outbox: Outbox) -> None:
+        class Strange(Scripted):
+            async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
+                outcome = await super().write(lines)
+                return outcome if isinstance(outcome, Delivered) else Rejected("humidity is off", UNEXPECTED)
+
+        sink = Strange()
+        sink.bad = {line(0), line(7), line(19)}
+        await commit(outbox, range(20))
+        delivery = Delivery(outbox, sink, ManualClock(T0_NS), jitter=lambda: 0.0)
+        async with running(delivery):
+            assert await delivery.drained(10)
+            await outbox.commit(batch(20, Record.of(RecordClass.LIVE, [line(7, pad=3)])))
+            sink.bad.add(line(7, pad=3))
+            assert await delivery.drained(10)
+        assert {bad for bad, _ in await quarantined(outbox)} == {line(0), line(7), line(7, pad=3), line(19)}
+        accepted = {each for lines in sink.got if not sink.bad.intersection(lines) for each in lines}
+        assert {each for each in accepted if each.startswith(b"live")} == {line(n) for n in range(20)} - sink.bad
+
+    async def test_what_refuses_everything_condemns_nothing(self, outbox: Outbox) -> None:
+        """A portal that says 400 to all: before anything was taken, and in the middle of things, and as it ends."""
+        sink = Portal()
+        sink.closed = True
+        await commit(outbox, range(20))
+        delivery = Delivery(outbox, sink, ManualClock(T0_NS), jitter=lambda: 0.0)
+        async with running(delivery):
+            assert not await delivery.drained(0.7)
+            assert delivery.view(await outbox.stats()).error == UNEXPECTED.detail
+            asked = len(sink.got)
+            assert asked < 20
+            sink.closed = False
+            assert await delivery.drained(10)
+            sink.closed = True
+            await outbox.commit(batch(30, record(30)))
+            assert not await delivery.drained(0.2)
+            sink.opens_after = len(sink.got) + 1  # it refuses the point, and takes the proof
+            assert await delivery.drained(10)
+        assert await quarantined(outbox) == []
+        assert {each for lines in sink.got for each in lines} == {*map(line, range(20)), line(30)}
+
+    async def test_a_time_to_retry_at_is_measured_against_our_clock_and_bounded(
+        self, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slept: list[float | None] = []
+
+        async def back_off(courier: Courier, retry_after_s: float | None = None) -> None:
+            slept.append(retry_after_s)
+
+        monkeypatch.setattr(Courier, "back_off", back_off)
+        sink = Scripted(*(Wait("overloaded", "busy", retry_at_ns=T0_NS + seconds * NS) for seconds in (30, -30)))
+        await commit(outbox, [1])
+        delivery = Delivery(outbox, sink, ManualClock(T0_NS))
+        async with running(delivery):
+            assert await delivery.drained(5)
+        assert slept == [30.0, -30.0]
+
     async def test_a_point_too_large_for_the_server_is_quarantined(self, outbox: Outbox) -> None:
         sink = Scripted()
         sink.max_bytes = 500
@@ -187,7 +263,7 @@ class TestRules:
 
     async def test_after_timeouts_the_batches_shrink_so_that_a_slow_link_still_moves(self, outbox: Outbox) -> None:
         class SlowLink(Scripted):
-            async def write(self, lines: bytes) -> Outcome:
+            async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
                 return Wait("timeout", "slow") if len(lines) > 60_000 else await super().write(lines)
 
         sink = SlowLink()
@@ -205,7 +281,7 @@ class TestRules:
         await outbox.commit(Batch(clock.now_ns(), (record(1000),)))
 
         class OneMoreOnTheWay(Scripted):
-            async def write(self, lines: bytes) -> Outcome:
+            async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
                 if len(self.got) == 3:
                     await outbox.commit(Batch(clock.now_ns(), (record(1001),)))
                 return await super().write(lines)
@@ -250,7 +326,7 @@ class TestRules:
 
     async def test_one_database_never_holds_another(self, outbox: Outbox) -> None:
         class Dead(Scripted):
-            async def write(self, lines: bytes) -> Outcome:
+            async def write(self, lines: bytes, target: Target | None = None) -> Outcome:
                 await asyncio.sleep(3600)
                 return Delivered()
 

@@ -219,6 +219,19 @@ class TestFuture:
         assert bad == self.FAR
         assert "3600 s ahead" in words or "3600 秒" in words
 
+    async def test_the_very_first_point_is_not_sent_before_the_servers_clock_is_known(self, outbox: Outbox) -> None:
+        class Telling(Dated):
+            async def date_ns(self) -> int | None:
+                return T0_NS
+
+        sink = Telling()
+        delivery = Delivery(outbox, sink, ManualClock(T0_NS), future_ns=60 * NS)
+        await outbox.commit(batch(0, Record.of(RecordClass.LIVE, [self.FAR, line(1)])))
+        async with running(delivery):
+            assert await delivery.drained(5)
+        assert sink.delivered == [line(1)]
+        assert [bad for bad, _ in await quarantined(outbox)] == [self.FAR]
+
     async def test_a_clock_that_is_ahead_holds_its_points_until_it_is_set(self, outbox: Outbox) -> None:
         sink = Dated()
         clock = ManualClock(T0_NS + 3600 * NS)

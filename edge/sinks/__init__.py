@@ -25,6 +25,7 @@ class Wait:
     reason: str  # machine-readable: "refused", "timeout", "unauthorized", "not-found", "overloaded", "server-error", …
     detail: str  # for people: what, where, whose fault, what to do
     retry_after_s: float | None = None
+    retry_at_ns: int | None = None  # the same as a time, from a server that does not tell its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,14 @@ class TooLarge:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The server refuses something in this batch (400, 422, partial write): bisect down to the bad point."""
+    """The server refuses something in this batch (400, 422, partial write): bisect down to the bad point.
+
+    Where its words are none a database is known to say, they are about points only if it takes others; else it is
+    `otherwise`.
+    """
 
     words: str  # the server's own words
+    otherwise: Wait | None = None
 
 
 Outcome = Delivered | Wait | TooLarge | Rejected
@@ -49,6 +55,9 @@ class Sink(Protocol):
 
     id: str
     url: str
+
+    async def date_ns(self) -> int | None:
+        """The server's clock (RFC 9110 §6.6.1), asked without writing anything; None where it does not tell."""
 
     async def prepare(self, lines: bytes) -> None:
         """These very lines (the same object) are likely next, of what is new: make what goes over the wire of them

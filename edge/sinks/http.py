@@ -21,7 +21,7 @@ from edge.deflate import FAST, GZIP, compress
 from edge.plan import InfluxSink, Reach
 from edge.sinks import Outcome, Wait
 from edge.sinks.tls import tls_context
-from edge.sinks.verdict import judge_failure, judge_reply
+from edge.sinks.verdict import date_ns, judge_failure, judge_reply
 
 CONNECTIONS = 2
 GZIP_FROM_BYTES = 1_024
@@ -92,6 +92,16 @@ class Link:
         if isinstance(outcome, Wait) and outcome.reason in BROKEN:
             await self.close()
         return outcome
+
+    async def date_ns(self) -> int | None:
+        """What its clock shows; None where it does not tell. Whatever it answers has a date."""
+        try:
+            session = await self._connected()
+            url = self._base + "/ping"
+            async with session.get(url, proxy=proxy_url(self._plan.reach), allow_redirects=False) as reply:
+                return date_ns(reply.headers)
+        except (aiohttp.ClientError, TimeoutError, OSError):  # the first request says what is wrong
+            return None
 
     async def get(self, path: str, target: str) -> tuple[int, str] | Wait:
         """Status and text of a page, or what kept us from it."""

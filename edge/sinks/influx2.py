@@ -16,12 +16,13 @@ import ssl
 import aiohttp
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.rest import ApiException
+from influxdb_client.service.ping_service import PingService
 from influxdb_client.service.write_service import WriteService
 
 from edge.plan import InfluxSink, Target
 from edge.sinks import Outcome, Wait
 from edge.sinks.http import BROKEN, CONNECTIONS, packing, proxy_url, timeout_of, trust
-from edge.sinks.verdict import judge_failure, judge_reply
+from edge.sinks.verdict import date_ns, judge_failure, judge_reply
 
 
 class Influx2:
@@ -34,6 +35,17 @@ class Influx2:
         self._main = plan.target
         self._ready = packing(plan)
         self._client: InfluxDBClientAsync | None = None
+
+    async def date_ns(self) -> int | None:
+        """What the server's clock shows; None where it does not tell. Whatever it answers has a date."""
+        try:
+            service = PingService((await self._connected()).api_client)  # type: ignore[no-untyped-call]
+            _, _, headers = await service.get_ping_async(_return_http_data_only=False)  # type: ignore[no-untyped-call]
+        except ApiException as refusal:
+            headers = refusal.headers
+        except (aiohttp.ClientError, TimeoutError, OSError):  # the first request says what is wrong
+            return None
+        return date_ns(headers or {})
 
     async def prepare(self, lines: bytes) -> None:
         """Make the body of lines that come next."""

@@ -23,6 +23,10 @@ class Influx3:
         self._link = Link(plan, authorization_of(plan))
         self._ready = packing(plan)
 
+    async def date_ns(self) -> int | None:
+        """What the server's clock shows; None where it does not tell."""
+        return await self._link.date_ns()
+
     async def prepare(self, lines: bytes) -> None:
         """Make the body of lines that come next."""
         await self._ready.prepare(lines)

@@ -2,8 +2,9 @@
 
 Rules.
 * Only 204 is success. A 200 is a portal or proxy page that has swallowed the request.
-* A 400 or 422 condemns points only where InfluxDB itself speaks about points (a JSON error with its known words).
-  Any other 4xx is about the request or comes from something in between: the data wait.
+* A 400 or 422 condemns points where InfluxDB itself speaks about points (its known words). In other words it condemns
+  them only where the same server takes other points; else, as any other 4xx, it is about the request or comes from
+  something in between: the data wait.
 * Everything else waits: data are never dropped because of a network, a right, or a server in trouble.
 
 Sources: InfluxDB 1.x HTTP API reference, "/write"; InfluxDB v2 API, "POST /api/v2/write"; InfluxDB 3 HTTP API,
@@ -13,10 +14,10 @@ Sources: InfluxDB 1.x HTTP API reference, "/write"; InfluxDB v2 API, "POST /api/
 from __future__ import annotations
 
 import asyncio
+import calendar
 import json
 import ssl
 from collections.abc import Mapping
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from aiohttp import (  # by name: where the page left the client out, it is loaded here and not in mid-delivery
@@ -61,11 +62,13 @@ def judge_reply(target: str, status: int, headers: Mapping[str, str], body: byte
     words = _words(body)
     match status:
         case 204:
-            return Delivered(_date_ns(headers))
+            return Delivered(date_ns(headers))
         case 413:
             return TooLarge()
         case 400 | 422 if _is_about_points(words):
             return Rejected(words)
+        case 400 | 422:
+            return Rejected(words, _unexpected(target, status, words))
         case 401 | 403:
             return _unauthorized(target, status, words)
         case 404:
@@ -73,7 +76,7 @@ def judge_reply(target: str, status: int, headers: Mapping[str, str], body: byte
         case 407:
             return _proxy_refuses(target, status, words)
         case 429 | 503:
-            return _overloaded(target, status, words, _retry_after_s(headers))
+            return _overloaded(target, status, words, headers)
         case _ if status >= 500:
             return _server_error(target, status, words)
         case _:
@@ -170,12 +173,12 @@ def _not_found(target: str, words: str) -> Wait:
     )
 
 
-def _overloaded(target: str, status: int, words: str, retry_after_s: float | None) -> Wait:
+def _overloaded(target: str, status: int, words: str, headers: Mapping[str, str]) -> Wait:
     detail = Text(
         f"{target} 过载（{status}：{words}）；稍后自动重试",
         f"{target} is overloaded ({status}: {words}); sent again later",
     )
-    return Wait("overloaded", str(detail), retry_after_s)
+    return Wait("overloaded", str(detail), *_retry_after(headers))
 
 
 def _server_error(target: str, status: int, words: str) -> Wait:
@@ -227,23 +230,27 @@ def _is_about_points(words: str) -> bool:
     return any(sign in words for sign in _ABOUT_POINTS)
 
 
-def _date_ns(headers: Mapping[str, str]) -> int | None:
-    """The server's clock (RFC 9110 §6.6.1), whole seconds."""
-    date = _http_date(headers.get("Date"))
-    return None if date is None else int(date.timestamp()) * 1_000_000_000
+def date_ns(headers: Mapping[str, str]) -> int | None:
+    """The server's clock (RFC 9110 §6.6.1), whole seconds; None where it does not tell."""
+    return _http_date_ns(headers.get("Date"))
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds, or a date that is measured against the server's own Date so that no clock of ours is needed."""
+def _retry_after(headers: Mapping[str, str]) -> tuple[float | None, int | None]:
+    """Seconds, or a date; that is measured against the server's own Date where there is one, so that no clock of ours
+    is needed.
+    """
     text = headers.get("Retry-After", "").strip()
     if text.isdecimal():
-        return float(text)
-    until, now = _http_date(text), _http_date(headers.get("Date"))
-    return None if until is None or now is None else max(0.0, (until - now).total_seconds())
+        return float(text), None
+    until_ns, now_ns = _http_date_ns(text), date_ns(headers)
+    if until_ns is None or now_ns is None:
+        return None, until_ns
+    return max(0.0, (until_ns - now_ns) / 1e9), None
 
 
-def _http_date(text: str | None) -> datetime | None:
+def _http_date_ns(text: str | None) -> int | None:
+    """Any of the three forms (RFC 9110 §5.6.7), two of which name no zone: all are GMT. None for what is none."""
     try:
-        return parsedate_to_datetime(text) if text else None
-    except ValueError:
+        return calendar.timegm(parsedate_to_datetime(text).utctimetuple()) * 1_000_000_000 if text else None
+    except (ValueError, OverflowError):
         return None

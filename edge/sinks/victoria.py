@@ -40,6 +40,10 @@ class Victoria:
         self._level = gzip_level(plan)
         self._ready = Ready(self._rewritten)
 
+    async def date_ns(self) -> int | None:
+        """What the server's clock shows; None where it does not tell."""
+        return await self._link.date_ns()
+
     async def prepare(self, lines: bytes) -> None:
         """Make the body of lines that come next; what is wrong with them `write` says."""
         with suppress(ValueError):

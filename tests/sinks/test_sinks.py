@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -12,11 +13,14 @@ import pytest
 from fixtures.influx import Influx
 from fixtures.influx2 import BUCKET, ORG, TOKEN, Influx2Stub, Script, cut, hang, reply
 from fixtures.ports import free_port
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.plan import InfluxSink, Reach, Target
 from edge.sinks import Delivered, Rejected, Sink, TooLarge, Wait
 from edge.sinks.factory import make_sink
 from edge.sinks.http import gzip_level
+from edge.sinks.verdict import judge_reply
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
 
@@ -52,8 +56,6 @@ async def test_204_is_delivered_and_tells_the_servers_clock(sink: Sink, influx2:
         (reply(200, "<html>please log in</html>"), "unexpected"),
         (reply(201), "unexpected"),
         (reply(302, Location="http://portal.example/"), "unexpected"),
-        (reply(400, "<html>plain HTTP request sent to HTTPS port</html>"), "unexpected"),
-        (reply(400, {"error": "database is required"}), "unexpected"),
         (reply(401, {"error": "authorization failed"}), "unauthorized"),
         (reply(403, {"code": "forbidden", "message": "insufficient permissions"}), "unauthorized"),
         (reply(404, {"error": 'database not found: "db"'}), "not-found"),
@@ -99,6 +101,38 @@ async def test_the_databases_own_words_condemn_points(
     assert "data" not in body or "No fields were provided" in outcome.words
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(400, "<html>plain HTTP request sent to HTTPS port</html>"),
+        reply(400, {"error": "database is required"}),
+        reply(422, "something about x"),
+    ],
+)
+async def test_other_words_may_be_about_points_or_about_anything(
+    sink: Sink, influx2: Influx2Stub, answer: Script
+) -> None:
+    influx2.script.append(answer)
+    outcome = await sink.write(LINE)
+    assert isinstance(outcome, Rejected)
+    assert outcome.otherwise is not None
+    assert outcome.otherwise.reason == "unexpected"
+
+
+async def test_the_servers_clock_can_be_asked_for(sink: Sink, influx2: Influx2Stub) -> None:
+    asked_ns = await sink.date_ns()
+    assert asked_ns is not None
+    assert abs(asked_ns - time.time_ns()) < 60_000_000_000
+    assert influx2.requests == []  # nothing was written for it
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+async def test_a_clock_nobody_tells_is_none(version: int) -> None:
+    sink = make_sink(plan_of(version, f"http://127.0.0.1:{free_port()}"))
+    assert await sink.date_ns() is None
+    await sink.close()
+
+
 async def test_413_asks_to_split(sink: Sink, influx2: Influx2Stub) -> None:
     influx2.script.append(reply(413))
     assert await sink.write(LINE) == TooLarge()
@@ -109,6 +143,12 @@ async def test_413_asks_to_split(sink: Sink, influx2: Influx2Stub) -> None:
     [
         ({"Retry_After": "7"}, 7.0),
         ({"Retry_After": "Wed, 15 Nov 2023 06:13:50 GMT", "Date": "Wed, 15 Nov 2023 06:13:20 GMT"}, 30.0),
+        ({"Retry_After": "Wednesday, 15-Nov-23 06:13:50 GMT", "Date": "Wed Nov 15 06:13:20 2023"}, 30.0),
+        ({"Retry_After": "Wed Nov 15 06:13:50 2023", "Date": "Wed, 15 Nov 2023 06:13:20 GMT"}, 30.0),
+        ({"Retry_After": "Wed, 15 Nov 2023 06:13:50 -0000", "Date": "Wed, 15 Nov 2023 06:13:20 GMT"}, 30.0),
+        ({"Retry_After": "Wed, 15 Nov 2023 06:13:00 GMT", "Date": "Wed, 15 Nov 2023 06:13:20 GMT"}, 0.0),
+        ({"Retry_After": "Wed, 15 Nov 2023 06:13:50 +99999999999999"}, None),
+        ({"Retry_After": "-5"}, None),
         ({"Retry_After": "soon"}, None),
         ({}, None),
     ],
@@ -118,6 +158,25 @@ async def test_retry_after(sink: Sink, influx2: Influx2Stub, headers: dict[str, 
     outcome = await sink.write(LINE)
     assert isinstance(outcome, Wait)
     assert outcome.retry_after_s == seconds
+
+
+def test_a_date_to_retry_at_from_a_server_without_a_clock() -> None:
+    """Then it is a time, to be compared with what is known of the server's clock, or with ours."""
+    headers = {"Retry-After": "Wed, 15 Nov 2023 06:13:50 GMT"}
+    outcome = judge_reply("db", 503, headers, b"")
+    assert isinstance(outcome, Wait)
+    assert (outcome.retry_after_s, outcome.retry_at_ns) == (None, 1_700_028_830_000_000_000)
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+    | st.from_regex(r"[A-Z][a-z]{2}, \d+ [A-Z][a-z]{2} \d+ [\d:]* [+-]?\w*", fullmatch=True)
+)
+def test_whatever_a_server_says_of_time_is_understood_or_ignored(text: str) -> None:
+    outcome = judge_reply("db", 429, {"Retry-After": text, "Date": text}, b"")
+    assert isinstance(outcome, Wait)
+    assert outcome.retry_after_s is None or outcome.retry_after_s >= 0
+    judge_reply("db", 204, {"Date": text}, b"")
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
