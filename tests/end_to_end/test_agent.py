@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -229,7 +230,7 @@ async def a_full_disk_costs_nothing_once_there_is_room(folder: Path) -> None:
 async def a_damaged_store_is_set_aside(folder: Path) -> None:
     """The start goes on with a new one; the old bytes are kept for an expert."""
     line = Line(folder)
-    line.store.write_bytes(b"SQLite format 3\x00" + os.urandom(20_000))
+    line.store.write_bytes(b"SQLite format 3\x00" + random.Random(1).randbytes(20_000))
     async with running(line) as agent:
         (complaint,) = agent.said("store")
         assert "damaged" in complaint["detail"]
@@ -305,7 +306,7 @@ async def a_plc_that_was_away_is_caught_up(folder: Path) -> None:
         away, there = snapshot["machines"]
         assert (away["bucket"], away["rate_per_min"]) == ("unknown", None)
         assert there["bucket"] != "unknown"
-        await agent.until(lambda: len(agent.said("device up")) == 3, "back")
+        await agent.until(lambda: len(agent.said("device up")) >= 3, "back")
         await asyncio.sleep(3)
         await stop_and_compare(line, agent)
         rows = [row for row in line.rows if row.key.machine == line.plan.machines[0].id]

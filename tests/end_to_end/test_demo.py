@@ -91,8 +91,7 @@ CHANCES = {AGENT: 5, MACHINES: 1, "influxd": 1}
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory, influx_server):
     """A run in which the agent is killed five times, the PLCs' server and InfluxDB once each; with its database."""
-    seed = random.SystemRandom().randrange(1_000_000)
-    print("seed", seed)
+    seed = 402_718  # the suite does the same every time
     chance = random.Random(seed)
     database = f"demo{seed}"
     run = DemoRun(

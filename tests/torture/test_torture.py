@@ -22,9 +22,9 @@ from torture.rounds import Round, play
 RESULT = Path(__file__).with_name("result.json")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_the_books_are_right_after_everything_at_once(tmp_path: Path) -> None:
-    seed = random.SystemRandom().randrange(1_000_000)
+    seed = 715_517  # the suite does the same every time; `make torture` goes on from here
     print(f"again: PYTHONPATH=tests python -m torture --dry --only all --kills 3 --machines 3 --seed {seed}")
     outcome = await play(Round(BY_KEY["all"], seed, kills=3, machines=3, pause_s=1.5), tmp_path / "round")
     assert not outcome.wrong, outcome
