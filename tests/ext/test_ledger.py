@@ -206,13 +206,17 @@ def test_a_month_of_silence_is_spread_quickly() -> None:
     """An agent that was off for a month comes back without holding up the loop: its 43 200 minutes cost less than
     hearing the machine once in each of them.
     """
-    silent, heard = (Machine(MachineLedger, rate_per_s=20, modulus=2**31) for _ in range(2))
-    began = time.process_time()
-    silent.sample(30 * DAY, total=30 * DAY)
-    spread = time.process_time()
-    heard.sample(60, total=60, times=30 * DAY // 60)
-    assert spread - began < time.process_time() - spread
-    assert silent.ledger.made[0] == heard.ledger.made[0] == 30 * DAY
+
+    def cost(step_s: int, times: int) -> float:
+        machine = Machine(MachineLedger, rate_per_s=20, modulus=2**31)
+        began = time.process_time()
+        machine.sample(step_s, total=step_s, times=times)
+        took = time.process_time() - began
+        assert machine.ledger.made[0] == 30 * DAY
+        return took
+
+    spread = min(cost(30 * DAY, 1) for _ in range(3))  # a collection of garbage may fall into any of them
+    assert spread < min(cost(60, 30 * DAY // 60) for _ in range(3))
 
 
 # ---- edges of windows ------------------------------------------------------------------------------------------------

@@ -335,7 +335,8 @@ def test_a_silent_machine_costs_no_more_after_a_day_than_after_a_minute() -> Non
     minute = cost()
     bench.wait(DAY)
     bench.commit()
-    assert cost() < 20 * minute, "a peek walks on, but no row is made anew"
+    day = min(cost() for _ in range(3))  # a collection of garbage may fall into any of them
+    assert day < 20 * minute, "a peek walks on, but no row is made anew"
     assert len(bench.life.view(bench.now_ns + 30 * S).timeline) <= 3
 
 

