@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from fixtures.browser import Tab, open_browser
+import pytest_asyncio
+from fixtures.browser import Browser, Tab, open_browser
 from fixtures.plant import snapshot
+from fixtures.ports import free_port
 
 from edge.snapshot import MachineView, SinkView, Snapshot, StateSpan
 from edge.web.server import Page
 from ext.buckets import Bucket
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CARD = "document.querySelector('[data-machine={}]')"
 
@@ -40,7 +43,7 @@ def plant() -> Plant:
     return Plant()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def page(plant: Plant) -> AsyncIterator[Page]:
     served = Page(plant, lambda: b"", "127.0.0.1", 0, "zh")
     await served.start()
@@ -50,12 +53,19 @@ async def page(plant: Plant) -> AsyncIterator[Page]:
         await served.stop()
 
 
-@pytest.fixture
-async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
-    async with open_browser(tmp_path / "profile") as browser:
-        opened = await browser.tab()
-        await opened.size(1920, 1080)
-        yield opened
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+    """One for all: starting it takes a second of processor time, and each tab has a profile of its own."""
+    async with open_browser(tmp_path_factory.mktemp("browser") / "profile") as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def tab(browser: Browser) -> AsyncIterator[Tab]:
+    opened = await browser.tab()
+    await opened.size(1920, 1080)
+    yield opened
+    await opened.close()
 
 
 async def show(tab: Tab, page: Page) -> None:
@@ -184,7 +194,7 @@ async def test_changes_arrive_by_themselves(page: Page, tab: Tab, plant: Plant) 
 
 async def test_a_page_that_no_longer_updates_says_so_and_recovers(plant: Plant, tab: Tab) -> None:
     """The server stops: banner with the time of the data, everything stepped back; the server returns: all clear."""
-    first = Page(plant, lambda: b"", "127.0.0.1", 0, "zh")
+    first = Page(plant, lambda: b"", "127.0.0.1", free_port(), "zh")
     await first.start()
     await show(tab, first)
     assert await tab.evaluate("document.getElementById('banner').hidden")
