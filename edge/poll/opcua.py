@@ -48,6 +48,7 @@ from protocols.reading import Frame, Receiver, TagImage
 _log = logging.getLogger(__name__)
 
 UPKEEP_NS = 30_000_000_000  # how often refused nodes are asked for again and the round trip is measured
+OFFER_NS = 3600_000_000_000  # how often a server that runs on our older certificate is offered the newest
 _STEADY_NS = 30_000_000_000  # a connection that lasted this long was a good one: the next loss is tried at once again
 _RESUME_NS = 600_000_000_000  # a session that could not be taken up again for this long is given up
 _FORGOTTEN_NS = 70_000_000_000  # a server forgets a session nobody uses: the timeout asked for, and some
@@ -190,9 +191,9 @@ class OpcuaPoller:
             try:
                 async with self._gate:
                     await client.leave()
-            except OpcuaConnectionError as error:
+            except OpcuaError as error:  # refused, also by its certificate: this session is out of reach
                 await client.drop()
-                if error.reason in _BROKEN:
+                if isinstance(error, OpcuaConnectionError) and error.reason in _BROKEN:
                     self._stats.failed_connects += 1
                     raise
         self._left_behind = None
@@ -303,6 +304,9 @@ class OpcuaPoller:
         """What a session needs from time to time: new keys, refused nodes asked for again, a look at the server."""
         clock = self._clock
         upkeep_ns, renew_ns = clock.monotonic_ns() + UPKEEP_NS, clock.monotonic_ns() + _renew_after_ns(client)
+        # Monotonic: when our newer certificate is offered. One refused as the session was made waits: a server that judges
+        # it only after the channel stands would cost a session each time.
+        offer_ns = clock.monotonic_ns() + OFFER_NS if client.session.outdated else 0
         await self._fill(client)
         while True:
             due_ns = min(upkeep_ns, renew_ns)
@@ -312,6 +316,10 @@ class OpcuaPoller:
                 renew_ns = clock.monotonic_ns() + _renew_after_ns(client)
             if clock.monotonic_ns() >= upkeep_ns:
                 await self._upkeep(client)
+                if client.session.outdated and clock.monotonic_ns() >= offer_ns:
+                    if await client.session.succeeded():
+                        raise turned(self._device.endpoint.url, "own-certificate")
+                    offer_ns = clock.monotonic_ns() + OFFER_NS
                 upkeep_ns = clock.monotonic_ns() + UPKEEP_NS
 
     async def _upkeep(self, client: OpcuaClient) -> None:

@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 
 from protocols.opcua import distrust
 from protocols.opcua.certificate import Identity, ensure_identities
-from protocols.opcua.errors import certificate_unwritable, downgraded, own_certificate_missing
+from protocols.opcua.errors import OpcuaError, certificate_unwritable, downgraded, own_certificate_missing
 from protocols.opcua.secure_client import SecureClient, rank
 from protocols.opcua.security import URI_PREFIX, Offer, choose, reachable, weaker_than
 from protocols.opcua.services import Translated
@@ -124,6 +124,35 @@ async def judge_again(way: Way, pki: Pki | None, *, tolerate: frozenset[str] = f
     if way.demand is not None and pki is not None:
         demand = replace(way.demand, tolerate=way.demand.tolerate | tolerate)
         await asyncio.to_thread(pki.judge, way.offer.certificate, demand)
+
+
+async def with_newest(way: Way, pki: Pki | None) -> Way:
+    """`way`, told of our newest certificate: made where the present one needs a successor by now. Errors:
+    OpcuaSecurityError.
+    """
+    if way.own is None or pki is None:
+        return way
+    return replace(way, newest=(await asyncio.to_thread(pki.identities))[0].facts)
+
+
+async def takes_newest(way: Way, endpoint: OpcuaEndpoint, pki: Pki) -> bool:
+    """Whether the server opens a channel for our newest certificate. The channel is closed at once and carries no
+    session; a server that refuses keeps the certificate for a person to look at. Never raises for a refusal.
+    """
+    newest = (await asyncio.to_thread(pki.identities))[0]
+    client = await client_of(replace(way, own=newest), endpoint)
+    try:
+        async with Translated(endpoint.url), asyncio.timeout(endpoint.deadline_ns / _NS_PER_S):
+            await client.connect_socket()
+            await client.send_hello()
+            await client.open_secure_channel()
+            await client.close_secure_channel()
+    except OpcuaError:
+        return False
+    finally:
+        client.disconnect_socket()
+        await asyncio.sleep(0)
+    return True
 
 
 async def offers(endpoint: OpcuaEndpoint) -> list[Offer]:

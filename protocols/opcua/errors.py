@@ -128,13 +128,24 @@ def silent(url: str, watchdog_s: float) -> OpcuaConnectionError:
 
 
 def turned(url: str, what: str) -> OpcuaConnectionError:
-    """The server is another one under the same session, so no node id found before may be believed."""
+    """The session is to be made anew: the server is another one under it, or takes our new certificate."""
+    if what == "own-certificate":
+        return OpcuaConnectionError(
+            what,
+            f"{url}: 服务器已信任本网关的新证书，用它重新建立会话",
+            f"{url}: the server trusts this gateway's new certificate now; the session is made anew with it",
+            Fault.CONFIG,
+        )
     zh, en = {
         "restarted": ("服务器重新启动过", "the server was restarted"),
         "namespaces": ("命名空间的序号变了", "the server's namespaces have other indices"),
         "moved": (
             "浏览路径指向了别的节点（PLC 程序可能重新下载过）",
             "browse paths lead to other nodes: a program may have been downloaded",
+        ),
+        "security": (
+            "服务器不再接受原来的安全通道，可能换了证书或安全设置",
+            "the server takes the secure channel of before no longer: it may have another certificate or other settings",
         ),
     }[what]
     return OpcuaConnectionError(

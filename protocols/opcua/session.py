@@ -18,8 +18,18 @@ from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.client.ua_client import UaClientState
 
-from protocols.opcua.channel import Pki, Way, activate, client_of, create_session, judge_again, ways
-from protocols.opcua.errors import OpcuaError
+from protocols.opcua.channel import (
+    Pki,
+    Way,
+    activate,
+    client_of,
+    create_session,
+    judge_again,
+    takes_newest,
+    ways,
+    with_newest,
+)
+from protocols.opcua.errors import OpcuaError, OpcuaSecurityError, turned
 from protocols.opcua.secure_client import SecureClient
 from protocols.opcua.security import Offer
 from protocols.opcua.services import Services, Translated
@@ -81,8 +91,11 @@ class Session:
         """
         client = self._services.live()
         await judge_again(self.way, self._pki)
-        async with Translated(self._endpoint.url), asyncio.timeout(self._services.deadline_s):
-            await self._open_channel(client)
+        try:
+            async with Translated(self._endpoint.url), asyncio.timeout(self._services.deadline_s):
+                await self._open_channel(client)
+        except OpcuaSecurityError as error:  # what was right before: the server has other certificates or other settings
+            raise turned(self._endpoint.url, "security") from error
         client.uaclient.session.rebind_authentication_token()
         try:
             async with Translated(self._endpoint.url), asyncio.timeout(self._services.deadline_s):
@@ -98,12 +111,25 @@ class Session:
         return False
 
     async def rejudge(self) -> None:
-        """Is the server still trusted? What a person rejected or revoked since ends the session.
+        """Is the server still trusted, and is our own certificate still the newest? What a person rejected or revoked
+        since ends the session.
 
         What only time did, an end of validity or of a list, waits for the next channel: it was warned of.
         Errors: OpcuaSecurityError.
         """
         await judge_again(self.way, self._pki, tolerate=frozenset(("dates", "revocation")))
+        self.way = await with_newest(self.way, self._pki)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether we have a newer certificate than the one this session was made with."""
+        return self.way.own is not None and self.way.newest != self.way.own.facts
+
+    async def succeeded(self) -> bool:
+        """Whether the server takes our newest certificate now, which this session was not made with. A session keeps
+        the certificate it was made with (OPC 10000-4, ActivateSession): the new one needs a new session.
+        """
+        return self.outdated and self._pki is not None and await takes_newest(self.way, self._endpoint, self._pki)
 
     async def _open_channel(self, client: SecureClient) -> None:
         await client.connect_socket()

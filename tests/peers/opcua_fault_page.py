@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from peers import opcua_certificate_page as certificates
+from peers.opcua_certificates import CERTIFICATE_CASES, run_certificates
 from peers.opcua_faults import CASES, Case, Outcome, run_all
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +73,8 @@ def render(cases: Sequence[Case], rows: dict[str, Measured], language: str) -> s
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     lines += [_row(case, rows[case.name], language) for case in cases]
     words = Path(__file__).with_name(f"faults_opcua.{language}.md").read_text("utf-8")
-    return words.format(cases=len(cases), table="\n".join(lines))
+    certain = certificates.table(CERTIFICATE_CASES, language)
+    return words.format(cases=len(cases), table="\n".join(lines), wrong=len(CERTIFICATE_CASES), certificates=certain)
 
 
 def _row(case: Case, row: Measured, language: str) -> str:
@@ -92,7 +95,9 @@ def main() -> int:
     """Exit status."""
     with tempfile.TemporaryDirectory() as folder:
         outcomes = asyncio.run(run_all(Path(folder)))
+        secured = asyncio.run(run_certificates(Path(folder) / "certificates"))
     failed = {outcome.case.name: found for outcome in outcomes if (found := complaints(outcome))}
+    failed |= {outcome.case.name: found for outcome in secured if (found := certificates.complaints(outcome))}
     for name, found in failed.items():
         print(f"{name}: {'; '.join(found)}", file=sys.stderr)
     if failed:
@@ -101,9 +106,10 @@ def main() -> int:
     MEASURED.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({name: asdict(row) for name, row in rows.items()}, indent=1, ensure_ascii=False)
     MEASURED.write_text(text + "\n", "utf-8")
+    certificates.write(secured)
     for language, page in PAGES.items():
         page.write_text(render(CASES, rows, language), "utf-8")
-    print(f"{len(rows)} cases")
+    print(f"{len(rows) + len(secured)} cases")
     return 0
 
 

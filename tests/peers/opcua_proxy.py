@@ -11,6 +11,7 @@ the proxy knows which service a request asks for and which answer belongs to it.
     down     cut, and nobody listens for `for_s`
     fault    the client hears a ServiceFault with `code` in place of the answer
     garbage  the client hears the words of a web server in place of the answer
+    forge    the client hears the answer as `forged` changed it
 
 Rules. A rule says which request is struck, counted from 1 over all connections; nothing here is random.
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -44,6 +45,7 @@ class Rule:
     last: int = 0  # 0: only the first
     code: int = 0
     for_s: float = 0.0
+    forged: Callable[[bytes], bytes] | None = None  # one chunk of the answer
 
     def strikes(self, number: int) -> bool:
         """Whether the so many-th request is struck."""
@@ -193,7 +195,7 @@ class _Line(asyncio.Protocol):
             case "stall":
                 self.stalled = True
                 return
-            case "lost" | "fault" | "garbage":
+            case "lost" | "fault" | "garbage" | "forge":
                 assert rule is not None
                 self._answers[request] = rule
         if self._server is None:
@@ -212,6 +214,8 @@ class _Line(asyncio.Protocol):
             self._client.write(chunk)
         elif rule.do == "lost":
             self.reset()
+        elif rule.forged is not None:
+            self._client.write(rule.forged(chunk))
         elif rule.do == "garbage":
             self._client.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         else:

@@ -13,6 +13,7 @@ from peers.recorder import Recorder
 from edge.clock import SystemClock
 from edge.plan import OpcuaDevice
 from edge.poll.opcua import OpcuaPoller
+from protocols.opcua.channel import Pki
 from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
 from protocols.reading import Frame, Quality, TagImage
 
@@ -23,11 +24,13 @@ PEER = "nsu=urn:seamline:peer;s="
 class Rig:
     """A poller, its image and what it told."""
 
-    def __init__(self, endpoint: OpcuaEndpoint, tags: Sequence[OpcuaTag], name: str = "press") -> None:
+    def __init__(
+        self, endpoint: OpcuaEndpoint, tags: Sequence[OpcuaTag], name: str = "press", pki: Pki | None = None
+    ) -> None:
         self.device = OpcuaDevice(3, name, "generic", endpoint, tuple(tags))
         self.image = TagImage(len(tags))
         self.seen = Recorder()
-        self.poller = OpcuaPoller(self.device, self.image, self.seen, SystemClock(), jitter=Random(7))
+        self.poller = OpcuaPoller(self.device, self.image, self.seen, SystemClock(), pki=pki, jitter=Random(7))
 
     def quality(self, tag: int = 0) -> Quality:
         return Quality(self.image.quality[tag])
@@ -42,14 +45,16 @@ class Rig:
             await asyncio.gather(task, return_exceptions=True)
 
 
-def rig(url: str, nodes: Sequence[str | OpcuaTag], *, name: str = "press", **endpoint: Any) -> Rig:
+def rig(
+    url: str, nodes: Sequence[str | OpcuaTag], *, name: str = "press", pki: Pki | None = None, **endpoint: Any
+) -> Rig:
     """Tags of the given nodes, publishing every 100 ms unless told otherwise."""
     settings = {"security": "None", "publishing_ns": 100 * MS, "watchdog_ns": 2500 * MS, **endpoint}
     tags = [
         node if isinstance(node, OpcuaTag) else OpcuaTag(f"t{i}", node, sampling_ns=100 * MS)
         for i, node in enumerate(nodes)
     ]
-    return Rig(OpcuaEndpoint(url, **settings), tags, name)
+    return Rig(OpcuaEndpoint(url, **settings), tags, name, pki)
 
 
 class Seen:
