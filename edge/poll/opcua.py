@@ -304,8 +304,8 @@ class OpcuaPoller:
         """What a session needs from time to time: new keys, refused nodes asked for again, a look at the server."""
         clock = self._clock
         upkeep_ns, renew_ns = clock.monotonic_ns() + UPKEEP_NS, clock.monotonic_ns() + _renew_after_ns(client)
-        # Monotonic: when our newer certificate is offered. One refused as the session was made waits: a server that judges
-        # it only after the channel stands would cost a session each time.
+        # Monotonic: when our newer certificate is offered. One refused as the session was made waits: a server that
+        # judges it only after the channel stands would cost a session each time.
         offer_ns = clock.monotonic_ns() + OFFER_NS if client.session.outdated else 0
         await self._fill(client)
         while True:

@@ -144,8 +144,8 @@ def turned(url: str, what: str) -> OpcuaConnectionError:
             "browse paths lead to other nodes: a program may have been downloaded",
         ),
         "security": (
-            "服务器不再接受原来的安全通道，可能换了证书或安全设置",
-            "the server takes the secure channel of before no longer: it may have another certificate or other settings",
+            "服务器不再接受原来的安全通道，可能换了证书",
+            "the server takes the secure channel of before no longer: it may have a new certificate",
         ),
     }[what]
     return OpcuaConnectionError(

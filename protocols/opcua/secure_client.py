@@ -62,8 +62,10 @@ class _Protocol(UASocketProtocol):
     """Raises what a fault says in place of an OpenSecureChannel response; asyncua fails the request with it."""
 
     def _process_received_message(self, msg: ua.Message | ua.Acknowledge | ua.ErrorMessage | None) -> None:
-        if isinstance(msg, ua.Message) and isinstance(self._open_secure_channel_exchange, ua.OpenSecureChannelParameters):
-            reader = Reader(bytes(msg.body().copy()))
+        if isinstance(msg, ua.Message) and isinstance(
+            self._open_secure_channel_exchange, ua.OpenSecureChannelParameters
+        ):
+            reader = Reader(bytes(msg.body().copy()))  # type: ignore[no-untyped-call]
             if reader.node_id() == _SERVICE_FAULT:
                 ua.StatusCode(ua.UInt32(reader.response_header())).check()
         super()._process_received_message(msg)

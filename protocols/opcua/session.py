@@ -94,7 +94,9 @@ class Session:
         try:
             async with Translated(self._endpoint.url), asyncio.timeout(self._services.deadline_s):
                 await self._open_channel(client)
-        except OpcuaSecurityError as error:  # what was right before: the server has other certificates or other settings
+        except (
+            OpcuaSecurityError
+        ) as error:  # what was right before: the server has other certificates or other settings
             raise turned(self._endpoint.url, "security") from error
         client.uaclient.session.rebind_authentication_token()
         try:

@@ -19,8 +19,9 @@ from asyncua import ua
 from asyncua.common.utils import Buffer
 from asyncua.ua import ua_binary
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from peers.authority import DAY, NOW, URI, Made, make
-from peers.node_opcua import NodePeer, free_port
+from fixtures.ports import free_port
+from peers.authority import NOW, URI, Made, make
+from peers.node_opcua import NodePeer
 from peers.opcua_proxy import OpcuaProxy, Rule
 from peers.opcua_rig import MS, PEER, Rig, Seen, rig
 
@@ -38,7 +39,7 @@ NOW_NS = round(NOW.timestamp()) * 1_000_000_000
 LOOK_NS = 500 * MS  # how often a running session looks at what a person decided; 30 s in the product
 STEADY_S = 1.0
 LIMIT_S = 60.0
-_TOTAL = OpcuaTag("total", PEER + "Total", sampling_ns=0)
+_COUNTER = OpcuaTag("total", PEER + "V0", sampling_ns=0)
 _ALWAYS = 10**9
 _HEAD = 24  # of a message chunk: message header, channel, token, sequence header
 _HOUR = timedelta(hours=1)
@@ -94,7 +95,7 @@ class Stage:
     # ── the server
     async def serve(self, shown: Made, *, strict: bool = False) -> None:
         """A server with this certificate, behind a proxy. `strict`: it takes no client a person has not trusted."""
-        self.peer = NodePeer(self.folder / "server", secure="all", strict=strict, uri=URI, period=100)
+        self.peer = NodePeer(self.folder / "server", secure="all", strict=strict, uri=URI, items=1)
         self.peer.port = free_port()
         self._wears(shown)
         await self._scenery.enter_async_context(self.peer)
@@ -133,7 +134,7 @@ class Stage:
     async def watch(self) -> None:
         """The poller begins."""
         settings = {"security": "auto", "deadline_ns": 20_000 * MS}
-        self.made = rig(self.proxy.url, [_TOTAL], name=self.case.name, pki=self.pki, **settings)
+        self.made = rig(self.proxy.url, [_COUNTER], name=self.case.name, pki=self.pki, **settings)
         self.seen = Seen(self.made)
         await self._scenery.enter_async_context(self.made.running())
 
@@ -454,10 +455,10 @@ CERTIFICATE_CASES: tuple[CertificateCase, ...] = (
         "own-renewed",
         _own_renewed,
         "运行中本网关证书到期前 90 天，新证书服务器尚不信任",
-        "the gateway's certificate is within 90 days of its end while values flow; the server does not know the new one",
+        "the gateway's certificate ends in 90 days, values flow, the server does not know the new one",
         "新证书生成在旧证书旁，会话用旧证书继续；每小时（此处 0.5 秒）向服务器出示新证书，被接受后换用",
-        "a new pair is made beside the old, the session goes on with the old; the new one is offered hourly (0.5 s here) "
-        "and used once it is taken",
+        "a new pair is made beside the old, the session goes on with the old; the new one is offered hourly "
+        "(0.5 s here) and used once it is taken",
         "在服务器上信任新证书",
         "the new one is trusted at the server",
         "own-certificate",

@@ -1,5 +1,5 @@
-"""Promise: whatever is wrong with a certificate, the gateway says so, holds no session it should not, and flows again by
-itself once it is put right; the rows of docs/faults_opcua.md, some of them run here (`make faults` runs all).
+"""Promise: whatever is wrong with a certificate, the gateway says so, holds no session it should not, and flows again
+by itself once it is put right; the rows of docs/faults_opcua.md, some of them run here (`make faults` runs all).
 """
 
 from __future__ import annotations
