@@ -70,6 +70,7 @@ class _Harvested:
     lines: _Lines = field(default_factory=_Lines)
     rows: list[Row] = field(default_factory=list)
     checkpoints: list[tuple[str, bytes]] = field(default_factory=list)
+    pages: list[tuple[str, bytes]] = field(default_factory=list)
 
 
 _Stats = tuple[int, int, int, int, int, int]
@@ -176,7 +177,9 @@ class Recorder:
             harvested.lines.add(RecordClass.EVENT, self._encoder.gap(gap))
         values = iter(lambda: self._encoder.tags(self._values.take(VALUES_AT_ONCE), self._plan.machines), None)
         records = (*harvested.lines.records(), *values)
-        return Batch(now_ns, records, tuple(harvested.rows), tuple(harvested.checkpoints), (), gaps)
+        return Batch(
+            now_ns, records, tuple(harvested.rows), tuple(harvested.checkpoints), (), gaps, tuple(harvested.pages)
+        )
 
     def event(self, event: str, detail: str, clock_step_ns: int | None = None) -> None:
         """Something happened to the agent itself."""
@@ -197,7 +200,7 @@ class Recorder:
         lines = [self._encoder.ledger(row, life.machine) for row in rows]
         if not lines:
             return None
-        return Batch(self._clock.now_ns(), (Record.of(RecordClass.LEDGER, lines),), (), (), (), ())
+        return Batch(self._clock.now_ns(), (Record.of(RecordClass.LEDGER, lines),))
 
     def _tell_shed(self, record_class: RecordClass, records: int, start_ns: int, end_ns: int) -> None:
         self.gaps.shed(record_class.name.lower(), records, start_ns, end_ns)
@@ -288,7 +291,15 @@ class Recorder:
         if minute or closing:
             meta += [(META_SINCE + life.machine.id, str(life.since_ns)) for life in self._lives if life.since_ns]
         records = (*lines.records(), *[record async for record in self._kept_values()])
-        return Batch(now_ns, records, tuple(harvested.rows), tuple(harvested.checkpoints), tuple(meta), gaps)
+        return Batch(
+            now_ns,
+            records,
+            tuple(harvested.rows),
+            tuple(harvested.checkpoints),
+            tuple(meta),
+            gaps,
+            tuple(harvested.pages),
+        )
 
     def _add_harvest(self, harvested: _Harvested, life: MachineLife, harvest: Harvest, now_ns: int) -> None:
         harvested.rows += harvest.rows
@@ -297,7 +308,7 @@ class Recorder:
         self._add_events(harvested.lines, life, harvest, now_ns)
         if harvest.checkpoint is not None:
             harvested.checkpoints.append((CHECKPOINT + life.machine.id, harvest.checkpoint))
-        harvested.checkpoints += [(f"{JOURNAL}{life.machine.id}:{slot}", page) for slot, page in harvest.pages]
+        harvested.pages += [(f"{JOURNAL}{life.machine.id}:{slot}", page) for slot, page in harvest.pages]
 
     def _add_renamed(self, lines: _Lines, now_ns: int) -> None:
         """Windows that are open stand under the new names with all they hold, and under the old ones with nothing."""

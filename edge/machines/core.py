@@ -23,7 +23,7 @@ from edge.calendar.feed import Stretch, runs_out, stretch
 from edge.kpi.failures import CLEARING
 from edge.kpi.row import Row
 from edge.kpi.windows import MinuteBook, open_minute_ns, renumbering
-from edge.machines.journal import FROM_TIMES, Correction, Fact, Stop, squeeze
+from edge.machines.journal import FROM_TIMES, Correction, Fact, Stop, unsqueezed
 from edge.machines.kernel import feed, new_kernel
 from edge.machines.observer import NO_STATE, UNSEEN, Observer, Sample
 from edge.machines.pace import Pace
@@ -162,7 +162,9 @@ class Core:
     # ---- the whole state ----
 
     def dump(self) -> bytes:
-        """Everything remembered. What `told` has not given yet is not part of it."""
+        """Everything remembered. What `told` has not given yet is not part of it. Not compressed: the store writes what
+        changed of it.
+        """
         kernel = self.kernel
         if kernel.started:
             self.book.name(kernel.peek(kernel.booked_ns)[0])  # the kernel's open cell, however old it is
@@ -185,14 +187,14 @@ class Core:
         }  # fmt: skip
         columns = (image.i64, image.t_ns, image.quality)
         read = b"".join(array(column.typecode, [column[i] for i in self._used]) for column in columns)
-        return squeeze(json.dumps(header).encode() + _HEADER_END + ledger + book + read)
+        return json.dumps(header).encode() + _HEADER_END + ledger + book + read
 
     def load(self, blob: bytes, now_ns: int) -> bool:
         """Go on from a dump; False where it was of another configuration. Raises ValueError for what is no dump: use
         this core no more then.
         """
         try:
-            head, _, rest = zlib.decompress(blob).partition(_HEADER_END)
+            head, _, rest = unsqueezed(blob).partition(_HEADER_END)
             header = json.loads(head)
             size, book_size = int(header["kernel"]), int(header["book"])
             same, t_ns, product = header["config"] == self.config_version, int(header["t_ns"]), str(header["product"])

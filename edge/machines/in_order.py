@@ -36,6 +36,7 @@ from edge.machines.journal import (
     Stop,
     header_of,
     insert,
+    squeeze,
     unpack,
 )
 
@@ -157,13 +158,13 @@ class InOrder:
         return page.facts[-1].t_ns if page.facts else page.start_ns - 1
 
     def _page(self, number: int, start_ns: int) -> Page:
-        return Page(number, start_ns, self.core.oldest_minute_ns, self.core.dump())
+        return Page(number, start_ns, self.core.oldest_minute_ns, squeeze(self.core.dump()))
 
     def _hear(self, fact: Fact) -> None:
         journal = self._journal
         page = journal.open
         if len(page.facts) >= PAGE_FACTS:
-            journal.turn(page.facts[-1].t_ns + 1, self.core.oldest_minute_ns, self.core.dump())
+            journal.turn(page.facts[-1].t_ns + 1, self.core.oldest_minute_ns, squeeze(self.core.dump()))
             page = journal.open
         page.facts.append(fact)
         self.core.hear(fact)
@@ -224,7 +225,7 @@ class InOrder:
 
     def dump(self) -> bytes:
         """Everything but the core and the closed pages. Catch up first."""
-        page = self._journal.open.pack()
+        page = self._journal.open.dump()
         header = header_of(
             page=len(page),
             oldest=self._journal.oldest,

@@ -75,7 +75,7 @@ class Page:
     stops: list[Stop] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
 
-    def pack(self) -> bytes:
+    def dump(self) -> bytes:
         """For the store; `unpack` has the way back."""
         header = header_of(
             page=self.number,
@@ -89,7 +89,7 @@ class Page:
         for fact in self.facts:
             about = fact.samples | fact.contradicts << 1
             numbers += fact.t_ns, about, fact.elapsed_ns, len(fact.readings), *fact.readings
-        return squeeze(header + self.snapshot + array("q", numbers).tobytes())
+        return header + self.snapshot + array("q", numbers).tobytes()
 
 
 def header_of(**numbers: int | Iterable[Sequence[int]]) -> bytes:
@@ -111,10 +111,15 @@ def squeeze(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
+def unsqueezed(blob: bytes) -> bytes:
+    """What `squeeze` made, or what is JSON from the beginning and was never squeezed. Raises zlib.error."""
+    return blob if blob.startswith(b"{") else zlib.decompress(blob)
+
+
 def unpack(blob: bytes) -> Page:
     """Raises ValueError for what is no page."""
     try:
-        head, _, rest = zlib.decompress(blob).partition(HEADER_END)
+        head, _, rest = unsqueezed(blob).partition(HEADER_END)
         header = json.loads(head)
         size = int(header["snapshot"])
         about = int(header["page"]), int(header["start_ns"]), int(header["open_ns"])
@@ -145,7 +150,7 @@ class _Closed:
 
     @classmethod
     def of(cls, page: Page) -> Self:
-        return cls(page.number, page.start_ns, page.open_ns, page.pack())
+        return cls(page.number, page.start_ns, page.open_ns, squeeze(page.dump()))
 
 
 class Journal:

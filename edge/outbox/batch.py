@@ -48,9 +48,10 @@ class Batch:
     t_ns: int
     records: tuple[Record, ...] = ()
     rows: tuple[Row, ...] = ()  # upserts of the local ledger
-    checkpoints: tuple[tuple[str, bytes], ...] = ()  # key → blob, replacing
+    checkpoints: tuple[tuple[str, bytes], ...] = ()  # key → state of a machine, replacing
     meta: tuple[tuple[str, str], ...] = ()
     gaps: tuple[Gap, ...] = ()  # upserts of the gap ledger; their points are among the records
+    pages: tuple[tuple[str, bytes], ...] = ()  # key → page of a journal, replacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def merge(batches: Iterable[Batch]) -> Batch:
         raise ValueError("nothing to merge")
     rows = {row.key: row for batch in ordered for row in batch.rows}
     checkpoints = {key: blob for batch in ordered for key, blob in batch.checkpoints}
+    pages = {key: blob for batch in ordered for key, blob in batch.pages}
     meta = {key: text for batch in ordered for key, text in batch.meta}
     return Batch(
         t_ns=ordered[-1].t_ns,
@@ -81,6 +83,7 @@ def merge(batches: Iterable[Batch]) -> Batch:
         checkpoints=tuple(checkpoints.items()),
         meta=tuple(meta.items()),
         gaps=tuple({gap.key: gap for batch in ordered for gap in batch.gaps}.values()),
+        pages=tuple(pages.items()),
     )
 
 

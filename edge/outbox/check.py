@@ -67,7 +67,7 @@ def _open(path: Path) -> sqlite3.Connection:
         )
         connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         ours = schema.pragma(connection, "application_id") == schema.APPLICATION_ID
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         raise StoreError(
             Text(
                 f"{path} 打不开：{error}；代理下次启动时会把它另存",
@@ -78,7 +78,7 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.close()
         raise StoreError(Text(f"{path} 不是 seamline 的存储", f"{path} is no store of seamline"))
     try:
-        with suppress(DamagedError, sqlite3.Error):  # which is what is looked for
+        with suppress(DamagedError, sqlite3.Error, UnicodeError):  # which is what is looked for
             refuse_foreign(connection, path)
     except StoreError:
         connection.close()
@@ -91,7 +91,7 @@ def _guarded(
 ) -> Iterator[Finding]:
     try:
         yield from checker(connection)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         yield Finding(table, Text(f"无法读取：{error}", f"cannot be read: {error}"))
 
 
@@ -108,19 +108,9 @@ def _structure(connection: sqlite3.Connection) -> Iterator[Finding]:
         yield Finding(
             "file", Text(f"格式 {version}，本版本为 {known}", f"format {version}, this release writes {known}")
         )
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
-        schema.create(fresh)
-        wanted = _columns(fresh)
-    there = _columns(connection)
-    for table, columns in wanted.items():
-        if missing := columns - there.get(table, set()):
-            names = ", ".join(sorted(missing))
-            yield Finding(table, Text(f"缺少列 {names}", f"columns {names} are missing"))
-
-
-def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
-    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-    return {table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} for table in tables}
+    for table, missing in schema.missing_columns(connection).items():
+        names = ", ".join(sorted(missing))
+        yield Finding(table, Text(f"缺少列 {names}", f"columns {names} are missing"))
 
 
 def _records(connection: sqlite3.Connection) -> Iterator[Finding]:
@@ -182,6 +172,6 @@ _CHECKERS: tuple[tuple[str, Callable[[sqlite3.Connection], Iterator[Finding]]], 
     ("sink", _sinks),
     *(
         (table, _rows(table, whole.COLUMNS_OF[table]))
-        for table in ("checkpoint", "meta", "ledger", "folded", "gap", "quarantine")
+        for table in ("checkpoint", "state_a", "state_b", "change", "meta", "ledger", "folded", "gap", "quarantine")
     ),
 )

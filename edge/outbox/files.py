@@ -25,6 +25,8 @@ CHECK_CLEAN_UP_TO_BYTES = 256 << 20
 
 # Only what says that bytes cannot be read back. Other I/O errors also come from a full disk, which heals.
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# What is written down of the tables makes no sense: an unknown name, a text that is none (no error of SQLite's: 0).
+_NO_SENSE = frozenset({0, sqlite3.SQLITE_ERROR})
 _UNREADABLE = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
 
 
@@ -149,7 +151,8 @@ def _renew(path: Path, now_ns: int, damage: DamagedError) -> tuple[sqlite3.Conne
     with suppress(OSError):
         aside.with_name(aside.name + ".txt").write_text(f"{detail.zh}\n\n{detail.en}\n", "utf-8")
     connection = _existing(path) if saved is not None else _fresh(path)
-    since_ns = (saved.lost_from_ns or last_ns) if saved is not None else last_ns
+    since = (saved.lost_from_ns, saved.outdated_from_ns) if saved is not None else ()
+    since_ns = min(filter(None, since), default=last_ns)
     return connection, OpenReport(created=True, set_aside=aside, detail=str(detail), since_ns=since_ns, saved=saved)
 
 
@@ -215,10 +218,12 @@ def _existing(path: Path) -> sqlite3.Connection:
         connection = schema.connect(path)
         _check_wanted(path).unlink(missing_ok=True)
         schema.upgrade(connection, schema.pragma(connection, "user_version"))
-    except (sqlite3.Error, DamagedError, UnbegunError, StoreError) as error:
+    except (sqlite3.Error, UnicodeError, DamagedError, UnbegunError, StoreError) as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, sqlite3.Error) and is_damage(error):
+        if isinstance(error, UnicodeError):  # SQLite's words about a definition that is no text
+            raise DamagedError(str(error)) from error
+        if isinstance(error, sqlite3.Error) and (is_damage(error) or result_code(error) in _NO_SENSE):
             raise DamagedError(str(error)) from error
         raise
     return connection

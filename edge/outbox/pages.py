@@ -13,6 +13,9 @@ takes every later transaction with it. A frame is checked here against the check
 one costs itself alone. Pages of committed frames cover those of the file; what they covered is still there to be asked
 (`older`).
 
+The size of a page. The header of the file says it, and may be what is damaged; so does the log's, under a checksum.
+Where there is no log, the leaves tell: cells fill a page from its end, so they begin beyond the end of a smaller one.
+
 Rules. Nothing here raises for what stands in a file: pages and cells that make no sense give no rows. Reading is page
 by page; in memory are the list of frames and one row at a time.
 """
@@ -25,13 +28,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from edge.outbox.schema import PAGE_BYTES
+from edge.outbox.schema import PAGE_BYTES, PAGE_BYTES_EARLIER
 
 MOST_BYTES = 64 << 20  # of one row: a commit is smaller by far
 
 _TABLE_LEAF, _INDEX_LEAF, _INDEX_INTERIOR = 0x0D, 0x0A, 0x02
 _MAP_ENTRY = 5
-_MAPPED = PAGE_BYTES // _MAP_ENTRY  # pages that one page of the pointer map speaks of
+_SIZE_AT = 16  # of a page, in the header
+_LOOKED_AT = 512  # pages, for their size
 _FREE, _OVERFLOW = 2, (3, 4)
 _WAL_HEADER, _FRAME_HEADER = 32, 24
 _LITTLE, _BIG = 0x377F0682, 0x377F0683
@@ -59,25 +63,70 @@ class Frame:
     whole: bool  # its checksum follows from what its predecessor stored
 
 
+def page_bytes_of(path: Path, log_path: Path) -> int:
+    """The size of the pages of a store, whatever of it is damaged. Raises OSError."""
+    if (told := _told_by_log(log_path)) is not None:
+        return told
+    with path.open("rb") as file:
+        header = file.read(_SIZE_AT + 2)
+        counted = [0, 0]  # leaves of the smaller size, of the larger one
+        for number in range(1, _LOOKED_AT):
+            file.seek(number * PAGE_BYTES_EARLIER)
+            page = file.read(PAGE_BYTES_EARLIER)
+            if len(page) < PAGE_BYTES:
+                break
+            cells = int.from_bytes(page[3:5], "big") if page[0] in (_TABLE_LEAF, _INDEX_LEAF) else 0
+            if 0 < cells <= PAGE_BYTES // 4:
+                places = struct.unpack_from(f">{cells}H", page, 8)
+                counted[max(places) >= PAGE_BYTES] += 1
+    if counted[0] != counted[1]:
+        return PAGE_BYTES if counted[0] > counted[1] else PAGE_BYTES_EARLIER
+    said = int.from_bytes(header[_SIZE_AT:], "big")
+    return said if said in (PAGE_BYTES, PAGE_BYTES_EARLIER) else PAGE_BYTES
+
+
+def _told_by_log(log_path: Path) -> int | None:
+    """None where there is no log, or its header is damaged."""
+    if not log_path.exists():
+        return None
+    with log_path.open("rb") as file:
+        head = file.read(_WAL_HEADER)
+    if len(head) < _WAL_HEADER or not _is_wal_header(head):
+        return None
+    told = int.from_bytes(head[8:12], "big")
+    return told if told in (PAGE_BYTES, PAGE_BYTES_EARLIER) else None
+
+
+def _is_wal_header(head: bytes) -> bool:
+    words = struct.unpack(">8I", head)
+    return words[0] in (_LITTLE, _BIG) and _sum(_order(words[0]), head[:24], (0, 0)) == words[6:8]
+
+
+def _order(magic: int) -> str:
+    return "<" if magic != _BIG else ">"
+
+
 class Log:
     """The frames of a write-ahead log, oldest first, of the generation that it holds now."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, page_bytes: int) -> None:
         self.frames: tuple[Frame, ...] = ()
         self.is_headless = False
-        if path.exists() and path.stat().st_size >= _WAL_HEADER + _FRAME_HEADER + PAGE_BYTES:
+        if path.exists() and path.stat().st_size >= _WAL_HEADER + _FRAME_HEADER + page_bytes:
             with path.open("rb") as file:
-                self._read(file)
+                self._read(file, page_bytes)
 
-    def _read(self, file: BinaryIO) -> None:
+    def _read(self, file: BinaryIO, page_bytes: int) -> None:
         head = file.read(_WAL_HEADER)
         words = struct.unpack(">8I", head)
-        order = "<" if words[0] != _BIG else ">"
-        self.is_headless = _sum(order, head[:24], (0, 0)) != words[6:8] or words[0] not in (_LITTLE, _BIG)
+        order = _order(words[0])
+        self.is_headless = not _is_wal_header(head)
         before, salt = words[6:8], words[4:6]
         frames: list[Frame] = []
         at = _WAL_HEADER
-        while len(head := file.read(_FRAME_HEADER)) == _FRAME_HEADER and len(page := file.read(PAGE_BYTES)) == len(_NO):
+        size_of_frame = _FRAME_HEADER + page_bytes
+        while len(frame := file.read(size_of_frame)) == size_of_frame:
+            head, page = frame[:_FRAME_HEADER], frame[_FRAME_HEADER:]
             number, size, *rest = struct.unpack(">6I", head)
             told = (rest[2], rest[3])
             whole = _sum(order, page, _sum(order, head[:8], before)) == told
@@ -87,7 +136,7 @@ class Log:
                 break  # left over from the generation before
             frames.append(Frame(number, at + _FRAME_HEADER, size != 0, whole))
             before = told
-            at += _FRAME_HEADER + PAGE_BYTES
+            at += size_of_frame
         self.frames = tuple(frames)
 
     @property
@@ -117,9 +166,6 @@ class Log:
         return tuple(frame for frame in self.frames[: last + 1] if frame.whole)
 
 
-_NO = bytes(PAGE_BYTES)
-
-
 def _sum(order: str, data: bytes, start: tuple[int, ...]) -> tuple[int, int]:
     """The log's checksum (section 4.2)."""
     one, two = start
@@ -135,12 +181,17 @@ class Pages:
 
     def __init__(self, path: Path, log_path: Path) -> None:
         """Raises OSError."""
+        self._bytes = size_of_page = page_bytes_of(path, log_path)
+        self._mapped = size_of_page // _MAP_ENTRY  # pages that one page of the pointer map speaks of
+        self._map: tuple[int, bytes] = (0, b"")  # the page of it that was read last
+        self._most_in_index = (size_of_page - 12) * 64 // 255 - 23
+        self._least = (size_of_page - 12) * 32 // 255 - 23
         self._file = path.open("rb")
         self._log = log_path.open("rb") if log_path.exists() else None
-        committed = Log(log_path).committed
+        committed = Log(log_path, size_of_page).committed
         self._frames = committed if self._log is not None else ()
         self._newest = {frame.page: frame.at for frame in self._frames}
-        size = path.stat().st_size // PAGE_BYTES
+        size = path.stat().st_size // size_of_page
         self._in_file = size
         self.count = max(size, max(self._newest, default=0))
 
@@ -167,7 +218,7 @@ class Pages:
             yield from self._cells(frame.page, self._frame(frame.at))
         for number in sorted(self._newest):
             if number <= self._in_file:
-                yield from self._cells(number, self._read(self._file, (number - 1) * PAGE_BYTES))
+                yield from self._cells(number, self._read(self._file, (number - 1) * self._bytes))
 
     # ---- pages ----
 
@@ -175,26 +226,27 @@ class Pages:
         """Empty where there is none."""
         if (at := self._newest.get(number)) is not None:
             return self._frame(at)
-        return self._read(self._file, (number - 1) * PAGE_BYTES) if 1 <= number <= self._in_file else b""
+        return self._read(self._file, (number - 1) * self._bytes) if 1 <= number <= self._in_file else b""
 
     def _frame(self, at: int) -> bytes:
         return self._read(self._log, at) if self._log is not None else b""
 
-    @staticmethod
-    def _read(file: BinaryIO, at: int) -> bytes:
+    def _read(self, file: BinaryIO, at: int) -> bytes:
         file.seek(at)
-        page = file.read(PAGE_BYTES)
-        return page if len(page) == PAGE_BYTES else b""
+        page = file.read(self._bytes)
+        return page if len(page) == self._bytes else b""
 
     def _lives(self, number: int) -> bool:
         """Not given back, no overflow page, no pointer map. What the map says nothing sensible of is looked at."""
         if number == 1:
             return True
-        map_page = 2 + (number - 2) // (_MAPPED + 1) * (_MAPPED + 1)
+        map_page = 2 + (number - 2) // (self._mapped + 1) * (self._mapped + 1)
         if number == map_page:
             return False
+        if self._map[0] != map_page:
+            self._map = map_page, self._page(map_page)
         entry = (number - map_page - 1) * _MAP_ENTRY
-        kind = self._page(map_page)[entry : entry + 1]
+        kind = self._map[1][entry : entry + 1]
         return not kind or (kind[0] != _FREE and kind[0] not in _OVERFLOW)
 
     # ---- cells ----
@@ -206,7 +258,7 @@ class Pages:
         kind = page[start]
         count = int.from_bytes(page[start + 3 : start + 5], "big")
         first = start + (12 if kind == _INDEX_INTERIOR else 8)
-        for at in range(first, min(first + 2 * count, PAGE_BYTES - 1), 2):
+        for at in range(first, min(first + 2 * count, len(page) - 1), 2):
             cell = self._cell(page, int.from_bytes(page[at : at + 2], "big"), kind)
             if cell is not None:
                 yield cell
@@ -220,21 +272,21 @@ class Pages:
             rowid = 0
             if kind == _TABLE_LEAF:
                 rowid, at = _varint(page, at)
-            payload = self._payload(page, at, size, most=PAGE_BYTES - 35 if kind == _TABLE_LEAF else _INDEX_MOST)
+            payload = self._payload(page, at, size, most=len(page) - 35 if kind == _TABLE_LEAF else self._most_in_index)
             return Cell(kind == _TABLE_LEAF, rowid, _values(payload))
         except (IndexError, ValueError, struct.error):
             return None
 
     def _payload(self, page: bytes, at: int, size: int, most: int) -> bytes:
         """All of a row, its overflow pages included (section 1.5). Raises ValueError."""
-        if size > min(MOST_BYTES, self.count * PAGE_BYTES):
+        if size > min(MOST_BYTES, self.count * self._bytes):
             raise ValueError("longer than the file")
         if size <= most:
             if at + size > len(page):
                 raise ValueError("beyond its page")
             return page[at : at + size]
-        local = _LEAST + (size - _LEAST) % (PAGE_BYTES - 4)
-        local = local if local <= most else _LEAST
+        local = self._least + (size - self._least) % (self._bytes - 4)
+        local = local if local <= most else self._least
         parts, have = [page[at : at + local]], local
         following = int.from_bytes(page[at + local : at + local + 4], "big")
         while have < size:
@@ -245,10 +297,6 @@ class Pages:
             have += len(parts[-1])
             following = int.from_bytes(content[:4], "big")
         return b"".join(parts)
-
-
-_LEAST = (PAGE_BYTES - 12) * 32 // 255 - 23
-_INDEX_MOST = (PAGE_BYTES - 12) * 64 // 255 - 23
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from edge.errors import StoreError, Text
 from edge.gaps.gap import Gap, Hidden
 from edge.kpi.row import Row
-from edge.outbox import eviction, files, gaps, ledger, schema
+from edge.outbox import eviction, files, gaps, ledger, schema, states
 from edge.outbox.codec import maybe_unpack, seal, seal_blob
 from edge.outbox.facts import Backlog, ClassStats, Counts, Position, Quarantined, StoredRecord, Tally
 from edge.outbox.sound import DamagedError, refuse_foreign
@@ -68,7 +68,7 @@ class Reader:
         except StoreError:
             self.close()
             raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             self.close()
             raise self._unreadable(error) from error
 
@@ -127,10 +127,12 @@ class Reader:
         return {sink: Position(cursor, start, end) for sink, cursor, start, end, *_ in whole}
 
     def checkpoints(self) -> dict[str, bytes]:
-        """The newest checkpoint of every key; empty where its checksum fails, which no reader of one accepts."""
+        """The newest state of every machine, and the pages of their journals, that their checksums prove."""
         with self._explained() as connection:
             rows = connection.execute("SELECT key, blob, crc FROM checkpoint").fetchall()
-        return {key: blob if crc is None or crc == seal_blob(key, blob) else b"" for key, blob, crc in rows}
+            newest = states.newest(connection)
+        pages = {key: blob for key, blob, crc in rows if crc is None or crc == seal_blob(key, blob)}
+        return pages | {key: state.blob for key, state in newest.items()}
 
     def meta(self) -> dict[str, str]:
         """Facts about the store itself, as batches wrote them; those whose checksum fails are left out."""

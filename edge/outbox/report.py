@@ -11,12 +11,12 @@ from edge.outbox.saved import NOW, Saved
 
 def words(path: Path, aside: Path, damage: Exception, saved: Saved) -> Text:
     """What is damaged, what came over, what did not."""
-    lost = _lost(saved)
+    lost, older = _lost(saved), _outdated(saved)
     return Text(
         f"存储文件 {path} 已损坏（{damage}），已改名为 {aside}；完好的内容已移入新存储："
-        f"{saved.told or '无'}。{lost.zh}",
+        f"{saved.told or '无'}。{lost.zh}{older.zh}",
         f"store {path} is damaged ({damage}); moved to {aside}. What is whole was carried into a new one: "
-        f"{saved.told or 'nothing'}. {lost.en}",
+        f"{saved.told or 'nothing'}. {lost.en}{older.en}",
     )
 
 
@@ -39,6 +39,18 @@ def _lost(saved: Saved) -> Text:
         f"未送达的记录缺 {saved.missing} 条，介于 {start} 与{end.zh}之间；其中各分钟的台账将重新发送",
         f"{saved.missing} records still to be sent are missing, between {start} and {end.en}; the minutes of that time "
         "that were saved are sent again",
+    )
+
+
+def _outdated(saved: Saved) -> Text:
+    if not saved.outdated:
+        return Text("", "")
+    names = ", ".join(key.partition(":")[2] or key for key in saved.outdated)
+    since = _time(saved.outdated_from_ns)
+    return Text(
+        f"；以下机台从较早的断点（最早 {since}）继续，其后的件数由 PLC 计数器补记：{names}",
+        f". These machines go on from an earlier state (the oldest of {since}), and their PLCs' counters tell what was "
+        f"made since: {names}",
     )
 
 

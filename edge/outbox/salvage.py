@@ -2,7 +2,7 @@
 
 Theory. Every row of ours carries a checksum, so each is believed or not for itself, whatever became of the tree it hung
 on: rows are read page by page (`edge.outbox.pages`), first as they were last, then, for what is missing, as they were
-before: each commit writes the checkpoints anew, so the write-ahead log has some that are a few commits old.
+before. Of the states of machines the newest that can be proved is gone on with (`edge.outbox.states`).
 
 Never twice. Everything saved is made harmless by what was there before: records keep their numbers, so a cursor that
 was saved means what it meant, and one that was not has everything sent again, the same points; ledger rows are known by
@@ -26,7 +26,7 @@ from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from edge.outbox import gaps, ledger, schema, whole
+from edge.outbox import gaps, ledger, schema, states, whole
 from edge.outbox.pages import Cell, Pages, Value
 from edge.outbox.saved import NOW, Saved
 
@@ -34,7 +34,8 @@ LARGE_BYTES = 256 << 20
 _AT_ONCE_BYTES = 4 << 20
 _ROW_BYTES = 512
 _SCHEMA_PAGES = 64  # the tables' definitions are among the first
-_SMALL = ("sink", "checkpoint", "meta", "ledger", "folded", "gap", "quarantine")
+_STATE = states.GENERATIONS[0]
+_SMALL = ("sink", "checkpoint", _STATE, "change", "meta", "ledger", "folded", "gap", "quarantine")
 
 _Row = tuple[Value, ...]
 
@@ -65,17 +66,22 @@ class _Carrier:
         self._ledger_columns = tuple(_ledger_columns(pages))
         self._copied: Counter[str] = Counter()
         self._last_id = 0
+        self._states: dict[str, dict[int, _Row]] = {}  # whole ones by machine and number
+        self._generations = Counter[str]()  # of them, as they were last
 
     def carry(self, tables: Collection[str], after: int = 0) -> None:
         """Rows as they were last, then what is missing, as it was before; records behind number `after`."""
         size = 0
         self._new.execute("BEGIN IMMEDIATE")
-        for cells in (self._pages.rows(), self._pages.older()):
+        for cells, is_live in ((self._pages.rows(), True), (self._pages.older(), False)):
             for cell in cells:
                 table, row = self._known(cell)
                 if table not in tables or (table == "record" and cell.rowid <= after) or not whole.WHOLE[table](row):
                     continue
-                self._insert(table, row)
+                if table == _STATE:
+                    self._keep_state(row, is_live=is_live)
+                else:
+                    self._insert(table, row)
                 size += _ROW_BYTES + (len(row[-1]) if isinstance(row[-1], bytes) else 0)
                 if size > _AT_ONCE_BYTES:
                     self._new.execute("COMMIT")
@@ -92,7 +98,21 @@ class _Carrier:
         self._last_id = max(self._last_id, newest, *(row[0] for row in cursors), 0)
         new.execute("DELETE FROM sqlite_sequence WHERE name = 'record'")
         new.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('record', ?)", (self._last_id,))
-        return Saved(self._copied, *self._holes())
+        for rows in self._states.values():
+            for table, number in zip(states.GENERATIONS, (max(rows), min(rows)), strict=True):
+                self._insert(table, rows[number])
+        outdated = states.outdated(new, self._generations)
+        from_ns = min((state.t_ns for state in outdated.values()), default=0)
+        return Saved(self._copied, *self._holes(), tuple(outdated), from_ns)
+
+    def _keep_state(self, row: _Row, *, is_live: bool) -> None:
+        """The newest two of a machine, wherever they lay."""
+        key, number = row[:2]
+        self._generations[str(key)] += is_live
+        rows = self._states.setdefault(str(key), {})
+        rows[int(str(number))] = row
+        if len(rows) > len(states.GENERATIONS):
+            del rows[min(rows)]
 
     def _holes(self) -> tuple[int, int, int]:
         """Numbers that are missing above the lowest cursor; the commit times before the first and behind the last."""
@@ -139,6 +159,10 @@ class _Carrier:
             case (bytes(), str(), int(), str(), bytes(), _):
                 digest, sink, *others = values
                 return "quarantine", (sink, digest, *others)
+            case (str(), int(), int(), bytes(), _):
+                return _STATE, values
+            case (None, int(), bytes(), _):
+                return "change", (cell.rowid, *values[1:])
             case (str(), bytes(), _):
                 return "checkpoint", values
             case (str(), str(), _):
@@ -162,11 +186,13 @@ def _ledger_columns(pages: Pages) -> Iterator[str]:
     """In the order of the file: columns that came with later releases stand at the end."""
     for cell in pages.rows(_SCHEMA_PAGES):
         if len(cell.values) == 5 and cell.values[:2] == ("table", "ledger"):
-            with suppress(sqlite3.Error), closing(sqlite3.connect(":memory:")) as scratch:
+            with suppress(sqlite3.Error, UnicodeError), closing(sqlite3.connect(":memory:")) as scratch:
                 scratch.execute(str(cell.values[4]))
                 names = [str(row[1]) for row in scratch.execute("PRAGMA table_info(ledger)")]
-                yield from ('"window"' if name == "window" else name for name in names)
-                return
+                names = ['"window"' if name == "window" else name for name in names]
+                if {*names} <= {*ledger.COLUMNS, "crc"}:  # it is text without a checksum
+                    yield from names
+                    return
     yield from (*ledger.COLUMNS, "crc")
 
 

@@ -16,6 +16,8 @@ class Saved:
     missing: int  # records some database has not got, by their numbers; those that were evicted among them
     lost_from_ns: int  # commit times around them, UTC; 0 = none is missing
     lost_until_ns: int
+    outdated: tuple[str, ...] = ()  # keys of machine states that are not, or may not be, the last that were stored
+    outdated_from_ns: int = 0  # when the oldest of them was stored
 
     @property
     def told(self) -> str:

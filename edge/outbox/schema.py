@@ -16,14 +16,18 @@ Rows of files that an earlier release began have none (NULL) until they are writ
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from edge.kpi.row import SUM_COLUMNS
 from edge.points import BUCKET_FIELDS
 
 APPLICATION_ID = 0x5EA311AE  # tells our file from any other SQLite file
-SCHEMA_VERSION = 2
-PAGE_BYTES = 4_096
+SCHEMA_VERSION = 3
+# Most commits touch a handful of pages with little in each: half of SQLite's default halves what they cost the card.
+# Any smaller, and rows of the ledger would not fit into a page. Files of earlier releases keep theirs.
+PAGE_BYTES = 2_048
+PAGE_BYTES_EARLIER = 4_096
 BUSY_TIMEOUT_S = 5.0
 # Of each connection. SQLite fills its default of 2 MiB within the hour and keeps it, and the system caches the file
 # anyway; the pages of one commit fit into a quarter of this.
@@ -40,6 +44,15 @@ CREATE TABLE gap (
     PRIMARY KEY (subject, start_ns, cause)
 ) WITHOUT ROWID;
 CREATE INDEX gap_by_start ON gap (start_ns)"""
+# Machine states, whole in two generations, and what changed since (edge.outbox.states).
+_STATES = """
+CREATE TABLE state_a (
+    key TEXT PRIMARY KEY, number INTEGER NOT NULL, t_ns INTEGER NOT NULL, blob BLOB NOT NULL, crc INTEGER NOT NULL
+);
+CREATE TABLE state_b (
+    key TEXT PRIMARY KEY, number INTEGER NOT NULL, t_ns INTEGER NOT NULL, blob BLOB NOT NULL, crc INTEGER NOT NULL
+);
+CREATE TABLE change (number INTEGER PRIMARY KEY, t_ns INTEGER NOT NULL, blob BLOB NOT NULL, crc INTEGER NOT NULL)"""
 _SEALED_SINCE_2 = ("sink", "quarantine", "checkpoint", "meta", "ledger", "folded")
 
 _TABLES = f"""
@@ -67,7 +80,7 @@ CREATE TABLE quarantine (
     PRIMARY KEY (sink, digest)
 );
 CREATE INDEX quarantine_by_age ON quarantine (t_ns);
-CREATE TABLE checkpoint (key TEXT PRIMARY KEY, blob BLOB NOT NULL, crc INTEGER);
+CREATE TABLE checkpoint (key TEXT PRIMARY KEY, blob BLOB NOT NULL, crc INTEGER);  -- pages of journals
 CREATE TABLE meta (key TEXT PRIMARY KEY, text TEXT NOT NULL, crc INTEGER);
 CREATE TABLE ledger (
     machine TEXT NOT NULL, "window" TEXT NOT NULL, start_ns INTEGER NOT NULL,
@@ -83,6 +96,7 @@ CREATE TABLE folded (                           -- pieces of ledger rows that we
     machine TEXT PRIMARY KEY, total INTEGER NOT NULL, good INTEGER NOT NULL, reject INTEGER NOT NULL, crc INTEGER
 );
 {_GAP};
+{_STATES};
 """
 
 
@@ -111,9 +125,10 @@ def create(connection: sqlite3.Connection) -> None:
 
 def upgrade(connection: sqlite3.Connection, version: int) -> None:
     """Bring the file of an earlier release here, all of it or nothing; nothing that is stored changes."""
-    if version < 2:
+    if version < SCHEMA_VERSION:
         columns = "".join(f"ALTER TABLE {table} ADD COLUMN crc INTEGER;" for table in _SEALED_SINCE_2)
-        connection.executescript(f"BEGIN IMMEDIATE;{columns}{_GAP};PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+        since_2 = f"{columns}{_GAP};" if version < 2 else ""
+        connection.executescript(f"BEGIN IMMEDIATE;{since_2}{_STATES};PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
     _add_missing_columns(connection)
 
 
@@ -126,6 +141,21 @@ def _add_missing_columns(connection: sqlite3.Connection) -> None:
     for name in NUMBER_COLUMNS:
         if name not in present:
             connection.execute(f"ALTER TABLE ledger ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")
+
+
+def columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
+    """By table."""
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    return {table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} for table in tables}
+
+
+def missing_columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
+    """What the file lacks of what this release lays out, by table."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        create(fresh)
+        wanted = columns(fresh)
+    there = columns(connection)
+    return {table: lacks for table, names in wanted.items() if (lacks := names - there.get(table, set()))}
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> int:

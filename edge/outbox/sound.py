@@ -11,6 +11,7 @@ DamagedError; StoreError for a file that is another program's, or a later releas
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,20 @@ from urllib.parse import quote
 from edge.errors import StoreError, Text
 from edge.outbox import schema, whole
 from edge.outbox.codec import seal
-from edge.outbox.pages import Log
+from edge.outbox.pages import Log, page_bytes_of
+from edge.outbox.states import GENERATIONS
 
 META_SCHEMA = "schema_version"  # under a checksum, other than the one in the header
 
 _HEADER_BYTES = 100
-# Magic; page size, write and read version (WAL), reserved bytes, payload fractions ("Database File Format", section
-# 1.3). All files of ours agree in these from the first byte on; what follows may stand in the log alone.
-_HEADER = (
-    (0, b"SQLite format 3\x00"),
-    (16, schema.PAGE_BYTES.to_bytes(2, "big") + bytes((2, 2, 0, 64, 32, 32))),
-)
+# Magic; behind the page size: write and read version (WAL), reserved bytes, payload fractions ("Database File Format",
+# section 1.3). All files of ours agree in these from the first byte on; what follows may stand in the log alone.
+_MAGIC = b"SQLite format 3\x00"
+_VERSIONS = bytes((2, 2, 0, 64, 32, 32))
 _OURS = frozenset({"record", "checkpoint", "ledger", "sink"})
-_LAID_OUT_BYTES = 2 * schema.PAGE_BYTES  # before the first table
+_LAID_OUT_PAGES = 2  # before the first table
+_SMALL = ("sink", "checkpoint", *GENERATIONS, "change", "meta", "folded", "gap")
+_SEALED_SINCE = 2  # format: rows have checksums
 _NEWEST_ROWS = 5_000  # of the ledger: what the open windows are made of, and more
 
 
@@ -47,20 +49,25 @@ def look(path: Path, log_path: Path, *, closely: bool) -> None:
     """`closely`: read all pages and every row that the next minutes rest on. Raises DamagedError,
     UnbegunError, StoreError, sqlite3.Error.
     """
-    log = Log(log_path)
-    if not log.committed and path.stat().st_size <= _LAID_OUT_BYTES and not _has_tables(path):
+    page_bytes = page_bytes_of(path, log_path)
+    log = Log(log_path, page_bytes)
+    if not log.committed and path.stat().st_size <= _LAID_OUT_PAGES * page_bytes and not _has_tables(path):
         raise UnbegunError
     if log.lost:
         raise DamagedError(str(Text("写前日志中段损坏", "its write-ahead log is broken before its end")))
     with closing(_connect(path)) as connection:
         refuse_foreign(connection, path)
-        _look_at_header(path)
+        _look_at_header(path, page_bytes)
+        is_sealed = schema.pragma(connection, "user_version") >= _SEALED_SINCE
         if closely:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":
                 raise DamagedError(str(verdict).splitlines()[-1])
-            if schema.pragma(connection, "user_version") == schema.SCHEMA_VERSION:
+            if is_sealed:
+                _look_at_layout(connection)
                 _look_at_rows(connection)
+        elif is_sealed:  # little, and what every count goes on from
+            _look_at_small(connection, (*GENERATIONS, "change"))
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -75,15 +82,15 @@ def _has_tables(path: Path) -> bool:
     """False for an empty list of them; anything that cannot be read may be one."""
     with path.open("rb") as file:
         page = file.read(schema.PAGE_BYTES)
-    magic = _HEADER[0][1]
-    return not (page.startswith(magic) and page[_HEADER_BYTES + 3 : _HEADER_BYTES + 5] == bytes(2))
+    return not (page.startswith(_MAGIC) and page[_HEADER_BYTES + 3 : _HEADER_BYTES + 5] == bytes(2))
 
 
-def _look_at_header(path: Path) -> None:
+def _look_at_header(path: Path, page_bytes: int) -> None:
     """Of the file, not of the log: the header is written with the file and hardly ever again."""
     with path.open("rb") as file:
         head = file.read(_HEADER_BYTES)
-    if any(head[at : at + len(wanted)] != wanted for at, wanted in _HEADER):
+    wanted = _MAGIC + page_bytes.to_bytes(2, "big") + _VERSIONS
+    if not head.startswith(wanted):
         raise DamagedError(str(Text("文件头损坏", "its header is not what was written")))
 
 
@@ -124,15 +131,30 @@ def _told_version(connection: sqlite3.Connection) -> int | None:
     return int(row[0]) if row and row[1] == seal(META_SCHEMA, row[0]) else None
 
 
+def _look_at_layout(connection: sqlite3.Connection) -> None:
+    """The definitions of tables are text in a page without checksum: one letter, and nothing can be written."""
+    if schema.pragma(connection, "user_version") == schema.SCHEMA_VERSION:
+        missing = schema.missing_columns(connection)
+        if set().union(*missing.values()) - set(schema.NUMBER_COLUMNS):
+            raise DamagedError(str(Text(f"表定义损坏：{', '.join(missing)}", f"broken tables: {', '.join(missing)}")))
+
+
 def _look_at_rows(connection: sqlite3.Connection) -> None:
     """Everything a start rests on, and what is still to be sent."""
-    for table in ("sink", "checkpoint", "meta", "folded", "gap"):
-        _look_at(connection, table, "")
+    _look_at_small(connection, _SMALL)
     _look_at(connection, "ledger", f" ORDER BY start_ns DESC LIMIT {_NEWEST_ROWS}")
     low = connection.execute(
         "SELECT min(CASE WHEN replay_from < replay_to THEN min(cursor, replay_from) ELSE cursor END) FROM sink"
     ).fetchone()[0]
     _look_at(connection, "record", f" WHERE id > {low or 0:d}")
+
+
+def _look_at_small(connection: sqlite3.Connection, tables: Iterable[str]) -> None:
+    """All rows of tables; one that a later format added may not be there yet."""
+    there = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    for table in tables:
+        if table in there:
+            _look_at(connection, table, "")
 
 
 def _look_at(connection: sqlite3.Connection, table: str, part: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from edge.gaps.gap import GapCause, GapScope
 from edge.outbox import gaps, ledger
 from edge.outbox.codec import maybe_unpack, seal, seal_blob
+from edge.outbox.states import is_whole_change, is_whole_state
 from edge.points import BUCKET_FIELDS, RecordClass
 
 Row = tuple[Any, ...]
@@ -73,6 +74,9 @@ COLUMNS_OF = {
     "record": "id, class, points, t_ns, codec, crc, lines",
     "sink": "id, cursor, replay_from, replay_to, quarantined, crc",
     "checkpoint": "key, blob, crc",
+    "state_a": "key, number, t_ns, blob, crc",
+    "state_b": "key, number, t_ns, blob, crc",
+    "change": "number, t_ns, blob, crc",
     "meta": "key, text, crc",
     "ledger": _LEDGER_COLUMNS,
     "folded": "machine, total, good, reject, crc",
@@ -83,6 +87,9 @@ WHOLE: dict[str, Callable[[Row], bool]] = {
     "record": _whole_record,
     "sink": _whole_sink,
     "checkpoint": _whole_checkpoint,
+    "state_a": lambda row: is_whole_state(*row),
+    "state_b": lambda row: is_whole_state(*row),
+    "change": lambda row: is_whole_change(*row),
     "meta": _whole_meta,
     "ledger": _whole_ledger,
     "folded": _whole_folded,

@@ -20,6 +20,7 @@ from edge.outbox.codec import Packed, pack, seal, seal_blob
 from edge.outbox.facts import OpenReport, Position, StoreSettings
 from edge.outbox.flow import META_FLOW, RECORD_BYTES, Flow, Hour, ThreadWrites
 from edge.outbox.sound import META_SCHEMA
+from edge.outbox.states import States
 
 QUARANTINE_LINES = 10_000  # the newest are kept; the count per database goes on
 _MAX_WORDS = 1_000
@@ -36,7 +37,7 @@ _GAP_POINT = b"gap,"
 
 # In place: a REPLACE would take the row out and put it in elsewhere, which touches twice the pages and the index, with
 # every commit.
-_CHECKPOINT = (
+_PAGE = (
     "INSERT INTO checkpoint (key, blob, crc) VALUES (?, ?, ?) "
     "ON CONFLICT (key) DO UPDATE SET blob = excluded.blob, crc = excluded.crc"
 )
@@ -49,6 +50,7 @@ _TRIM_QUARANTINE = """
 DELETE FROM quarantine WHERE rowid IN (SELECT rowid FROM quarantine ORDER BY t_ns DESC LIMIT -1 OFFSET ?)
 """
 
+POSITIONS_NS = 5_000_000_000  # between two savings of cursors that go with a commit
 META_BOUND = "store_max_bytes"  # for tools that know the file alone
 META_LOSS_WINDOW = "loss_window_ns"
 
@@ -61,6 +63,9 @@ class Writer:
     def __init__(self, settings: StoreSettings, gap_record: GapRecord) -> None:
         self._lock = files.StoreLock(settings.path)
         self._connection: sqlite3.Connection | None = None
+        self._states: States | None = None  # None: to be read again
+        self._positions: dict[str, Position] = {}  # as saved last
+        self._positions_ns = 0
         self._flow = Flow()
         self._writes = ThreadWrites()
         self.follow(settings, gap_record)
@@ -117,12 +122,23 @@ class Writer:
                 insert_record(connection, record, batch.t_ns)
             ledger.upsert(connection, batch.rows)
             gaps.upsert(connection, batch.gaps)
-            connection.executemany(_CHECKPOINT, ((key, blob, seal_blob(key, blob)) for key, blob in batch.checkpoints))
+            connection.executemany(_PAGE, ((key, blob, seal_blob(key, blob)) for key, blob in batch.pages))
+            self._states = self._states or States(connection)
+            save_meta(connection, self._states.write(connection, batch.t_ns, batch.checkpoints, self._file_bytes))
             save_meta(connection, batch.meta)
             if self._flow.due(batch.t_ns):
                 save_meta(connection, self._about())
-            _save_positions(connection, positions)
+            self._save_positions_now_and_then(connection, positions, batch.t_ns)
             return _last_id(connection)
+
+    def _save_positions_now_and_then(
+        self, connection: sqlite3.Connection, positions: Mapping[str, Position], t_ns: int
+    ) -> None:
+        """Spares a page with most commits. What was delivered meanwhile is sent once more after a crash."""
+        if 0 <= t_ns - self._positions_ns < POSITIONS_NS or self._positions == positions:
+            return
+        _save_positions(connection, positions)
+        self._positions, self._positions_ns = dict(positions), t_ns
 
     def _about(self) -> Iterator[tuple[str, str]]:
         yield META_FLOW, self._flow.dump()
@@ -238,6 +254,8 @@ class Writer:
 
     def _abandon(self) -> None:
         """Close rolls back; an error while doing so changes nothing."""
+        self._states = None
+        self._positions = {}
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -353,5 +371,5 @@ def _last_id(connection: sqlite3.Connection) -> int:
 def _needed_bytes(batch: Batch, packed: Sequence[Packed]) -> int:
     """An upper estimate of what the batch adds to the main file."""
     lines = sum(len(record.blob) for record in packed)
-    checkpoints = sum(len(blob) for _, blob in batch.checkpoints)
+    checkpoints = sum(len(blob) for _, blob in (*batch.checkpoints, *batch.pages))
     return lines + lines // 4 + checkpoints + len(batch.rows) * _ROW_BYTES + _SLACK_BYTES

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-import zlib
 from dataclasses import replace
 from datetime import time as wall_time
 
@@ -167,8 +166,8 @@ def resized(whole: bytes, **sizes: int) -> bytes:
     """The core's blob with another length of one of its parts."""
     head, _, rest = whole.partition(b"\n")
     core = core_of(whole)
-    about, _, parts = zlib.decompress(core).partition(b"\n")
-    other = zlib.compress(json.dumps({**json.loads(about), **sizes}).encode() + b"\n" + parts)
+    about, _, parts = core.partition(b"\n")
+    other = json.dumps({**json.loads(about), **sizes}).encode() + b"\n" + parts
     return json.dumps({**json.loads(head), "core": len(other)}).encode() + b"\n" + other + rest[len(core) :]
 
 

@@ -44,11 +44,11 @@ async def test_lowest_class_first_oldest_first_with_a_gap_that_says_what_went(tm
     await fill(outbox, range(200, 300), RecordClass.LIVE)
     await fill(outbox, range(300, 400), RecordClass.TAG)
     assert stored(outbox.settings.path)[RecordClass.TAG] == 100  # nothing had to go yet
-    await fill(outbox, range(400, 650), RecordClass.LEDGER)
+    await fill(outbox, range(400, 700), RecordClass.LEDGER)
     left = stored(outbox.settings.path)
     assert RecordClass.TAG not in left
     assert 0 < left[RecordClass.LIVE] < 100
-    assert (left[RecordClass.LEDGER], left[RecordClass.EVIDENCE]) == (350, 100)
+    assert (left[RecordClass.LEDGER], left[RecordClass.EVIDENCE]) == (400, 100)
     said = gaps(outbox.settings.path)
     assert b"gap,cause=evicted,object=tag " in said[0]
     tags_said = [int(g.split(b"records=")[1].split(b"i")[0]) for g in said if b"object=tag" in g]

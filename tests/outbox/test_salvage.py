@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from edge.errors import StoreError
 from edge.kpi.row import Row
-from edge.outbox import files
+from edge.outbox import files, schema
 from edge.outbox.facts import OpenReport
 from edge.outbox.pages import Log, Pages
 from edge.outbox.reader import Reader
@@ -172,10 +172,10 @@ def test_everything_comes_over_where_only_roots_are_lost(store: Path, before: Co
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     data = bytearray(path.read_bytes())
-    data[:4096] = bytes(4096)
-    for at in range(4096, len(data), 4096):
+    data[: schema.PAGE_BYTES] = bytes(schema.PAGE_BYTES)
+    for at in range(schema.PAGE_BYTES, len(data), schema.PAGE_BYTES):
         if data[at] == 0x05:  # an interior page of a table
-            data[at : at + 4096] = bytes(4096)
+            data[at : at + schema.PAGE_BYTES] = bytes(schema.PAGE_BYTES)
     path.write_bytes(data)
     report = asyncio.run(opened(path))
     now = content(path)
@@ -188,14 +188,14 @@ def test_everything_comes_over_where_only_roots_are_lost(store: Path, before: Co
 def test_a_transaction_behind_a_broken_frame_is_not_given_up(store: Path, before: Content, tmp_path: Path) -> None:
     """SQLite ends at the first frame that does not fit, and says nothing."""
     path = copy_of(store, tmp_path)
-    log = Log(files.wal_of(path))
-    assert log.sound == len(log.frames) > 20
+    log = Log(files.wal_of(path), schema.PAGE_BYTES)
+    assert log.sound == len(log.frames) > 10
     assert not log.lost
     flip_at = log.frames[5].at + 2000
     data = bytearray(files.wal_of(path).read_bytes())
     data[flip_at] ^= 1
     files.wal_of(path).write_bytes(data)
-    assert Log(files.wal_of(path)).lost
+    assert Log(files.wal_of(path), schema.PAGE_BYTES).lost
     report = asyncio.run(opened(path))
     now = content(path)
     judge(now, before, report)

@@ -47,7 +47,8 @@ async def make(path: Path) -> None:
         records = [Record.of(record_class, kept) for record_class, kept in by_class.items()]  # type: ignore[arg-type]
         await outbox.commit(
             batch(second, *records, rows=(closed,), checkpoints=((f"machine:m{second % 3}", b"\x00\x01" * second),),
-                  meta=((f"since_ns:m{second % 3}", str(second)),), gaps=(gap,))
+                  meta=((f"since_ns:m{second % 3}", str(second)),), gaps=(gap,),
+                  pages=((f"journal:m{second % 3}:{second // 8}", b"page %d" % second),))
         )  # fmt: skip
     await outbox.advance("a", 40)
     await outbox.quarantine("a", [(lines[0], "field type conflict"), (lines[1], "partial write")])

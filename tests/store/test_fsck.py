@@ -34,8 +34,13 @@ PLACES = (
     "UPDATE sqlite_sequence SET seq = 3 WHERE name = 'record'",
     "UPDATE sink SET cursor = cursor + 1 WHERE id = 'a'",
     "UPDATE sink SET quarantined = 0 WHERE id = 'a'",
-    "UPDATE checkpoint SET blob = CAST(blob || x'00' AS BLOB) WHERE key = 'machine:m1'",
-    "UPDATE checkpoint SET key = 'machine:m9' WHERE key = 'machine:m1'",
+    "UPDATE checkpoint SET blob = CAST(blob || x'00' AS BLOB) WHERE key = 'journal:m1:3'",
+    "UPDATE checkpoint SET key = 'journal:m9:4' WHERE key = 'journal:m1:3'",
+    "UPDATE state_a SET blob = CAST(blob || x'00' AS BLOB) WHERE key = 'machine:m1'",
+    "UPDATE state_b SET key = 'machine:m9' WHERE key = 'machine:m1'",
+    "UPDATE change SET blob = CAST(blob || x'00' AS BLOB) WHERE number = 60",
+    "UPDATE change SET number = 61 WHERE number = 60",
+    "UPDATE change SET t_ns = t_ns + 1 WHERE number = 60",
     "UPDATE meta SET text = '0' WHERE key = 'since_ns:m1'",
     "UPDATE ledger SET tc = tc + 1 WHERE start_ns = (SELECT min(start_ns) FROM ledger)",
     "UPDATE ledger SET tier = 1 WHERE start_ns = (SELECT min(start_ns) FROM ledger)",
@@ -59,15 +64,18 @@ def test_every_kind_of_place_is_watched(path: Path, seamline: Seamline, place: s
     assert len(said.splitlines()) >= 2, said
 
 
+TABLES = (
+    "record", "tally", "sink", "checkpoint", "state_a", "state_b", "change", "meta", "ledger", "folded", "gap",
+    "quarantine",
+)  # fmt: skip
+
+
 def contents(path: Path) -> list[list[tuple[object, ...]]]:
     """Everything a store gives back, through SQLite alone."""
     connection = sqlite3.connect(path)
     connection.text_factory = bytes
     try:
-        return [
-            connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
-            for table in ("record", "tally", "sink", "checkpoint", "meta", "ledger", "folded", "gap", "quarantine")
-        ]
+        return [connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in TABLES]
     finally:
         connection.close()
 
@@ -142,7 +150,13 @@ def test_a_file_of_an_earlier_release_is_brought_over_whole(path: Path, tmp_path
     connection = sqlite3.connect(old)
     for table in ("sink", "quarantine", "checkpoint", "meta", "ledger", "folded"):
         connection.execute(f"ALTER TABLE {table} DROP COLUMN crc")
-    connection.executescript("DROP TABLE gap; PRAGMA user_version=1;")
+    with Reader(path) as reader:
+        states = [(key, blob) for key, blob in reader.checkpoints().items() if key.startswith("machine:")]
+    connection.executemany("INSERT INTO checkpoint (key, blob) VALUES (?, ?)", states)
+    connection.commit()
+    for table in ("gap", "state_a", "state_b", "change"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("PRAGMA user_version=1")
     connection.close()
     assert seamline("fsck", "--store", old)[0] == 1
 
