@@ -23,6 +23,7 @@ from edge.config.aside import load_aside
 from edge.errors import ConfigError, Problem, StoreError, Text
 from edge.logs import facts
 from edge.notify import Notifier
+from edge.patience import patiently
 from edge.plan import Name, SitePlan
 from edge.reload.diff import diff
 from edge.reload.listing import summary
@@ -54,7 +55,7 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._wish, number)
-        await self._runtime.start("start")
+        await patiently(self._runtime.start("start"), lambda: self._runtime.opening, self._notifier)
         log.info("started", extra=facts(version=__version__, config_version=self._runtime.plan.config_version))
         self._notifier.ready(self._runtime.status())
         _tidy_memory()
@@ -126,11 +127,11 @@ class Agent:
         self._runtime = Runtime(plan, self._clock, self._started_ns)
         self._runtime.tell_reload(old.reload)
         try:
-            await self._runtime.start("reload")
+            await patiently(self._runtime.start("reload"), lambda: self._runtime.opening, self._notifier)
         except StoreError:
             self._runtime = Runtime(old.plan, self._clock, self._started_ns)
             self._runtime.tell_reload(old.reload)
-            await self._runtime.start("reload refused")
+            await patiently(self._runtime.start("reload refused"), lambda: self._runtime.opening, self._notifier)
             raise
 
     def _refuse(self, why: Text, problems: Sequence[Problem] = ()) -> None:

@@ -17,6 +17,10 @@ class Notifier:
         """The agent reads, stores and serves."""
         self._send(f"READY=1\nSTATUS={status}")
 
+    def starting(self, status: str, more_s: int) -> None:
+        """Not ready yet, and at work: give it so much more time from now."""
+        self._send(f"EXTEND_TIMEOUT_USEC={more_s * 1_000_000}\nSTATUS={status}")
+
     def reloading(self, monotonic_ns: int) -> None:
         """A new site file is being read; `ready` follows (Type=notify-reload wants the monotonic time)."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={monotonic_ns // 1000}")

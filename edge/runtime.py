@@ -441,6 +441,11 @@ class Runtime:
         return f"{up}/{len(self._hub.states)} devices up, {len(self._lives)} machines"
 
     @property
+    def opening(self) -> str:
+        """What the start is at, in words."""
+        return str(self._outbox.opening or "")
+
+    @property
     def refused(self) -> bool:
         """The store takes no data now; what was learned since is in memory only."""
         return self._recorder.refused

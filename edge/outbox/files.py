@@ -15,6 +15,7 @@ from pathlib import Path
 from edge.errors import StoreError, Text
 from edge.outbox import report, schema
 from edge.outbox.facts import OpenReport
+from edge.outbox.opening import CHECKING, Opening, Tell, tell_nobody
 from edge.outbox.salvage import salvage_pages
 from edge.outbox.saved import Saved
 from edge.outbox.sound import DamagedError, UnbegunError, look
@@ -95,9 +96,11 @@ class StoreLock:
             self._file = None
 
 
-def open_store(path: Path, now_ns: int, *, may_renew: bool = True) -> tuple[sqlite3.Connection, OpenReport]:
+def open_store(
+    path: Path, now_ns: int, *, may_renew: bool = True, tell: Tell = tell_nobody
+) -> tuple[sqlite3.Connection, OpenReport]:
     """Open, check and if need be create the store. `now_ns` (UTC) names a file that is set aside; unless `may_renew` a
-    damaged one is left as it is.
+    damaged one is left as it is. `tell`: what it is at, from this thread.
 
     Raises StoreError where it cannot be opened for a reason that is not damage: rights, disk full, a newer version.
     """
@@ -109,6 +112,7 @@ def open_store(path: Path, now_ns: int, *, may_renew: bool = True) -> tuple[sqli
             _salvaged(path).rename(path)
         if not path.exists() or path.stat().st_size == 0:
             return _fresh(path), OpenReport(created=True)
+        tell(Opening(CHECKING))
         try:
             return _existing(path), OpenReport(created=False)
         except UnbegunError:
@@ -117,7 +121,7 @@ def open_store(path: Path, now_ns: int, *, may_renew: bool = True) -> tuple[sqli
             return _fresh(path), OpenReport(created=True)
         except DamagedError as damage:
             if may_renew:
-                return _renew(path, now_ns, damage)
+                return _renew(path, now_ns, damage, tell)
             raise StoreError(
                 Text(
                     f"{path} 不是完好的存储（{damage}），未改动；若是存储，请先启动一次代理，或用 seamline store fsck "
@@ -135,11 +139,11 @@ def open_store(path: Path, now_ns: int, *, may_renew: bool = True) -> tuple[sqli
         ) from error
 
 
-def _renew(path: Path, now_ns: int, damage: DamagedError) -> tuple[sqlite3.Connection, OpenReport]:
+def _renew(path: Path, now_ns: int, damage: DamagedError, tell: Tell) -> tuple[sqlite3.Connection, OpenReport]:
     """A new store with all that can be saved of a damaged one, which is set aside with a report beside it."""
     last_ns = max(file.stat().st_mtime_ns for file in (path, wal_of(path)) if file.exists())
     try:
-        saved: Saved | None = _salvage(path)
+        saved: Saved | None = _salvage(path, tell)
     except (sqlite3.Error, OSError) as error:  # no room for both, most likely: an expert, or fsck, has the old file
         saved, words = None, str(error)
     aside = set_aside(path, now_ns)
@@ -156,13 +160,13 @@ def _renew(path: Path, now_ns: int, damage: DamagedError) -> tuple[sqlite3.Conne
     return connection, OpenReport(created=True, set_aside=aside, detail=str(detail), since_ns=since_ns, saved=saved)
 
 
-def _salvage(path: Path) -> Saved:
+def _salvage(path: Path, tell: Tell) -> Saved:
     """Into a file of its own, durable and complete when it has its name."""
     scratch = path.with_name(path.name + ".salvaging")
     for name in (scratch, wal_of(scratch), scratch.with_name(scratch.name + "-shm"), _salvaged(path)):
         name.unlink(missing_ok=True)
     try:
-        saved = salvage_pages(path, wal_of(path), scratch)
+        saved = salvage_pages(path, wal_of(path), scratch, tell)
         for name in (scratch, scratch.parent):
             file = os.open(name, os.O_RDONLY)
             os.fsync(file)

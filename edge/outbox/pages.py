@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from edge.outbox.opening import SAVING, Opening, Tell, tell_nobody
 from edge.outbox.schema import PAGE_BYTES, PAGE_BYTES_EARLIER
 
 MOST_BYTES = 64 << 20  # of one row: a commit is smaller by far
@@ -35,6 +36,7 @@ MOST_BYTES = 64 << 20  # of one row: a commit is smaller by far
 _TABLE_LEAF, _INDEX_LEAF, _INDEX_INTERIOR = 0x0D, 0x0A, 0x02
 _MAP_ENTRY = 5
 _SIZE_AT = 16  # of a page, in the header
+_TOLD_EVERY = 256  # pages
 _LOOKED_AT = 512  # pages, for their size
 _FREE, _OVERFLOW = 2, (3, 4)
 _WAL_HEADER, _FRAME_HEADER = 32, 24
@@ -179,8 +181,9 @@ def _sum(order: str, data: bytes, start: tuple[int, ...]) -> tuple[int, int]:
 class Pages:
     """A file that nobody writes to, as it would be with its log folded in."""
 
-    def __init__(self, path: Path, log_path: Path) -> None:
-        """Raises OSError."""
+    def __init__(self, path: Path, log_path: Path, tell: Tell = tell_nobody) -> None:
+        """`tell`: how far `rows` is. Raises OSError."""
+        self._tell = tell
         self._bytes = size_of_page = page_bytes_of(path, log_path)
         self._mapped = size_of_page // _MAP_ENTRY  # pages that one page of the pointer map speaks of
         self._map: tuple[int, bytes] = (0, b"")  # the page of it that was read last
@@ -206,6 +209,8 @@ class Pages:
     def rows(self, first: int | None = None) -> Iterator[Cell]:
         """Of every page that lives, or of the `first` so many."""
         for number in range(1, min(self.count, first or self.count) + 1):
+            if number % _TOLD_EVERY == 0:
+                self._tell(Opening(SAVING, number, self.count))
             if self._lives(number):
                 yield from self._cells(number, self._page(number))
 

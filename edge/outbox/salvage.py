@@ -27,6 +27,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from edge.outbox import gaps, ledger, schema, states, whole
+from edge.outbox.opening import Tell, tell_nobody
 from edge.outbox.pages import Cell, Pages, Value
 from edge.outbox.saved import NOW, Saved
 
@@ -40,9 +41,11 @@ _SMALL = ("sink", "checkpoint", _STATE, "change", "meta", "ledger", "folded", "g
 _Row = tuple[Value, ...]
 
 
-def salvage_pages(path: Path, log_path: Path, into: Path) -> Saved:
-    """Build a new store from what is whole in the pages of another. Raises sqlite3.Error, OSError: the disk is full."""
-    with Pages(path, log_path) as pages, closing(schema.connect(into)) as new:
+def salvage_pages(path: Path, log_path: Path, into: Path, tell: Tell = tell_nobody) -> Saved:
+    """Build a new store from what is whole in the pages of another; `tell`: how far it is. Raises sqlite3.Error,
+    OSError: the disk is full.
+    """
+    with Pages(path, log_path, tell) as pages, closing(schema.connect(into)) as new:
         schema.create(new)
         new.execute("PRAGMA synchronous=OFF")  # nothing counts before the file has its name
         carrier = _Carrier(new, pages)

@@ -33,6 +33,7 @@ from edge.outbox.facts import (
     delivered_bytes,
 )
 from edge.outbox.flow import autonomy_s
+from edge.outbox.opening import Opening
 from edge.outbox.reader import NO_LIMIT, Reader
 from edge.outbox.saved import Saved
 from edge.outbox.writer import GapRecord, Writer, file_bytes
@@ -64,6 +65,7 @@ class Outbox:
         self._commit_ns: deque[int] = deque(maxlen=_COMMITS_TIMED)
         self._last_commit_ns: int | None = None
         self._error = ""
+        self.opening: Opening | None = None  # what `open` is at; None before it began
         self._saved: Saved | None = None
 
     @property
@@ -73,13 +75,16 @@ class Outbox:
 
     async def open(self) -> OpenReport:
         """Open or create the file; a damaged one is set aside. Raises StoreError where nothing can be opened."""
-        report = await self._in_writer(self._writer.open, self._clock.now_ns())
+        report = await self._in_writer(self._writer.open, self._clock.now_ns(), self._note_opening)
         self._saved = report.saved
         await self._in_reader(self._reader.open)
         stored = await self._in_reader(self._reader.positions)
         self._positions = {sink: stored.get(sink, Position()) for sink in self.settings.sinks}
         self._last_id = await self._in_reader(self._reader.last_id)
         return report
+
+    def _note_opening(self, opening: Opening) -> None:
+        self.opening = opening  # from the writer's thread: one reference, replaced whole
 
     async def follow(self, settings: StoreSettings, gap_record: GapRecord) -> None:
         """Other bounds, other databases; the file stays as it is and open. A database that is new gets its stored

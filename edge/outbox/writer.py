@@ -19,6 +19,7 @@ from edge.outbox.batch import Batch, Record
 from edge.outbox.codec import Packed, pack, seal, seal_blob
 from edge.outbox.facts import OpenReport, Position, StoreSettings
 from edge.outbox.flow import META_FLOW, RECORD_BYTES, Flow, Hour, ThreadWrites
+from edge.outbox.opening import Tell
 from edge.outbox.sound import META_SCHEMA
 from edge.outbox.states import States
 
@@ -79,12 +80,12 @@ class Writer:
         if self._connection is not None:
             self._tune(self._connection)
 
-    def open(self, now_ns: int) -> OpenReport:
+    def open(self, now_ns: int, tell: Tell) -> OpenReport:
         """Lock, open, check. Raises StoreError."""
         self._settings.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock.acquire()
         try:
-            self._connection, report = files.open_store(self._settings.path, now_ns)
+            self._connection, report = files.open_store(self._settings.path, now_ns, tell=tell)
             self._tune(self._connection)
             self._flow = Flow.load(_meta(self._connection, META_FLOW))
             if _meta(self._connection, META_SCHEMA) != str(schema.SCHEMA_VERSION):
