@@ -10,7 +10,8 @@ before and after, widened by what the machine may have made in between. What pas
 
 Zero registers tell nothing: 398 in sixteen bits is 398 in thirty-two, if its neighbour is zero. Where several layouts
 make the same number of the same bytes and differ in zeros only, the configured one is believed, or else those of the
-configured width; the others are said to be not excluded (`open`).
+configured width; the others are said to be not excluded (`open`). But sixteen bits right at the configured place are
+as likely as thirty-two beside it: then both are left.
 
 Tags of one device are seldom wrong in different ways. Where one change of order and place (a `Shift`) explains all of
 them and no other one does, it settles tags that alone would be in doubt: of small numbers half the bytes are zero, and
@@ -124,12 +125,12 @@ def judge(layouts: Sequence[Layout], rounds: Sequence[Round], motion: Motion) ->
         for places in frames.values()
         if not _mirrored(places[0], layouts, twins, rounds)
     )
-    kept, left_open = _of_zeros(fits, layouts[0].tag.registers, rounds)
+    kept, left_open = _of_zeros(fits, layouts[0].tag, rounds)
     verdict = Verdict.NONE if not kept else Verdict.ONE if len(kept) == 1 else Verdict.SEVERAL
     return Judgement(verdict, kept, open=left_open)
 
 
-def _of_zeros(fits: Sequence[Fit], registers: int, rounds: Sequence[Round]) -> tuple[tuple[Fit, ...], tuple[Fit, ...]]:
+def _of_zeros(fits: Sequence[Fit], tag: ModbusTag, rounds: Sequence[Round]) -> tuple[tuple[Fit, ...], tuple[Fit, ...]]:
     """The fits, and those apart that differ from one of them in zeros only and are further from the configuration."""
     alike: dict[tuple[object, ...], list[Fit]] = {}
     for fit in fits:
@@ -137,7 +138,10 @@ def _of_zeros(fits: Sequence[Fit], registers: int, rounds: Sequence[Round]) -> t
     kept: set[int] = set()
     for group in alike.values():
         own = [fit for fit in group if fit.layout.cost == 0]
-        chosen = own or [fit for fit in group if fit.layout.tag.registers == registers] or group
+        wide = [fit for fit in group if fit.layout.tag.registers == tag.registers]
+        here = [fit for fit in group if (fit.layout.tag.table, fit.layout.tag.address) == (tag.table, tag.address)]
+        beside = not any(fit in wide for fit in here)
+        chosen = own or (wide + here if wide and beside else wide) or group
         kept |= {fit.place for fit in chosen}
     return tuple(f for f in fits if f.place in kept), tuple(f for f in fits if f.place not in kept)
 

@@ -157,6 +157,22 @@ def test_small_numbers_need_company() -> None:
     assert [one.together for one in settled] == [True, True, False]
 
 
+def test_sixteen_bits_in_place_are_as_likely_as_thirty_two_beside_it() -> None:
+    """54321 in the configured register, zero before it, something else behind it: a counter of sixteen bits, or one of
+    thirty-two that begins earlier and has its high word first. Only a larger value can tell; none is written.
+    """
+    configured = tagged(DataType.U32, word_order=WordOrder.CDAB)
+    ways = layouts(configured, NOWHERE)
+    words = [7, 7, 7, 0, 54321, 777, 7, 7]  # from BASE - 4 on
+    memory = b"".join(word.to_bytes(2, "big") for word in words)
+    found = judge(
+        ways, [Round(parse_shown("54321", DataType.U32), glance(configured, ways, {HOLDING: memory}))], Motion()
+    )
+    assert found.verdict is Verdict.SEVERAL
+    places = {(fit.layout.tag.address, fit.layout.tag.registers) for fit in found.fits}
+    assert places == {(BASE, 1), (BASE - 1, 2)}
+
+
 def test_as_configured_is_not_doubted_for_zeros() -> None:
     """A small number where it is configured is that; what zero registers could make of it is said, and no more."""
     configured = tagged(DataType.U16)
