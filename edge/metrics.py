@@ -181,6 +181,16 @@ _DEVICE: tuple[_Gauge[DeviceView] | _Counter[DeviceView], ...] = (
         lambda d: d.busy_s,
     ),
     _Gauge(
+        "seamline_device_requests_limit_per_second",
+        "Requests per second it may be asked at most.",
+        lambda d: None if d.budget is None else d.budget.requests_per_s,
+    ),
+    _Gauge(
+        "seamline_device_occupancy_limit",
+        "Share of the time its requests may take, over all it takes at a time.",
+        lambda d: None if d.budget is None else d.budget.occupancy * d.budget.depth,
+    ),
+    _Gauge(
         "seamline_device_refused_tags",
         "Tags the device refuses to have read; the site file and the PLC program differ there.",
         lambda d: len(d.refused),

@@ -85,6 +85,15 @@ class MachineView:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetView:
+    """What a device may be asked at most."""
+
+    requests_per_s: float
+    occupancy: float  # share of the time of each of its lanes that requests may take; 1 = all of it
+    depth: int  # requests at a time: so many lanes
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceView:
     """One PLC or server."""
 
@@ -109,6 +118,7 @@ class DeviceView:
     own_certificate_ends_ns: int | None = None  # of ours towards it
     depth: int | None = None  # requests at a time, where it turned out to take fewer than configured
     retries: int = 0  # requests asked again in their round
+    budget: BudgetView | None = None  # of a Modbus device
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from edge.outbox.facts import StoreStats
 from edge.plan import Device, ModbusDevice, SitePlan
 from edge.poll.factory import Running, Sources
 from edge.recording.recording import Recording
-from edge.snapshot import NO_RELOAD, ConnectionView, DeviceView, Snapshot, StoreView
+from edge.snapshot import NO_RELOAD, BudgetView, ConnectionView, DeviceView, Snapshot, StoreView
 
 if TYPE_CHECKING:
     from edge.poll.link import Link
@@ -111,6 +111,7 @@ class Viewer:
             certificate_ends_ns=stats.certificate_ends_ns,
             own_certificate_ends_ns=stats.own_certificate_ends_ns,
             depth=stats.depth,
+            budget=_budget(device),
         )
 
     def _connection(self, running: Running, link: Link) -> ConnectionView:
@@ -152,3 +153,9 @@ def address_of(device: Device) -> str:
     if isinstance(device, ModbusDevice):
         return device.endpoint.peer
     return device.endpoint.url
+
+
+def _budget(device: Device) -> BudgetView | None:
+    if not isinstance(device, ModbusDevice):
+        return None
+    return BudgetView(device.limits.requests_per_s, device.limits.occupancy, device.depth)

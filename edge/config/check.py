@@ -76,10 +76,14 @@ def _modbus(device: ModbusDevice) -> list[str]:
             f"  限额：每次 {limits.max_registers} 个寄存器、{limits.max_bits} 个位，空洞 {limits.max_gap}，"
             f"应答后停 {lasting(limits.pause_ns)}，每秒 {limits.requests_per_s:g} 次"
             + (f"，连接后停 {lasting(endpoint.connect_pause_ns)}" if endpoint.connect_pause_ns else "")
+            + (f"，占用至多 {limits.occupancy:.0%}" if limits.occupancy < 1 else "")
+            + (f"，同时 {device.depth} 个请求" if device.depth > 1 else "")
             + (f"，重试 {limits.retries} 次" if limits.retries else ""),
             f"  limits: {limits.max_registers} registers, {limits.max_bits} bits, holes up to {limits.max_gap}, "
             f"pause {lasting(limits.pause_ns)} after a reply, {limits.requests_per_s:g} requests/s"
             + (f", pause {lasting(endpoint.connect_pause_ns)} after connecting" if endpoint.connect_pause_ns else "")
+            + (f", busy {limits.occupancy:.0%} of the time at most" if limits.occupancy < 1 else "")
+            + (f", {device.depth} at a time" if device.depth > 1 else "")
             + (f", retries {limits.retries}" if limits.retries else ""),
         ),
         say(
@@ -111,13 +115,15 @@ def _request_row(device: ModbusDevice, request: Request, bus: Bus) -> list[str]:
 
 
 def _load(device: ModbusDevice, bus: Bus) -> str:
-    """Requests per second and the share of time in which the connection is busy, pauses included."""
+    """Requests per second and the share of its time they take, with the rest after each: over its lanes, at most 1."""
     rate = sum(NS_PER_S / request.interval_ns for request in device.requests)
-    busy = sum((bus_time_ns(r, bus) + device.limits.pause_ns) / r.interval_ns for r in device.requests)
+    limits, lanes = device.limits, device.depth
+    taken = ((bus_time_ns(r, bus), r.interval_ns) for r in device.requests)
+    busy = sum(max(ns + limits.pause_ns, ns / limits.occupancy) / every_ns for ns, every_ns in taken) / lanes
     line = say(
         f"  合计：每秒 {rate:.2f} 次请求，占用 {busy:.1%}", f"  sum: {rate:.2f} requests/s, occupancy {busy:.1%}"
     )
-    if busy > 1 or rate > device.limits.requests_per_s:
+    if busy > 1 or rate > limits.requests_per_s:
         line += say("  ← 放不下：加大 interval_s 或减少点", "  <- does not fit: raise interval_s or switch tags off")
     return line
 

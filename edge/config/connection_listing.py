@@ -78,6 +78,6 @@ def _row(endpoint: Endpoint, devices: list[ModbusDevice]) -> list[str]:
         say(f"每轮 ≈{lasting(round(cycle_ns))}", f"≈{lasting(round(cycle_ns))} a round"),
         f"{load:.1%}" + (f" ≤ {share:.0%}" if share < 1 else ""),
     ]
-    if load > 1:
+    if load > share or rate > budget:
         row.append(say("← 放不下：加大 interval_s 或减少点", "<- does not fit: raise interval_s or switch tags off"))
     return row

@@ -260,7 +260,11 @@ def _borders(areas: tuple[Area, ...]) -> tuple[tuple[Table, int], ...]:
     return tuple(sorted((table, at) for table, at in borders if 0 < at < 65_536))
 
 
+MOST_PER_S = 1000.0  # what a site file may ask for
+
+
 def _limits(placed: Placed[DeviceModel], template: PlcTemplate, addresses: AddressMap, problems: Problems) -> Limits:
+    """The site's, else the brand's. A brand's requests per second are those of one at a time: each lane has as many."""
     own, default = placed.value.limits, template.limits
     forbidden: list[tuple[Table, int, int]] = []
     for index, text in enumerate(own.forbidden or ()):
@@ -279,7 +283,7 @@ def _limits(placed: Placed[DeviceModel], template: PlcTemplate, addresses: Addre
         borders=_borders(addresses.areas),
         forbidden=tuple(forbidden),
         pause_ns=_ns(pause_ms / 1000),
-        requests_per_s=own.requests_per_s or default.requests_per_s,
+        requests_per_s=own.requests_per_s or min(default.requests_per_s * (placed.value.depth or 1), MOST_PER_S),
         occupancy=own.occupancy or 1.0,
         retries=own.retries or 0,
         turnaround_ns=_ns((own.turnaround_ms or default.turnaround_ms) / 1000),

@@ -18,7 +18,17 @@ from functools import lru_cache
 
 from edge.gaps.gap import Gap
 from edge.plan import Name
-from edge.snapshot import DeviceView, Figures, MachineView, ReloadView, SinkView, Snapshot, StateSpan, StoreView
+from edge.snapshot import (
+    BudgetView,
+    DeviceView,
+    Figures,
+    MachineView,
+    ReloadView,
+    SinkView,
+    Snapshot,
+    StateSpan,
+    StoreView,
+)
 from ext.buckets import Bucket, Flag
 
 Json = Mapping[str, object]
@@ -142,12 +152,18 @@ def _device(view: DeviceView) -> Json:
         "since_ms": view.since_ns // _NS_PER_MS,
         "latency_ms": view.latency_ms,
         "requests": view.requests,
+        "busy_s": view.busy_s,
+        "budget": None if view.budget is None else _budget(view.budget),
         "exceptions": view.exceptions,
         "timeouts": view.timeouts,
         "reconnects": view.reconnects,
         "lateness_p99_ms": view.lateness_p99_ms,
         "detail": view.detail,
     }
+
+
+def _budget(view: BudgetView) -> Json:
+    return {"requests_per_s": view.requests_per_s, "occupancy": view.occupancy, "depth": view.depth}
 
 
 def _store(view: StoreView) -> Json:

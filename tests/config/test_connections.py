@@ -24,7 +24,7 @@ devices:
 machines:
 """
 ROWS = {
-    "10.0.0.1:502": ("TCP", "MBAP", "a", "4", "/s ≤ 50/s"),
+    "10.0.0.1:502": ("TCP", "MBAP", "a", "4", "/s ≤ 200/s"),
     "10.0.0.2:802": ("TLS", "MBAP", "b", "1", "/s ≤ 5/s", "% ≤ 30%"),
     "udp:10.0.0.3:502": ("UDP", "MBAP", "c"),
     "10.0.0.4:502": ("TCP", "RTU", "d"),
@@ -52,6 +52,30 @@ def test_every_transport_has_its_row(language, monkeypatch) -> None:
         assert {"en": "a round", "zh": "每轮"}[language] in line
         assert line.rstrip().endswith("%")
     assert {"en": "serial", "zh": "串行"}[language] in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("limits", "fits"),
+    [
+        ("depth: 1", False),  # 40 requests every 0.5 s, 10 ms each and 10 ms after it, one at a time
+        ("depth: 4", True),  # the brand's 50/s are meant for each of four
+        ("depth: 4, limits: {requests_per_s: 50}", False),  # the site's are not
+        ("depth: 4, limits: {occupancy: 0.15}", False),
+    ],
+)
+def test_what_does_not_fit_is_said(limits, fits, monkeypatch) -> None:
+    """Of the device and of its connection, by requests per second, occupancy and depth."""
+    monkeypatch.setenv("SEAMLINE_LANG", "en")
+    tags = ", ".join(f"t{i}: {{address: D{200 * i}, interval_s: 0.5}}" for i in range(1, 40))
+    total = "run: null, fault: null, total: {address: D8, interval_s: 0.5}"
+    text = SITE.split("devices:")[0] + (
+        f"devices:\n  - {{id: a, template: inovance-h5u, host: h, {limits}}}\n"
+        f"machines:\n  - {{id: m, template: generic, device: a, tags: {{{total}, {tags}}}}}\n"
+    )
+    said = render(compile_site(text, Path("site.yaml"), {}), 0)
+    assert ("does not fit" in said.split("Modbus connections")[0]) is not fits
+    if "requests_per_s" in limits or fits:
+        assert ("does not fit" in said.split("Modbus connections")[1]) is not fits
 
 
 @pytest.mark.parametrize(("language", "sample"), [("en", "site.en.yaml"), ("zh", "site.yaml")])

@@ -33,12 +33,32 @@ export function renderDevices(body, devices, nowMs) {
     text(cells[2], device.address);
     text(cells[3], format.milliseconds(device.latency_ms));
     text(cells[4], format.milliseconds(device.lateness_p99_ms));
-    text(cells[5], format.number(device.requests));
+    renderLoad(view, device, nowMs);
     text(cells[6], format.number(device.exceptions));
     text(cells[7], format.number(device.timeouts));
     text(cells[8], format.number(device.reconnects));
     text(cells[9], device.detail);
   });
+}
+
+const LOAD_MS = 5000;
+
+/** Requests per second and share of the time, over the last five seconds at least; beside what the device may be asked. */
+function renderLoad(view, device, nowMs) {
+  const cell = view.cells[5];
+  const { budget } = device;
+  const since = (view.since ??= { ms: nowMs, requests: device.requests, busy_s: device.busy_s });
+  const s = (nowMs - since.ms) / 1000;
+  if (device.requests < since.requests || s < 0) view.since = undefined; // another agent, or another clock
+  else if (s * 1000 >= LOAD_MS) {
+    const perS = t("per-s", { n: format.number((device.requests - since.requests) / s, 1) });
+    const busy = budget ? ` · ${format.percent((device.busy_s - since.busy_s) / s / budget.depth, 0)}` : "";
+    text(cell, perS + busy);
+    view.since = undefined;
+  } else if (!cell.textContent) text(cell, t("dash"));
+  const total = t("requests-total", { n: format.number(device.requests) });
+  const most = budget ? t("requests-most", { n: format.number(budget.requests_per_s), share: format.percent(budget.occupancy, 0) }) : "";
+  attr(cell, "title", total + most);
 }
 
 const SINK_WORDS = { delivering: "delivering", waiting: "waiting-sink", idle: "idle" };
