@@ -21,6 +21,7 @@ from fixtures.ports import free_port
 from torture.disk import SmallDisk
 from torture.processes import Process
 from torture.proxy import FaultProxy
+from torture.second import SecondDatabase
 
 from edge.plan import InfluxSink, SitePlan
 from edge.simulate.site import demo_site, for_agent, plan_of
@@ -59,8 +60,11 @@ class Diary:
 class Gateway:
     """Started, tortured by `hands`, settled; then its database is asked."""
 
-    def __init__(self, folder: Path, name: str, seed: int, machines: int, influx: Influx) -> None:
+    def __init__(
+        self, folder: Path, name: str, seed: int, machines: int, influx: Influx, *, has_second: bool = False
+    ) -> None:
         folder.mkdir(parents=True)
+        self.second = SecondDatabase(folder / "victoria") if has_second else None
         self.folder, self.name, self.influx = folder, name, influx
         self.diary = Diary()
         self.disk = SmallDisk(folder / "disk")
@@ -88,6 +92,8 @@ class Gateway:
     async def start(self) -> None:
         """Machines idle, agent at its baseline, then production."""
         await self.proxy.start()
+        if self.second is not None:
+            await self.second.start()
         library = await self._stepped_clock()
         machines_file, text = self._write_site()
         self.plan = plan_of(text)
@@ -125,6 +131,8 @@ class Gateway:
         document = yaml.safe_load(for_agent(site, SPEED))
         document["agent"]["store"] |= {"commit_s": COMMIT_S, "max_bytes": "12 MB"}
         document["sinks"][0]["deadline_s"] = DEADLINE_S
+        if self.second is not None:
+            document["sinks"].append(self.second.settings(DEADLINE_S))
         text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
         self.site_file.write_text(text, "utf-8")
         self.site = text
@@ -230,6 +238,8 @@ class Gateway:
         await self.order("/stop")
         await self.until(self._is_current, "the last readings")
         await self.until(self._is_delivered, "delivery of everything")
+        if self.second is not None:
+            await self.until(self._has_closed, "the last minutes, closed, in the second database")
         for _ in range(ENDS):
             status = await self.agent.end()
             if status:
@@ -255,6 +265,13 @@ class Gateway:
         again = await self.snapshot()
         return again is not None and _counted(again) == _counted(first)
 
+    async def _has_closed(self) -> bool:
+        """The second database gets a minute when it is closed."""
+        assert self.second
+        await asyncio.sleep(1.0)
+        there = await self.second.pieces()
+        return {name: counts[0] for name, counts in there.items()} == await self.made()
+
     async def _is_delivered(self) -> bool:
         snapshot = await self.snapshot()
         return snapshot is not None and all(sink["backlog_records"] <= 2 for sink in snapshot["sinks"])
@@ -265,6 +282,8 @@ class Gateway:
             if process is not None:
                 await process.kill()
         await self.proxy.close()
+        if self.second is not None:
+            await self.second.close()
         if self._session is not None:
             await self._session.close()
         self.disk.close()

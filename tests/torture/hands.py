@@ -14,6 +14,7 @@ import yaml
 from torture.damage import flip, tear
 from torture.gateway import Gateway
 from torture.proxy import FaultProxy
+from torture.second import SecondDatabase
 
 LONG_S = 6.5  # away for longer than the agent calls a gap
 HOUR_S = 3600
@@ -34,6 +35,7 @@ class Theme:
     victims: tuple[int, int, int] = (1, 0, 0)  # shares of agent, machines' servers, database among kills
     is_exact: bool = True  # the truth can be had back to the piece
     calm: float = 1.0  # how much longer the pauses between kills are
+    has_second: bool = False  # VictoriaMetrics beside InfluxDB
     files: str = ""  # "tear" or "flip": done to the store while the agent is dead
 
 
@@ -41,6 +43,7 @@ THEMES = (
     Theme("kill", (), (6, 1, 1)),
     Theme("plc", ("plc",), (3, 2, 0)),
     Theme("database", tuple(FaultProxy.FAULTS), (3, 0, 1)),
+    Theme("two", (*FaultProxy.FAULTS, *["second"] * len(SecondDatabase.FAULTS)), (3, 0, 1), has_second=True),
     Theme("disk", ("disk",)),
     Theme("clock", ("clock",)),
     Theme("edit", ("edit",), calm=2.5),  # an edit takes a compilation, and that takes seconds on a busy machine
@@ -115,6 +118,8 @@ class Hands:
     async def _mend(self) -> None:
         gateway = self.gateway
         gateway.proxy.mode = "pass"
+        if gateway.second is not None:
+            gateway.second.proxy.mode = "pass"
         assert gateway.agent
         gateway.site_file.write_text(gateway.site, "utf-8")
         await gateway.disk.free(gateway.agent.pid)
@@ -162,6 +167,7 @@ class Hands:
 
     async def _do_others(self) -> None:
         others = {"plc": self._ail_plc, "disk": self._fill_disk, "clock": self._set_clock, "edit": self._edit}
+        others["second"] = self._ail_second
         while True:
             await asyncio.sleep(self._others.uniform(0.2, self.pause_s / 2))
             kind = self._next_fault()
@@ -180,7 +186,15 @@ class Hands:
 
     async def _ail_database(self, mode: str) -> str | None:
         """Until a write has met it, and a while longer; None where none came."""
-        proxy, longer_s = self.gateway.proxy, self._others.uniform(0.0, 2.0)
+        return await self._ail(self.gateway.proxy, mode)
+
+    async def _ail_second(self) -> str | None:
+        assert self.gateway.second
+        return await self._ail(self.gateway.second.proxy, self._others.choice(self.gateway.second.FAULTS))
+
+    async def _ail(self, proxy: FaultProxy, mode: str) -> str | None:
+        """None where no write came; else what it met."""
+        longer_s = self._others.uniform(0.0, 2.0)
         before = proxy.met[mode]
         proxy.mode = mode
         try:
@@ -191,7 +205,7 @@ class Hands:
             return None
         else:
             await asyncio.sleep(longer_s)
-            return ""
+            return mode
         finally:
             proxy.mode = "pass"
 

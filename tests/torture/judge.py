@@ -98,6 +98,8 @@ async def judge(gateway: Gateway, hands: Hands, seed: int) -> Outcome:
         *_untold_stores(aside, gaps),
         *(_unequal_gaps(rows, gaps) if exact and not gateway.diary.times("clock") else ()),
     ]
+    if gateway.second is not None:
+        wrong += await gateway.second.wrong({name: pieces.true for name, pieces in machines.items()}, rows)
     ends = gateway.agent.own_ends if gateway.agent else []
     if ends and not gateway.diary.times("disk") and not gateway.diary.times("edit"):
         wrong.append(f"the agent ended by itself {len(ends)} times: {ends}")

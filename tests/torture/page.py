@@ -21,6 +21,7 @@ THEMES = {
         "数据库：204 后断线、400、404、500、503、慢、半开",
         "database: 204 then cut, 400, 404, 500, 503, slow, half-open",
     ),
+    "two": Name("两个数据库：InfluxDB 与 VictoriaMetrics", "two databases: InfluxDB and VictoriaMetrics"),
     "disk": Name("磁盘写满", "disk full"),
     "clock": Name("时钟前后跳一小时", "clock set an hour forward and back"),
     "edit": Name("运行中修改站点文件", "the site file edited while it runs"),
@@ -46,6 +47,7 @@ FAULTS = {
     "503": Name("503", "503"),
     "slow": Name("慢于期限", "slower than the deadline"),
     "half-open": Name("收下不答", "taken, never answered"),
+    "second": Name("VictoriaMetrics：以上各种，400 除外", "VictoriaMetrics: all of these but 400"),
 }
 
 PROCESSES = ("kill agent", "kill machines", "kill database")

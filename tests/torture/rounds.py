@@ -30,7 +30,10 @@ async def play(this: Round, folder: Path) -> Outcome:
     home.mkdir(parents=True)
     influx = Influx(home)
     influx.start()
-    gateway = Gateway(folder / "gateway", f"torture-{this.theme.key}", this.seed, this.machines, influx)
+    gateway = Gateway(
+        folder / "gateway", f"torture-{this.theme.key}", this.seed, this.machines, influx,
+        has_second=this.theme.has_second,
+    )  # fmt: skip
     hands = Hands(gateway, this.theme, this.seed, this.kills, this.pause_s, this.meets)
     try:
         await gateway.start()
