@@ -334,14 +334,15 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How a database is reached: whom to trust, who we are, through what. Files are PEM and are read when a connection
-    is made, so that a renewed certificate is taken up. Secrets are kept out of repr.
+    """How a database is reached: whom to trust, who we are, through what. Files are PEM; one that is renewed on the
+    disk is another way, by its digest. Secrets are kept out of repr.
     """
 
     ca_file: str = ""  # the only authorities trusted; "" = those of the system
     certificate_file: str = ""  # ours, where the server asks for one (mutual TLS)
     key_file: str = ""  # "" = the key is in the certificate's file
     key_password: str = field(default="", repr=False)
+    pem_digest: str = field(default="", repr=False)  # SHA-256 of what these files hold, hex; "" without files
     proxy: str = ""  # http(s)://host:port; "" = none, whatever the environment says
     proxy_user: str = field(default="", repr=False)
     proxy_password: str = field(default="", repr=False)

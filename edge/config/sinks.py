@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -76,18 +78,9 @@ def _victoria(model: SinkModel) -> VictoriaRules | None:
 
 
 def _reach(placed: Placed[SinkModel], problems: Problems, folder: Path) -> Reach:
-    """How the server is reached. Files must be there and be PEM: a wrong one would be found out only at night."""
+    """How the server is reached."""
     model, tls = placed.value, placed.value.tls
-    files = {key: name for key in ("ca_file", "certificate_file", "key_file") if (name := getattr(tls, key))}
-    for key, name in files.items():
-        try:
-            if b"-----BEGIN " not in (folder / name).read_bytes():
-                placed.add(problems, ("tls", key), Text(f"{name} 不是 PEM 文件", f"{name} is not a PEM file"))
-        except OSError as error:
-            what = Text(
-                f"读不了 {folder / name}（{error.strerror}）", f"cannot read {folder / name} ({error.strerror})"
-            )
-            placed.add(problems, ("tls", key), what)
+    files = {key: folder / name for key in ("ca_file", "certificate_file", "key_file") if (name := getattr(tls, key))}
     if tls != SinkTlsModel() and not model.url.startswith("https:"):
         what = Text("有 tls，但 url 不是 https", "there are tls settings, but the url is not https")
         placed.add(problems, ("tls",), what)
@@ -96,8 +89,8 @@ def _reach(placed: Placed[SinkModel], problems: Problems, folder: Path) -> Reach
     proxy = model.proxy
     if proxy is not None:
         _check_url(placed, ("proxy", "url"), proxy.url, problems)
-    return Reach(
-        **{key: str(folder / name) for key, name in files.items()},
+    reach = Reach(
+        **{key: str(file) for key, file in files.items()},
         key_password=tls.key_password or "",
         proxy=proxy.url.rstrip("/") if proxy else "",
         proxy_user=(proxy.user or "") if proxy else "",
@@ -105,6 +98,38 @@ def _reach(placed: Placed[SinkModel], problems: Problems, folder: Path) -> Reach
         connect_ns=round(model.connect_s * NS_PER_S),
         gzip_level=model.gzip_level,
     )
+    return _with_files(placed, problems, reach, files)
+
+
+def _with_files(placed: Placed[SinkModel], problems: Problems, reach: Reach, files: Mapping[str, Path]) -> Reach:
+    """They must be there and fit together: a wrong one would be found out only at night. A renewed one is noticed."""
+    digest, are_read = hashlib.sha256(), bool(files)
+    for key, file in files.items():
+        problems.files.append(str(file))
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            what = Text(f"读不了 {file}（{error.strerror}）", f"cannot read {file} ({error.strerror})")
+            placed.add(problems, ("tls", key), what)
+            are_read = False
+            continue
+        digest.update(hashlib.sha256(content).digest())
+        if b"-----BEGIN " not in content:
+            placed.add(problems, ("tls", key), Text(f"{file.name} 不是 PEM 文件", f"{file.name} is not a PEM file"))
+            are_read = False
+    if not are_read:
+        return reach
+    from edge.sinks.tls import tls_context  # the library for TLS costs what few sites need
+
+    try:
+        tls_context(reach)
+    except (OSError, ValueError) as error:
+        what = Text(
+            f"这些证书文件不能用，或证书与密钥不配（{error}）",
+            f"these certificates cannot be used, or the key is another's ({error})",
+        )
+        placed.add(problems, ("tls",), what)
+    return replace(reach, pem_digest=digest.hexdigest())
 
 
 def _route(placed: Placed[SinkModel], index: int, problems: Problems) -> Route:
