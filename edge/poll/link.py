@@ -40,6 +40,7 @@ from edge.poll.schedule import Backoff, next_due
 from edge.poll.stats import LinkStats
 from edge.poll.unit import SILENT_TO_DOWN, Unit, is_gateway
 from protocols.modbus.client import ModbusClient
+from protocols.modbus.connection import Exchange
 from protocols.modbus.errors import ModbusError, ModbusExceptionReply, ModbusTimeout
 from protocols.modbus.framing import WireCounters
 from protocols.modbus.tags import Endpoint, SerialEndpoint
@@ -52,33 +53,30 @@ _PROBE = -1  # in place of a block's number: see whether a demoted unit is back
 _ROUNDING_S = 0.000_5  # timers of a loop count milliseconds; too early would be once more for nothing
 
 
-class _Flight:
+class _Flight(Exchange):
     """One request under way, and what came of it."""
 
-    __slots__ = ("_link", "block", "epoch", "error", "number", "payload", "read", "start_ns", "unit")
+    __slots__ = ("_link", "block", "device", "epoch", "error", "number", "payload", "read", "start_ns")
 
-    def __init__(self, link: Link, number: int, unit: Unit, block: Block, read: Read, start_ns: int) -> None:
+    def __init__(self, link: Link, number: int, device: Unit, block: Block, read: Read, start_ns: int) -> None:
+        super().__init__(read.request.unit, read.query)
         self._link = link
-        self.number = number  # of its unit
-        self.unit = unit
+        self.number = number  # of the device on its link
+        self.device = device
         self.block = block
         self.read = read
         self.start_ns = start_ns
-        self.epoch = unit.epoch  # in which it was asked
+        self.epoch = device.epoch  # in which it was asked
         self.payload: bytes | None = None
         self.error: ModbusError | None = None
 
-    def done(self) -> bool:
-        """It is over."""
-        return self.payload is not None or self.error is not None
-
-    def set_result(self, payload: bytes) -> None:
-        """An answer; the wheel turns when all that came with it was taken in."""
+    def answer(self, payload: bytes) -> None:
+        """The wheel turns when all that came with it was taken in."""
         self.payload = payload
         self._link.landed.append(self)
 
-    def set_exception(self, error: ModbusError) -> None:
-        """None. Whoever says so is still at work on the connection."""
+    def fail(self, error: ModbusError) -> None:
+        """Whoever says so is still at work on the connection."""
         self.error = error
         self._link.landed.append(self)
         asyncio.get_running_loop().call_soon(self._link.turn)
@@ -187,7 +185,7 @@ class Link:
         self._client.close()
         now_ns = self._clock.monotonic_ns()
         for flight in self._flights:
-            flight.unit.landed(flight.block, flight.start_ns, now_ns, flight.epoch)
+            flight.device.landed(flight.block, flight.start_ns, now_ns, flight.epoch)
         self._flights.clear()
         self.landed.clear()
         self._heap.clear()
@@ -224,27 +222,22 @@ class Link:
         over = self._over
         if over is None or over.done():
             return
+        now_ns, landed, watch = self._clock.monotonic_ns(), self.landed, self._watch
         try:
-            if self._is_done():
-                over.set_result(None)
+            while landed:
+                self._land(landed.popleft(), now_ns)
+            if self._ended is not None:
+                raise self._ended
+            if watch is not None and watch.done():
+                watch.result()
+            next_ns = self._send_due(now_ns)
         except Exception as error:  # noqa: BLE001 - not swallowed but handed over: the task's top counts and restarts
             over.set_exception(error)
-
-    def _is_done(self) -> bool:
-        """Land, send, set the timer. True where one round was asked for and is over. Raises ModbusError at the end."""
-        now_ns = self._clock.monotonic_ns()
-        while self.landed:
-            self._land(self.landed.popleft(), now_ns)
-        if self._ended is not None:
-            raise self._ended
-        if self._watch is not None and self._watch.done():
-            self._watch.result()
-        next_ns = self._send_due(now_ns)
-        if self._once and not self._flights and next_ns == _FAR_NS:
-            return True
+            return
         if next_ns < self._timer_ns:
             self._set_timer(next_ns, now_ns)
-        return False
+        elif self._once and not self._flights and next_ns == _FAR_NS:
+            over.set_result(None)
 
     def _schedule_all(self, number: int, now_ns: int) -> None:
         """Everything of a unit is due now: after an absence, values are wanted."""
@@ -299,7 +292,7 @@ class Link:
             unit.stats.lateness.add(now_ns - block.due_ns)
         flight = _Flight(self, number, unit, block, read, now_ns)
         try:
-            self._client.post(read.request.unit, read.query, flight)
+            self._client.post(flight)
         except ModbusError:  # lost in this very moment: the watch says so next
             unit.landed(block, now_ns, now_ns, unit.epoch)
             return
@@ -328,7 +321,7 @@ class Link:
         self._flights.remove(flight)
         if not self._flights:
             self._still_busy(now_ns)
-        number, unit, block, read, start_ns = flight.number, flight.unit, flight.block, flight.read, flight.start_ns
+        number, unit, block, read, start_ns = flight.number, flight.device, flight.block, flight.read, flight.start_ns
         if not unit.landed(block, start_ns, now_ns, flight.epoch):
             return
         error = flight.error
@@ -350,7 +343,9 @@ class Link:
             unit.maybe_again(block, read)
         if self._foreign_ns or self._wire.foreign_requests != self._foreign:
             self._hear_foreign_master(now_ns)
-        if unit.round_over(block):
+        if block.todo or block.flying:
+            unit.go_on(block)
+        else:
             self._finish(number, block, now_ns)
 
     def _finish(self, number: int, block: Block, now_ns: int) -> None:

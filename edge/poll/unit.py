@@ -163,11 +163,10 @@ class Unit:
         block.flying -= 1
         return True
 
-    def round_over(self, block: Block) -> bool:
-        """Nothing is left to ask; refused parts are asked again in halves. Queues the block where something is."""
+    def go_on(self, block: Block) -> None:
+        """Its round is not over: what is left to ask, halves of what was refused perhaps, is asked next."""
         if block.todo and block not in self.ready:
             self.ready.appendleft(block)
-        return not block.todo and not block.flying
 
     # ── what came of it
     # ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from protocols.errors import Phrase
 from protocols.modbus.address import TABLE_NAMES
-from protocols.modbus.connection import Connection, Waiter
+from protocols.modbus.connection import Connection, Exchange
 from protocols.modbus.errors import (
     ModbusConnectionError,
     ModbusProtocolError,
@@ -72,11 +72,11 @@ class ModbusClient:
             raise self._closed_error()
         return self._connection.ask(unit, query)
 
-    def post(self, unit: int, query: Query, waiter: Waiter) -> None:
-        """As `ask`, without a future: it would take the loop another turn to tell what is known already."""
+    def post(self, exchange: Exchange) -> None:
+        """As `ask`, for an exchange of the caller's own kind."""
         if self._connection is None:
             raise self._closed_error()
-        self._connection.post(unit, query, waiter)
+        self._connection.post(exchange)
 
     async def read(self, request: Request) -> bytes:
         """The data bytes of the reply: two per register, or packed bits.

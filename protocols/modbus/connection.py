@@ -24,7 +24,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from protocols.errors import Phrase
 from protocols.modbus.errors import (
@@ -44,30 +43,56 @@ _REMEMBERED = 4096  # dead transactions; older ones are forgotten first
 EARLY_S = 0.002  # a loop's timers are as fine as a millisecond
 
 
-class Waiter(Protocol):
-    """What a query comes to: a future, or what somebody has in its place who asks thousands of times a second."""
-
-    def done(self) -> bool:
-        """Answered, failed, or wanted no more."""
-
-    def set_result(self, payload: bytes, /) -> None:
-        """The payload of the reply. Called while bytes are taken in: asking on must wait until `heard` is called."""
-
-    def set_exception(self, error: ModbusError, /) -> None:
-        """Why there is none."""
-
-
 class Exchange:
-    """One query and who waits for its answer."""
+    """One query and whoever waits for its answer. Who asks thousands of times a second makes a kind of his own: a
+    future takes the loop another turn to tell what is known already.
+    """
 
-    __slots__ = ("due_s", "future", "other_unit", "query", "unit")
+    __slots__ = ("due_s", "other_unit", "query", "unit")
 
-    def __init__(self, unit: int, query: Query, future: Waiter) -> None:
+    def __init__(self, unit: int, query: Query) -> None:
         self.unit = unit
         self.query = query
-        self.future = future
         self.due_s = 0.0
         self.other_unit: int | None = None  # a unit that answered in the stead of ours
+
+    @property
+    def given_up(self) -> bool:
+        """Nobody waits any more."""
+        return False
+
+    def answer(self, payload: bytes) -> None:
+        """The payload of the reply. Called while bytes are taken in: asking on must wait until `heard` is called."""
+        raise NotImplementedError
+
+    def fail(self, error: ModbusError) -> None:
+        """Why there is none."""
+        raise NotImplementedError
+
+
+class _Awaited(Exchange):
+    """Somebody waits for a future."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, unit: int, query: Query, future: asyncio.Future[bytes]) -> None:
+        super().__init__(unit, query)
+        self._future = future
+
+    @property
+    def given_up(self) -> bool:
+        """It was cancelled."""
+        return self._future.done()
+
+    def answer(self, payload: bytes) -> None:
+        """Wakes whoever waits."""
+        if not self._future.done():
+            self._future.set_result(payload)
+
+    def fail(self, error: ModbusError) -> None:
+        """Raises it where somebody waits."""
+        if not self._future.done():
+            self._future.set_exception(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +140,16 @@ class Connection(asyncio.Protocol):
         Raises ModbusConnectionError where the connection is lost already, ValueError for a unit that cannot be.
         """
         future = self._loop.create_future()
-        self.post(unit, query, future)
+        self.post(_Awaited(unit, query, future))
         return future
 
-    def post(self, unit: int, query: Query, waiter: Waiter) -> None:
-        """As `ask`, for a waiter of the caller's own."""
-        if not 0 <= unit <= _MAX_UNIT:
-            raise ValueError(f"unit {unit} is not one of 0 … {_MAX_UNIT}")
+    def post(self, exchange: Exchange) -> None:
+        """As `ask`, for an exchange of the caller's own kind, new for each query."""
+        if not 0 <= exchange.unit <= _MAX_UNIT:
+            raise ValueError(f"unit {exchange.unit} is not one of 0 … {_MAX_UNIT}")
         if self._transport is None:
             raise self._gone()
-        self._queue(Exchange(unit, query, waiter))
+        self._queue(exchange)
 
     @property
     def in_flight(self) -> int:
@@ -147,7 +172,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         for exchange in (*self._in_flight.values(), *self._waiting):
-            fail(exchange, error)
+            exchange.fail(error)
         self._in_flight.clear()
         self._waiting.clear()
         self.lost.set()
@@ -195,7 +220,7 @@ class Connection(asyncio.Protocol):
         """Send what waits, as far as depth allows."""
         while self._waiting and len(self._in_flight) < self._depth and self._transport is not None:
             exchange = self._waiting.popleft()
-            if not exchange.future.done():  # given up by its caller
+            if not exchange.given_up:
                 self._send(exchange, self._transport)
 
     def _send(self, exchange: Exchange, transport: asyncio.Transport) -> None:
@@ -227,17 +252,13 @@ class Connection(asyncio.Protocol):
             return
         del self._in_flight[adu.transaction]
         self._counters.answered += 1
-        if exchange.future.done():
-            return
         try:
-            exchange.future.set_result(payload(exchange.query, adu.pdu))
+            exchange.answer(payload(exchange.query, adu.pdu))
         except Refusal as refusal:
-            exchange.future.set_exception(
-                ModbusExceptionReply(refusal.code, self._about.where(adu.unit, exchange.query))
-            )
+            exchange.fail(ModbusExceptionReply(refusal.code, self._about.where(adu.unit, exchange.query)))
         except ReplyError as error:
             where = self._about.where(adu.unit, exchange.query)
-            exchange.future.set_exception(ModbusProtocolError(where, error.zh, error.en))
+            exchange.fail(ModbusProtocolError(where, error.zh, error.en))
 
     def _drop(self, adu: Adu, exchange: Exchange | None) -> None:
         """Recognise and count a frame that answers nothing that is in flight."""
@@ -264,7 +285,7 @@ class Connection(asyncio.Protocol):
                 break
             del self._in_flight[transaction]
             self._bury(transaction, exchange)
-            fail(exchange, self._overdue(exchange))
+            exchange.fail(self._overdue(exchange))
         self._pump()
 
     def _bury(self, transaction: int, exchange: Exchange) -> None:
@@ -309,9 +330,3 @@ def _hang_up(transport: asyncio.Transport) -> None:
         transport.abort()
     else:
         transport.close()
-
-
-def fail(exchange: Exchange, error: ModbusError) -> None:
-    """Tell whoever still waits."""
-    if not exchange.future.done():
-        exchange.future.set_exception(error)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from protocols.modbus.connection import EARLY_S, About, Connection, Exchange, fail
+from protocols.modbus.connection import EARLY_S, About, Connection, Exchange
 from protocols.modbus.errors import ModbusError, collision, connection_error, damaged
 from protocols.modbus.framing import NOBODY, Adu, Framer, WireCounters
 from protocols.modbus.pdu import MAX_PDU, Query
@@ -94,7 +94,7 @@ class TurnConnection(Connection):
         if self._framer.damaged:
             for transaction, exchange in tuple(self._in_flight.items()):
                 del self._in_flight[transaction]
-                fail(exchange, damaged(self._about.where(exchange.unit, exchange.query)))
+                exchange.fail(damaged(self._about.where(exchange.unit, exchange.query)))
         self._pump()
 
     # Sending.
@@ -114,7 +114,7 @@ class TurnConnection(Connection):
         if free_s <= now_s:
             for exchange in tuple(self._waiting):
                 later_s = self._settled_s.get(exchange.unit, 0.0)
-                if exchange.future.done():  # given up by its caller
+                if exchange.given_up:
                     self._waiting.remove(exchange)
                 elif later_s <= now_s:
                     self._waiting.remove(exchange)
@@ -134,7 +134,7 @@ class TurnConnection(Connection):
         """Send; request and reply have their time on the wire on top of the deadline."""
         if self._pace.quiet_s and transport.get_write_buffer_size():  # the last request has not left yet
             stuck = connection_error(self._about.peer, "stuck")
-            fail(exchange, stuck)
+            exchange.fail(stuck)
             self.end(stuck)
             return
         super()._send(exchange, transport)
@@ -170,7 +170,7 @@ class TurnConnection(Connection):
                 del self._in_flight[transaction]
                 self._bury(transaction, exchange)
                 del self._owed[exchange.unit]  # two answers are under way
-                fail(exchange, collision(self._about.where(exchange.unit, exchange.query)))
+                exchange.fail(collision(self._about.where(exchange.unit, exchange.query)))
 
     # Deadlines.
 
