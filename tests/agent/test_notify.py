@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from edge.notify import Notifier
 
 @pytest.fixture(params=["file", "abstract"])
 def systemd(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    name = str(tmp_path / "notify") if request.param == "file" else f"\0seamline-test-{tmp_path.name}"
+    name = str(tmp_path / "notify") if request.param == "file" else f"\0seamline-test-{os.getpid()}-{tmp_path.name}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(name)
         heard.settimeout(5)

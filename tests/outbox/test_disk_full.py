@@ -31,7 +31,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if mounted.returncode:
         pytest.fail(f"no small disk can be mounted here: {mounted.stderr.decode().strip()}", pytrace=False)
     yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 
 
 async def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
