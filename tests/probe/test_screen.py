@@ -115,12 +115,12 @@ async def test_a_terminal_refreshes(plant, tmp_path, monkeypatch) -> None:
         asking = asyncio.create_task(Screen(session, line, out, 10.0).ask(lambda _: True))
         shown = ""
         while "70001" not in shown:
-            shown += (await asyncio.to_thread(os.read, master, 4096)).decode()
+            shown += (await asyncio.to_thread(os.read, master, 4096)).decode(errors="replace")
         lay_out(plant, path, None, total=70_002)
         shown = ""
         async with asyncio.timeout(60):
             while not re.search("\x1b7.*70002.*\x1b8", shown, re.DOTALL):
-                shown += (await asyncio.to_thread(os.read, master, 4096)).decode()
+                shown += (await asyncio.to_thread(os.read, master, 4096)).decode(errors="replace")
         os.write(master, b"70002\n")
         async with asyncio.timeout(60):
             await asking
@@ -136,15 +136,15 @@ def converse(language: str, asks: str, config: Path, typed: str) -> tuple[int, s
     command = [sys.executable, "-Ic", COMMAND, "--lang", language, "probe", "-c", str(config), "plc"]
     with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave) as process:
         os.close(slave)
-        shown = ""
+        shown = b""  # decoded when it is whole: a read may end within a character
         with contextlib.suppress(OSError):  # the end of a pseudo-terminal
-            while asks not in shown or "\x1b8" not in shown:
-                shown += os.read(master, 4096).decode(errors="replace")
+            while asks.encode() not in shown or b"\x1b8" not in shown:
+                shown += os.read(master, 4096)
             os.write(master, f"{typed}\n".encode())
             while more := os.read(master, 4096):
-                shown += more.decode(errors="replace")
+                shown += more
     os.close(master)
-    return process.returncode, shown
+    return process.returncode, shown.decode()
 
 
 def test_in_a_real_terminal(tmp_path) -> None:
