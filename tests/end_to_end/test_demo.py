@@ -91,12 +91,12 @@ CHANCES = {AGENT: 5, MACHINES: 1, "influxd": 1}
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory, influx_server):
     """A run in which the agent is killed five times, the PLCs' server and InfluxDB once each; with its database."""
-    seed = 402_718  # the suite does the same every time
+    seed = 100  # the suite does the same every time: every kill falls into the production
     chance = random.Random(seed)
     database = f"demo{seed}"
     run = DemoRun(
         tmp_path_factory.mktemp("demo") / "run",
-        "--for", "45s", "--machines", "12", "--seed", str(seed),
+        "--for", "34s", "--machines", "12", "--seed", str(seed),
         "--influx", influx_server.url, "--influx-database", database, "--page-port", "0",
     )  # fmt: skip
     try:
@@ -104,7 +104,7 @@ def killed(tmp_path_factory, influx_server):
         victims = [victim for victim, times in CHANCES.items() for _ in range(times)]
         chance.shuffle(victims)
         for victim in victims:
-            time.sleep(chance.uniform(2.0, 6.0))
+            time.sleep(chance.uniform(2.0, 4.5))
             if victim == "influxd":
                 influx_server.kill()
                 time.sleep(chance.uniform(0.5, 3.0))
