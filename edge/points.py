@@ -248,7 +248,7 @@ GAP = Measurement(
             "of a machine: the same, and what a counter reset may have hidden; until the minutes of the gap are final, "
             "what the physical rate allows",
         ),
-        FieldDef("detail", _S, "", "what went missing and what it may hide"),
+        FieldDef("detail", _S, "", "code of what happened and its values: store-full points=120 databases=backup"),
         FieldDef("open", _B, "", "true while it lasts"),
         FieldDef("void", _B, "", "true: later facts showed that there was no such gap; its duration is 0"),
     ),

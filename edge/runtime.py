@@ -208,7 +208,10 @@ class Runtime:
         if report.detail:
             began_anew = [life.machine.id for life in self._lives if not life.goes_on]
             self._recorder.gaps.store_damaged(
-                await self._damaged_since(report, began_anew, meta), now_ns, began_anew, report.detail
+                await self._damaged_since(report, began_anew, meta),
+                now_ns,
+                began_anew,
+                report.code(began_anew),
             )
         if self._recording is not None:
             self._recording.begin(meta)

@@ -53,7 +53,7 @@ class Gap:
     records: int | None = None  # records, or points for a database, that are not where they should be
     pieces_min: int | None = None  # by the counters: made meanwhile, and counted afterwards
     pieces_max: int | None = None  # and what a reset may have hidden, or the physical rate allows
-    detail: str = ""  # for people
+    detail: str = ""  # a code and values (edge.gaps.detail)
     settled: bool = True  # False: the pieces are a first bound, the ledger's rows of this time are not final yet
     void: bool = False  # later facts showed that there was none
 

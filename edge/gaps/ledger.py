@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
-from edge.errors import Text
+from edge.gaps.detail import coded
 from edge.gaps.gap import Gap, GapCause, GapScope, Hidden, Key
 from edge.machines.events import StopEvent
 from edge.plan import Machine
@@ -71,18 +71,15 @@ class GapLedger:
         if now_ns < alive_ns:
             self.clock_stepped(now_ns, now_ns - alive_ns)
             return
-        text = Text("代理未运行；期间件数由 PLC 计数器保留", "the agent was not running; PLCs kept counting")
-        self._tell(Gap(GapCause.AGENT_STOPPED, GapScope.AGENT, self._site, alive_ns, now_ns, detail=str(text)))
+        detail = coded("not-running")
+        self._tell(Gap(GapCause.AGENT_STOPPED, GapScope.AGENT, self._site, alive_ns, now_ns, detail=detail))
 
     def clock_stepped(self, now_ns: int, step_ns: int) -> None:
         """The clock was set by `step_ns`, to `now_ns`."""
-        text = (
-            Text("时钟向前拨，这段时间没有数据", "the clock was set forward: there are no data of this time")
-            if step_ns > 0
-            else Text("时钟向后拨，这段时间经历了两次", "the clock was set back: this time was lived twice")
-        )
+        code = "clock-forward" if step_ns > 0 else "clock-back"
+        detail = coded(code, seconds=round(abs(step_ns) / _NS_PER_S, 3))
         start_ns, end_ns = sorted((now_ns - step_ns, now_ns))
-        self._tell(Gap(GapCause.CLOCK_STEPPED, GapScope.AGENT, self._site, start_ns, end_ns, detail=str(text)))
+        self._tell(Gap(GapCause.CLOCK_STEPPED, GapScope.AGENT, self._site, start_ns, end_ns, detail=detail))
 
     def store_damaged(self, since_ns: int, now_ns: int, began_anew: Iterable[str], detail: str) -> None:
         """A damaged store was set aside, and what was whole of it goes on. `began_anew`: machines whose checkpoint was
@@ -100,9 +97,9 @@ class GapLedger:
 
     def shed(self, record_class: str, records: int, start_ns: int, end_ns: int) -> None:
         """Memory could not keep records while the disk took none."""
-        text = Text("磁盘拒写期间内存不足，未能保存", "memory could not keep them while the disk took no data")
+        detail = coded("memory-full")
         self._tell(
-            Gap(GapCause.EVICTED, GapScope.CLASS, record_class, start_ns, end_ns, records=records, detail=str(text))
+            Gap(GapCause.EVICTED, GapScope.CLASS, record_class, start_ns, end_ns, records=records, detail=detail)
         )
 
     def device(self, fact: DeviceFact) -> None:
@@ -111,12 +108,12 @@ class GapLedger:
         key = self._open.get(device)
         if key is not None:
             gap = replace(self._known[key], end_ns=max(fact.t_ns, self._known[key].end_ns), is_open=not fact.up)
-            self._tell(gap if fact.up else replace(gap, detail=fact.detail))
+            self._tell(gap if fact.up else replace(gap, detail=coded(fact.reason)))
             if fact.up:
                 del self._open[device]
         elif not fact.up:
             cause = GapCause.LINK_DOWN if fact.reason in LINK_REASONS else GapCause.PLC_OFF
-            gap = Gap(cause, GapScope.DEVICE, device, fact.t_ns, fact.t_ns, is_open=True, detail=fact.detail)
+            gap = Gap(cause, GapScope.DEVICE, device, fact.t_ns, fact.t_ns, is_open=True, detail=coded(fact.reason))
             self._open[device] = gap.key
             self._tell(gap)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.errors import Text
+from edge.gaps.detail import coded
 from edge.gaps.gap import Gap, GapCause, GapScope
 from edge.outbox.flow import NO_FLOW, Hour
 from edge.outbox.saved import Saved
@@ -69,14 +69,7 @@ class Eviction:
     def gap(self) -> Gap:
         """What it is in the gap ledger."""
         name = self.record_class.name.lower()
-        detail = str(
-            Text(
-                f"存储已满，删除了 {self.points} 个 {self.record_class.name} 点，"
-                f"以下数据库未收到：{'、'.join(self.sinks)}；请恢复上行链路或增大 store.max_bytes",
-                f"store full: {self.points} {self.record_class.name} points dropped before these databases had them: "
-                f"{', '.join(self.sinks)}; restore the uplink or raise store.max_bytes",
-            )
-        )
+        detail = coded("store-full", points=self.points, databases=",".join(self.sinks))
         return Gap(
             GapCause.EVICTED, GapScope.CLASS, name, self.start_ns, self.end_ns, records=self.records, detail=detail
         )
@@ -91,6 +84,14 @@ class OpenReport:
     detail: str = ""  # for people, when something was wrong
     since_ns: int = 0  # commit time of the last record before what is missing; else when the file was last written
     saved: Saved | None = None  # what was carried over from the damaged file; None: nothing could be
+
+    def code(self, began_anew: Iterable[str]) -> str:
+        """For the gap ledger, of a damaged store; `began_anew`: machines that have no state any more."""
+        file, anew = self.set_aside.name if self.set_aside else "", ",".join(began_anew)
+        if self.saved is None:
+            return coded("set-aside-empty", file=file, anew=anew)
+        outdated = ",".join(key.partition(":")[2] for key in self.saved.outdated)
+        return coded("set-aside", file=file, missing=self.saved.missing, outdated=outdated, anew=anew)
 
 
 @dataclass(frozen=True, slots=True)

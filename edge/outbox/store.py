@@ -1,7 +1,8 @@
 """The outbox as the agent sees it: asynchronous, durable, bounded.
 
 Theory. The log comes first, always: whatever is to be published is committed here, together with the checkpoint it
-matches, and delivery reads it back from here. SQLite never runs on the event loop: one thread writes, one reads.
+matches, and delivery reads it back from here. SQLite never runs on the event loop: one thread writes, one reads for
+the databases, one looks for people, so that a draining backlog holds up no page and no figure.
 Cursors move in memory and reach the disk with the next commit (or at close): after a crash a database gets the last
 second twice, which overwrites, and the card is spared a second flush for every delivery.
 
@@ -59,6 +60,8 @@ class Outbox:
         self._reader = Reader(settings.path, owner=True)
         self._writing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox-writer")
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox-reader")
+        self._looker = Reader(settings.path, owner=True)
+        self._looking = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox-looker")
         self._positions: dict[str, Position] = {}
         self._last_id = 0
         self._news = asyncio.Event()
@@ -78,6 +81,7 @@ class Outbox:
         report = await self._in_writer(self._writer.open, self._clock.now_ns(), self._note_opening)
         self._saved = report.saved
         await self._in_reader(self._reader.open)
+        await self._in_looker(self._looker.open)
         stored = await self._in_reader(self._reader.positions)
         self._positions = {sink: stored.get(sink, Position()) for sink in self.settings.sinks}
         self._last_id = await self._in_reader(self._reader.last_id)
@@ -107,8 +111,10 @@ class Outbox:
             self._error = str(error)
         finally:
             await self._in_reader(self._reader.close)
+            await self._in_looker(self._looker.close)
             await self._in_writer(self._writer.close)
             self._reading.shutdown(wait=False)
+            self._looking.shutdown(wait=False)
             self._writing.shutdown(wait=False)
 
     async def commit(self, batch: Batch) -> None:
@@ -210,32 +216,32 @@ class Outbox:
 
     async def open_gaps(self) -> tuple[Gap, ...]:
         """Gaps that go on, and those whose pieces are not settled yet; oldest first."""
-        return await self._in_reader(self._reader.open_gaps)
+        return await self._in_looker(self._looker.open_gaps)
 
     async def hidden(self, machine: str, gap_ns: int, from_ns: int, until_ns: int, hold_ns: int) -> Hidden:
         """What the minutes in [from_ns, until_ns] say that a gap which began at `gap_ns` may hide."""
-        return await self._in_reader(self._reader.hidden, machine, gap_ns, from_ns, until_ns, hold_ns)
+        return await self._in_looker(self._looker.hidden, machine, gap_ns, from_ns, until_ns, hold_ns)
 
     async def ledger_rows(self, machine: str, window: str, start_ns: int, end_ns: int) -> tuple[Row, ...]:
         """Rows of one machine whose windows start in [start_ns, end_ns), by start."""
-        return await self._in_reader(self._reader.ledger_rows, machine, window, start_ns, end_ns)
+        return await self._in_looker(self._looker.ledger_rows, machine, window, start_ns, end_ns)
 
     async def last_row_ns(self, machine: str) -> int:
         """Start of the newest minute of a machine; 0 = there is none."""
-        return await self._in_reader(self._reader.last_row_ns, machine)
+        return await self._in_looker(self._looker.last_row_ns, machine)
 
     async def total_counts(self) -> dict[str, Counts]:
         """Pieces per machine since the store began: the sum of its one-minute rows, forgotten ones included."""
-        return await self._in_reader(self._reader.total_counts)
+        return await self._in_looker(self._looker.total_counts)
 
     async def stats(self) -> StoreStats:
         """The store at this moment."""
         positions = dict(self._positions)
-        return await self._in_reader(self._stats, positions)
+        return await self._in_looker(self._stats, positions)
 
     def _stats(self, positions: dict[str, Position]) -> StoreStats:
-        classes = self._reader.classes()
-        backlogs = self._reader.backlogs(positions)
+        classes = self._looker.classes()
+        backlogs = self._looker.backlogs(positions)
         timed = sorted(self._commit_ns)
         flow = self._writer.flow
         return StoreStats(
@@ -247,13 +253,13 @@ class Outbox:
             last_commit_ns=self._last_commit_ns,
             error=self._error,
             backlogs=backlogs,
-            gaps=self._reader.gaps(0, _NO_LIMIT_NS, _GAPS_SHOWN),
+            gaps=self._looker.gaps(0, _NO_LIMIT_NS, _GAPS_SHOWN),
             classes=classes,
             flow=flow,
             autonomy_s=autonomy_s(
                 flow,
                 bound_bytes=file_bytes(self.settings.max_bytes),
-                used_bytes=self._reader.used_bytes(),
+                used_bytes=self._looker.used_bytes(),
                 delivered_bytes=delivered_bytes(classes, backlogs),
                 free_bytes=files.free_bytes(self.settings.path),
             )
@@ -267,6 +273,9 @@ class Outbox:
 
     async def _in_reader(self, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await _run(self._reading, job, *args, **kwargs)
+
+    async def _in_looker(self, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await _run(self._looking, job, *args, **kwargs)
 
 
 async def _run(pool: ThreadPoolExecutor, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:

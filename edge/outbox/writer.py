@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from edge.errors import StoreError, Text
+from edge.gaps.detail import coded
 from edge.gaps.gap import Gap, GapCause, GapScope
 from edge.outbox import eviction, files, gaps, ledger, schema
 from edge.outbox.batch import Batch, Record
@@ -180,16 +181,10 @@ class Writer:
             connection.executemany(_QUARANTINE, map(_quarantine_row, rows))
             eviction.drop(connection, damaged)
             times = [at_ns for at_ns, _ in found if isinstance(at_ns, int)] or [t_ns]
-            detail = str(
-                Text(
-                    "磁盘返回的记录校验不符，已隔离：seamline store quarantine list",
-                    "records came back from the disk with a wrong checksum and are set aside: seamline store "
-                    "quarantine list",
-                )
-            )
             gap = Gap(
-                GapCause.DAMAGED, GapScope.CLASS, "records", min(times), max(times), records=len(found), detail=detail
-            )
+                GapCause.DAMAGED, GapScope.CLASS, "records", min(times), max(times), records=len(found),
+                detail=coded("checksum"),
+            )  # fmt: skip
             self._tell(connection, gap, t_ns)
 
     def save_positions(self, positions: Mapping[str, Position]) -> None:
@@ -355,13 +350,10 @@ def _quarantine_gap(sink: str, t_ns: int, lines: Sequence[bytes]) -> Gap | None:
         return None
     stamps = [line.rpartition(b" ")[2] for line in lines]
     times = [int(stamp) for stamp in stamps if stamp.isdigit()] or [t_ns]
-    detail = Text(
-        f"数据库 {sink} 拒收，已隔离：seamline store quarantine list",
-        f"refused by {sink} and set aside: seamline store quarantine list",
-    )
     return Gap(
-        GapCause.QUARANTINED, GapScope.DATABASE, sink, min(times), max(times), records=len(lines), detail=str(detail)
-    )
+        GapCause.QUARANTINED, GapScope.DATABASE, sink, min(times), max(times), records=len(lines),
+        detail=coded("refused"),
+    )  # fmt: skip
 
 
 def _last_id(connection: sqlite3.Connection) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from edge.errors import Text
+from edge.gaps.detail import worded
 from edge.gaps.gap import Gap, GapScope
 from edge.gaps.words import CAUSES, SCOPES, hides
 from edge.outbox.reader import Reader
@@ -49,7 +50,7 @@ def _cells(gap: Gap) -> list[str]:
         str(CAUSES[gap.cause]),
         f"{SCOPES[gap.scope]} {gap.subject}",
         hides(gap) or "–",
-        gap.detail or "–",
+        str(worded(gap.detail)) or "–",
     ]
 
 
@@ -68,4 +69,5 @@ def _as_json(gap: Gap) -> dict[str, object]:
         "pieces_max": gap.pieces_max,
         "settled": gap.settled,
         "detail": gap.detail,
+        "words": str(worded(gap.detail)),
     }

@@ -16,6 +16,8 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 
+from edge.errors import Text
+from edge.gaps.detail import worded
 from edge.gaps.gap import Gap
 from edge.plan import Name
 from edge.snapshot import (
@@ -204,8 +206,12 @@ def _gap(gap: Gap) -> Json:
         "records": gap.records,
         "pieces_min": gap.pieces_min,
         "pieces_max": gap.pieces_max,
-        "detail": gap.detail,
+        "detail": _both(worded(gap.detail)),
     }
+
+
+def _both(text: Text) -> Json:
+    return {"zh": text.zh, "en": text.en}
 
 
 def _name(name: Name) -> Json:

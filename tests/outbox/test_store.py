@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,26 @@ async def test_statistics(path: Path) -> None:
     assert stats.size_bytes > 0
     assert stats.commit_p99_ms is not None
     assert stats.backlogs == (Backlog("a", 3, T0_NS + NS, 2),)
+    await outbox.close()
+
+
+async def test_a_long_read_for_a_database_holds_up_no_figure(path: Path) -> None:
+    """People look by a connection and a thread of their own."""
+    outbox = outbox_at(path, "a")
+    await outbox.open()
+    await outbox.commit(batch(1, record(1), rows=(row("m1", 0, 3),)))
+    end = threading.Event()
+    reading = asyncio.create_task(outbox._in_reader(end.wait, 30))
+    try:
+        async with asyncio.timeout(20):
+            assert (await outbox.stats()).records == 1
+            assert len(await outbox.ledger_rows("m1", "1m", 0, 1)) == 1
+            assert (await outbox.total_counts())["m1"].total == 5
+            assert await outbox.open_gaps() == ()
+        assert not reading.done()
+    finally:
+        end.set()
+        await reading
     await outbox.close()
 
 

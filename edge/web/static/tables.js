@@ -2,7 +2,7 @@
 
 import { attr, byId, element, icon, keyed, text } from "./dom.js";
 import * as format from "./format.js";
-import { t } from "./texts.js";
+import { named, t } from "./texts.js";
 
 /** A row whose cells are refreshed in place: column classes, and where the state stands. */
 function row(classes) {
@@ -102,7 +102,7 @@ export function renderGaps(body, gaps, nowMs, timeZone) {
     text(cells[2], `${format.day(gap.start_ms, timeZone)} ${format.clock(gap.start_ms, timeZone)}`);
     text(cells[3], format.duration((lasts ? nowMs : gap.end_ms) - gap.start_ms));
     text(cells[4], hides(gap));
-    text(cells[5], gap.detail);
+    text(cells[5], named(gap.detail));
   });
 }
 
