@@ -19,5 +19,5 @@ def tls_context(reach: Reach) -> ssl.SSLContext:
             context.load_cert_chain(reach.certificate_file, reach.key_file or None, password=lambda: reach.key_password)
     except OSError as error:
         files = ", ".join(filter(None, (reach.ca_file, reach.certificate_file, reach.key_file)))
-        raise ssl.SSLError(f"{files}: {error.strerror or error}") from error
+        raise ssl.SSLError(ssl.SSL_ERROR_SSL, f"{files}: {error.strerror or error}") from error
     return context

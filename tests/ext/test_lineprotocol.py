@@ -217,6 +217,14 @@ def test_another_parser_reads_back_what_was_written(
     assert point == {"measurement": measurement, "tags": {key: tag}, "fields": expected, "time": t_ns}
 
 
+@given(st.integers(0, 2**64 - 1), plain_names, plain_texts)
+def test_another_parser_reads_back_unsigned_integers_and_text(number: int, name: str, text: str) -> None:
+    """The server of the tests knows no unsigned integers, the parser does."""
+    schema = kernel.Schema([(name, "unsigned"), ("s", "string")])
+    point = parse_line(kernel.encode_row(schema, b"m", (number, text), 1).decode())
+    assert point["fields"] == {name: number, "s": text}
+
+
 def _hard_rows() -> list[tuple[Any, ...]]:
     numbers = [0.1, -0.0, 1e22, 5e-324, 1.7976931348623157e308, 123456.789, 1e16, -2.5e-7, 1e15, 999999999999.999]
     texts = ["", '"', "\\", '\\"', "a,b c=d", "停机：纸带断", "tab\there", "\\n", "end\\", "'", "🏭", "\r", "\x01"]
