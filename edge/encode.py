@@ -158,11 +158,11 @@ class Encoder:
         rows: list[tuple[object, ...]] = []
         times_ns: list[int] = []
         before, prefix = -1, b""
-        for machine, name, unit, t_ns, number, quality in values:
+        for machine, name, unit, t_ns, number, quality, remembered in values:
             if machine != before:  # those of one reply stand together
                 before, prefix = machine, self._machine_prefix(_TAG_MACHINE, machines[machine])
             prefixes.append(encode_tag(prefix, _NAME_KEY, name))
-            rows.append((number if quality is Quality.GOOD else None, int(quality), unit))
+            rows.append((number if quality is Quality.GOOD else None, int(quality), unit, remembered or None))
             times_ns.append(t_ns)
         lines, points = encode_rows(SCHEMAS["tag"], prefixes, rows, times_ns)
         return Record(TAG.record_class, lines, points) if points else None

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from edge.clock import Clock
 from edge.logs import facts
 from edge.machines.life import MachineLife
+from edge.machines.past import repeated
 from edge.machines.values import ProcessValues
 from edge.plan import Device
 from protocols.reading import DeviceFact, Frame, Past
@@ -49,6 +50,7 @@ class Hub:
         self._clock = clock
         self.states: list[DeviceState] = []
         self.news: deque[DeviceFact] = deque(maxlen=FACTS_KEPT)
+        self.filled: deque[Past] = deque(maxlen=FACTS_KEPT)  # spans of devices, told by their history
         self.follow(devices, lives, values, range(len(devices)), [DeviceState() for _ in devices])
 
     def follow(
@@ -60,7 +62,7 @@ class Hub:
         states: Sequence[DeviceState],
     ) -> None:
         """Route by this plan from now on. `seats`: the index under which each device's poller speaks, which it keeps
-        for life; `states`: what is known of each device. Take the `news` first: they are about the plan before.
+        for life; `states`: what is known of each device. Take `news` and `filled` first: they are of the plan before.
         """
         self._devices = devices
         self._values = values
@@ -114,18 +116,19 @@ class Hub:
 
     def on_past(self, past: Past) -> None:
         """Readings from a device's memory go to the machines they belong to, as late ones: the windows they touch are
-        written again, with the next revision.
+        written again, with the next revision. Process values among them are kept as those read now are.
         """
         place = self._places[past.device]
         for _, life in self._by_device[place]:
-            signals = life.signals_of(place)
-            readings = [
-                (one.t_ns, signal, one.i64, one.quality) for one in past.readings for signal in signals.get(one.tag, ())
-            ]
-            if readings:
-                life.backfill(readings)
+            if life.reach_ns:  # one that was never heard before has no past here
+                life.backfill(repeated(past, life.signals_of(place), life.machine.hold_ns))
+        self._values.on_past(place, past.readings)
+        self.filled.append(replace(past, device=place, readings=(), standing=(), steady=frozenset()))
         span_s = (past.to_ns - past.from_ns) / 1e9
-        log.info("gap filled from history", extra=facts(device=self._devices[place].id, detail=f"{span_s:.0f} s"))
+        log.info(
+            "gap filled from history",
+            extra=facts(device=self._devices[place].id, readings=len(past.readings), detail=f"{span_s:.0f} s"),
+        )
 
 
 def _speaks_of(frame: Frame, tag: int) -> bool:

@@ -209,8 +209,9 @@ TAG = Measurement(
         FieldDef("value", _F, "see unit", "process value in engineering units; absent when the quality is not good"),
         FieldDef("quality", _I, "quality", "0 good, 1 uncertain, 2 bad, 3 stale, 4 comm lost, 5 not configured"),
         FieldDef("unit", _S, "", "engineering unit"),
+        FieldDef("history", _B, "", "true: read back from the device's own history; absent for what was heard"),
     ),
-    "time of the reading",
+    "time of the reading, by the gateway's clock",
 )
 DEVICE = Measurement(
     "device",

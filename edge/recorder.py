@@ -381,6 +381,8 @@ class Recorder:
             device = self._plan.devices[fact.device]
             lines.add(RecordClass.EVENT, self._encoder.device(device, fact.t_ns, up=fact.up, reason=fact.reason))
             self.gaps.device(fact)
+        while self._hub.filled:
+            self.gaps.filled(self._hub.filled.popleft())
 
     def _add_device_sums(self, lines: _Lines, now_ns: int) -> None:
         """What each device was asked and answered since the last minute."""

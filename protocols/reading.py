@@ -87,6 +87,7 @@ class Remembered:
     tag: int  # index into the image
     i64: int  # raw integer
     quality: Quality
+    f64: float = 0.0  # in engineering units
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,10 @@ class Past:
     device: int
     from_ns: int
     to_ns: int
-    readings: tuple[Remembered, ...]  # by time
+    readings: tuple[Remembered, ...]  # changes, by time
+    standing: tuple[Remembered, ...] = ()  # what stood when it began, at `from_ns`
+    steady: frozenset[int] = frozenset()  # tags whose last value stood until `to_ns`
+    began_ns: int = 0  # when the device was last started; nothing stands across it. 0 = not known
 
 
 class Receiver(Protocol):

@@ -52,8 +52,8 @@ def numbered_row() -> Row:
     return Row(RowKey("ts-01", "1m", T_NS, "suit", "day", "2026-01-05"), T_NS + 60, sums, 4, True, "abc", 3)
 
 
-def value_line(encoder: Encoder, name: str, number: float, quality: Quality) -> bytes:
-    record = encoder.tags([Kept(0, name, "°C", T_NS, number, quality)], [MACHINE])
+def value_line(encoder: Encoder, name: str, number: float, quality: Quality, *, remembered: bool = False) -> bytes:
+    record = encoder.tags([Kept(0, name, "°C", T_NS, number, quality, remembered)], [MACHINE])
     assert record is not None
     assert (record.record_class, record.points) == (RecordClass.TAG, 1)
     return record.lines
@@ -68,7 +68,7 @@ CALLS: dict[str, Callable[[Encoder], bytes]] = {
     ),
     "stop": lambda e: e.stop(MACHINE, StopEvent(T_NS, T_NS + 5, Bucket.BREAKDOWN, 17, is_open=True), "abc"),
     "revision": lambda e: e.revision(MACHINE, T_NS, Revision("late-reading", 1, 2, 3, 4, -5, "why"), "abc"),
-    "tag": lambda e: value_line(e, "air temp", 420.5, Quality.GOOD),
+    "tag": lambda e: value_line(e, "air temp", 420.5, Quality.GOOD, remembered=True),
     "device": lambda e: e.device(
         DEVICE, T_NS, up=True, reason="connected", latency_ms=1.25, requests=1, exceptions=2, timeouts=3, reconnects=4
     ),

@@ -19,13 +19,20 @@ def coded(code: str, **values: object) -> str:
     return " ".join([code, *(f"{name}={shlex.quote(str(value))}" for name, value in values.items() if value)])
 
 
+def filled(detail: str, device: str) -> str:
+    """The same detail, once with the device whose own history told that time."""
+    code, _, names = (detail or "history").partition(_FILLED)
+    devices = dict.fromkeys([*filter(None, "".join(shlex.split(names)[:1]).split(",")), device])
+    return code + _FILLED + shlex.quote(",".join(devices))
+
+
 def worded(detail: str) -> Text:
     """In both languages."""
     try:
         code, *pairs = shlex.split(detail)
     except ValueError:  # no text of ours, or one of an earlier release
         return Text(detail, detail)
-    words = _WORDS.get(code)
+    words = _WORDS.get(code) or (Text(code, code) if pairs and "{" not in code else None)
     if words is None or not all("=" in pair for pair in pairs):
         return Text(detail, detail)
     values = _Values(pair.split("=", 1) for pair in pairs)
@@ -41,7 +48,9 @@ class _Values(dict[str, str]):
         return "?"
 
 
+_FILLED = " filled="
 _MORE: Mapping[str, Text] = {  # said where there is such a value
+    "filled": Text("；已由 {filled} 的历史补录", "; filled from the history of {filled}"),
     "missing": Text("；缺 {missing} 条未送达的记录", "; {missing} records still to be sent are missing"),
     "outdated": Text(
         "；{outdated} 从较早的断点继续，其后的件数由计数器补记",
@@ -80,6 +89,7 @@ _WORDS: Mapping[str, Text] = {
         "store full: {points} points dropped before these databases had them: {databases}; restore the uplink or raise "
         "store.max_bytes",
     ),
+    "history": Text("当时没有听到", "not heard at the time"),
     "refused": Text(
         "数据库拒收，已隔离：seamline store quarantine list",
         "refused by the database and set aside: seamline store quarantine list",

@@ -13,16 +13,18 @@ are final, by what the counters said (`settle`), which the next batch tells.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from edge.gaps.detail import coded
+from edge.gaps.detail import coded, filled
 from edge.gaps.gap import Gap, GapCause, GapScope, Hidden, Key
 from edge.machines.events import StopEvent
 from edge.plan import Machine
 from ext.buckets import Bucket, Flag
-from protocols.reading import DeviceFact
+from protocols.reading import DeviceFact, Past
 
+FILLS_KNOWN = 200  # parts of gaps told by a device's history
 KNOWN = 2_000  # closed gaps that are remembered, to name the causes of what machines tell later
 _NS_PER_S = 1_000_000_000
 _UNSURE = Flag.AMBIGUOUS | Flag.COUNTER_FAULT  # the counters have more than one explanation
@@ -31,6 +33,20 @@ _UNSURE = Flag.AMBIGUOUS | Flag.COUNTER_FAULT  # the counters have more than one
 LINK_REASONS = frozenset(
     {"unreachable", "silent", "name", "port-missing", "port-denied", "port-busy", "port-settings", "port-lost", "stuck"}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fill:
+    """Time of a device that its own history told."""
+
+    device: str
+    start_ns: int
+    end_ns: int
+
+    def touches(self, start_ns: int, end_ns: int) -> bool:
+        """Whether some of it lies there."""
+        return self.start_ns < end_ns and start_ns < self.end_ns
+
 
 Look = Callable[[str, int, int, int, int], Awaitable[Hidden]]  # machine, start of the gap, from, until, hold (ns)
 
@@ -45,6 +61,7 @@ class GapLedger:
         self._known: dict[Key, Gap] = {}  # by time of first telling
         self._open: dict[str, Key] = {}  # device → its open gap
         self._news: dict[Key, Gap] = {}
+        self._fills: deque[_Fill] = deque(maxlen=FILLS_KNOWN)
 
     def follow(self, machines: Sequence[Machine], devices: Sequence[str], now_ns: int) -> None:
         """Another plan. Open gaps of things it no longer names end here; facts told before were about the old one."""
@@ -117,6 +134,26 @@ class GapLedger:
             self._open[device] = gap.key
             self._tell(gap)
 
+    def filled(self, past: Past) -> None:
+        """A device told by its own history what nobody heard of it. Its gap says so, and the agent's, and keeps cause
+        and duration: nobody heard it all the same. What the machines make of it their ledgers tell.
+        """
+        fill = _Fill(self._devices[past.device], past.from_ns, past.to_ns)
+        self._fills.append(fill)
+        for gap in tuple(self._known.values()):
+            of_device = gap.scope is GapScope.DEVICE and gap.subject == fill.device
+            if (of_device or gap.cause is GapCause.AGENT_STOPPED) and fill.touches(gap.start_ns, gap.end_ns):
+                self._tell(replace(gap, detail=filled(gap.detail, fill.device)))
+
+    def _said(self, machine: str, start_ns: int, end_ns: int) -> str:
+        """Of a machine's gap: whose history told its time."""
+        detail = ""
+        devices = {self._devices[signal.device] for signal in self._machines[machine].signals}
+        for fill in self._fills:
+            if fill.device in devices and fill.touches(start_ns, end_ns):
+                detail = filled(detail, fill.device)
+        return detail
+
     # ---- what was not seen ----
 
     def machine(self, machine: str, stop: StopEvent) -> None:
@@ -126,7 +163,10 @@ class GapLedger:
         if stop.void or stop.bucket is not Bucket.UNKNOWN:
             for gap in known:
                 if not gap.void:
-                    self._tell(replace(gap, is_open=False, void=True, pieces_min=0, pieces_max=0, settled=True))
+                    said = self._said(machine, gap.start_ns, gap.end_ns) or gap.detail
+                    self._tell(
+                        replace(gap, is_open=False, void=True, pieces_min=0, pieces_max=0, settled=True, detail=said)
+                    )
             return
         cause = known[0].cause if known else self._cause_of(machine, stop.start_ns, stop.end_ns)
         before = known[0] if known else None

@@ -122,7 +122,7 @@ def make_sources(
             units.setdefault(device.endpoint, []).append((place, unit))
             pollers[place] = unit
         else:
-            poller, connection = _session(place, device, image, receiver, clock, pki, gate)
+            poller, connection = _session(place, device, image, receiver, clock, pki, gate, notebook)
             pollers[place] = poller
             connections.append(connection)
     for endpoint, members in units.items():
@@ -139,14 +139,21 @@ def make_sources(
 
 
 def _session(
-    place: int, device: OpcuaDevice, image: TagImage, receiver: Receiver, clock: Clock, pki: Path | None, gate: Gate
+    place: int,
+    device: OpcuaDevice,
+    image: TagImage,
+    receiver: Receiver,
+    clock: Clock,
+    pki: Path | None,
+    gate: Gate,
+    notebook: Notebook,
 ) -> tuple[Poller, Running]:
     from edge.poll.opcua import OpcuaPoller
     from edge.trust.hosts import own_hosts
     from protocols.opcua.channel import Pki
 
     keys = None if pki is None else Pki(pki, own_hosts, clock.now_ns)
-    poller = OpcuaPoller(device, image, receiver, clock, pki=keys, gate=gate)
+    poller = OpcuaPoller(device, image, receiver, clock, pki=keys, gate=gate, heard=notebook.heard)
 
     async def read_once() -> Sequence[DeviceError | None]:
         try:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from edge.plan import ModbusDevice
 from edge.poll.cap import Cap
+from edge.poll.heard import Heard
 
 _VERSION = 2
 _KEY = "learned:"  # + device id, in whatever store the notes are kept in
@@ -40,16 +41,18 @@ class Notebook:
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
         self._changed: set[str] = set()
+        self.heard = Heard()
 
     def fill(self, texts: Mapping[str, str]) -> None:
         """What the store has; keys of others are ignored."""
         self._texts |= {key: text for key, text in texts.items() if key.startswith(_KEY)}
+        self.heard.fill(texts)
 
     def take(self) -> list[tuple[str, str]]:
         """Keys and texts that are new since the last call, to be stored."""
         changed = [(key, self._texts[key]) for key in sorted(self._changed)]
         self._changed.clear()
-        return changed
+        return [*changed, *self.heard.take()]
 
     def recall(self, device: ModbusDevice) -> Notes:
         """What was learned of this device with this map; nothing where the map is another one."""

@@ -31,9 +31,10 @@ from edge.clock import Clock
 from edge.errors import DeviceError, Text
 from edge.plan import OpcuaDevice
 from edge.poll.backoff import Backoff, Gate
+from edge.poll.heard import Heard
 from edge.poll.opcua_facts import Teller
+from edge.poll.opcua_history import Backfill
 from edge.poll.opcua_image import ImageWriter
-from edge.poll.past import Gap, past_of
 from edge.poll.publish_time import PublishTime
 from edge.poll.stats import PollStats
 from edge.trust.expiry import ends_of, note
@@ -78,9 +79,10 @@ class OpcuaPoller:
         pki: Pki | None = None,
         jitter: Random | None = None,
         gate: Gate | None = None,
+        heard: Heard | None = None,
     ) -> None:
         """`pki`: own certificates and trust list, needed unless security is None; `gate`: shared with the other servers
-        of this gateway.
+        of this gateway; `heard`: until when servers were heard before this process began.
         """
         self._device = device
         self._image = image
@@ -94,8 +96,7 @@ class OpcuaPoller:
         self._teller = Teller(device, receiver, clock)
         self._stats = PollStats()
         self._left_behind: tuple[OpcuaClient, int] | None = None  # a session not ended; monotonic ns, until when
-        self._heard_ns = 0  # UTC: when the server was last heard
-        self._gap: Gap | None = None  # time of which nothing was heard, to be filled from history
+        self._past = Backfill(device, image, receiver, clock, heard or Heard())
         self.skew_ns: int | None = None  # server's clock minus ours at the last publish; the way here makes it smaller
         self.security = ""  # policy and mode of the last session
         self.publishes = 0
@@ -105,7 +106,11 @@ class OpcuaPoller:
         self.recovered = 0  # publishes missed and sent again by the server
         self.sessions = 0  # made
         self.resumed = 0  # connections over which a session was taken up again
-        self.from_history = 0  # readings taken from the server's history
+
+    @property
+    def from_history(self) -> int:
+        """Readings taken from the server's history."""
+        return self._past.readings
 
     @property
     def stats(self) -> PollStats:
@@ -143,9 +148,7 @@ class OpcuaPoller:
     async def _session(self) -> None:
         """From connecting to loss. Errors: ProtocolError, always: a session has no other end than cancellation."""
         async with self._connected() as client:
-            await client.subscribe()
-            self._begin_anew()
-            times = PublishTime()
+            times = await self._begin_anew(client)
             while True:
                 self._refuse(client)
                 self._teller.connected(client)
@@ -157,7 +160,7 @@ class OpcuaPoller:
                         raise
                     self._lost(error)
                 self._lasted(began_ns)
-                await self._resume(client, times)
+                times = await self._resume(client, times)
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[OpcuaClient]:
@@ -198,8 +201,10 @@ class OpcuaPoller:
                     raise
         self._left_behind = None
 
-    async def _resume(self, client: OpcuaClient, times: PublishTime) -> None:
-        """Over a new connection, the same session. Errors: ProtocolError where that is no use."""
+    async def _resume(self, client: OpcuaClient, times: PublishTime) -> PublishTime:
+        """Over a new connection, the same session. Returns the clock of its publishes. Errors: ProtocolError where that
+        is no use.
+        """
         give_up_ns = self._clock.monotonic_ns() + _RESUME_NS
         reason = ""
         while True:
@@ -220,17 +225,21 @@ class OpcuaPoller:
         client.recovered = 0
         if resumed.anew:
             self.sessions += 1
-            self._begin_anew()
-        else:
-            self.resumed += 1
-            self._writer.recall()
-            self._hear(resumed.batches, times)
+            await self._measure(client)
+            return await self._begin_anew(client)
+        self.resumed += 1
+        self._writer.recall()
+        self._hear(resumed.batches, times)
+        return times
 
-    def _begin_anew(self) -> None:
-        """Nothing that happened since the server was last heard can be heard from it but by its history."""
-        self._writer.begin_anew()
-        if self._heard_ns:
-            self._gap = Gap(self._heard_ns, self._clock.now_ns())
+    async def _begin_anew(self, client: OpcuaClient) -> PublishTime:
+        """Subscribe in a session that is new. What happened since the server was last heard it can tell only by its
+        history. Errors: OpcuaError.
+        """
+        since_ns = self._clock.now_ns()
+        await client.subscribe()
+        self._past.begin_anew(since_ns, self._writer.begin_anew())
+        return PublishTime(since_ns)
 
     def _lasted(self, began_ns: int) -> None:
         if self._clock.monotonic_ns() - began_ns > _STEADY_NS:
@@ -242,12 +251,12 @@ class OpcuaPoller:
     async def _attend(self, client: OpcuaClient, times: PublishTime) -> None:
         """Listen, read and look after the session until something of it fails. Errors: ProtocolError, always."""
         groups = range(len(self._device.endpoint.tag_groups))
-        tasks = [asyncio.ensure_future(self._keep_up(client))]
+        tasks = [asyncio.ensure_future(self._keep_up(client)), asyncio.ensure_future(self._past.fill(client))]
         tasks += [asyncio.ensure_future(self._poll(client, number)) for number in groups if client.reads_group(number)]
         if client.subscribed:
             tasks.append(asyncio.ensure_future(self._listen(client, times)))
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)  # only `fill` ends by itself
             for task in done:
                 task.result()
         finally:
@@ -289,7 +298,7 @@ class OpcuaPoller:
             sent_ns = self._clock.monotonic_ns()
             async for batch in client.read_group(number):
                 self._take(batch, self._clock.now_ns())
-            self._heard_ns = self._clock.now_ns()
+            self._past.hear(self._clock.now_ns())
             now_ns = self._clock.monotonic_ns()
             self._stats.requests += 1
             self._stats.replied(now_ns - sent_ns)
@@ -307,7 +316,6 @@ class OpcuaPoller:
         # Monotonic: when our newer certificate is offered. One refused as the session was made waits: a server that
         # judges it only after the channel stands would cost a session each time.
         offer_ns = clock.monotonic_ns() + OFFER_NS if client.session.outdated else 0
-        await self._fill(client)
         while True:
             due_ns = min(upkeep_ns, renew_ns)
             await asyncio.sleep(max(0, due_ns - clock.monotonic_ns()) / _NS_PER_S)
@@ -331,25 +339,6 @@ class OpcuaPoller:
         await client.retry_refused()
         self._refuse(client)
 
-    async def _fill(self, client: OpcuaClient) -> None:
-        """Readings from the server's history, for the time nobody listened. Where there is none, nothing is made up."""
-        gap, self._gap = self._gap, None
-        if gap is None:
-            return
-        skew_ns = self.skew_ns or 0
-        from_ns, to_ns = gap.bounded()
-        try:
-            found = await client.history(from_ns + skew_ns, to_ns + skew_ns, Gap.VALUES_MAX)
-        except OpcuaConnectionError as error:
-            if error.reason in _BROKEN:
-                raise
-            _log.info("%s: no history (%s)", self._device.id, error.reason)
-            return
-        past = past_of(self._device, found, gap, skew_ns)
-        if past.readings:
-            self.from_history += len(past.readings)
-            self._receiver.on_past(past)
-
     def _look_at_certificates(self, client: OpcuaClient) -> None:
         """When they end, for the metrics; and what a person should see to in time."""
         ends = ends_of(client.session.way)
@@ -357,11 +346,13 @@ class OpcuaPoller:
         self._teller.note = note(client.session.way, self._clock.now_ns())
 
     async def _measure(self, client: OpcuaClient) -> None:
-        """One small read, timed: the latency of this server."""
+        """One small read, timed: the latency of this server, and its clock."""
         sent_ns = self._clock.monotonic_ns()
         self._stats.requests += 1
-        await client.probe()
-        self._stats.replied(self._clock.monotonic_ns() - sent_ns)
+        server_ns = await client.probe()
+        took_ns = self._clock.monotonic_ns() - sent_ns
+        self._stats.replied(took_ns)
+        self._past.measured(server_ns, self._clock.now_ns() - took_ns // 2)
 
     # ── readings
     # ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -370,7 +361,7 @@ class OpcuaPoller:
         arrival_ns = self._clock.now_ns()
         for batch, t_ns in zip(batches, times.of(batches, arrival_ns), strict=True):
             self._take(batch, t_ns)
-        self._heard_ns = arrival_ns
+        self._past.hear(arrival_ns)
 
     def _take(self, batch: Batch, t_ns: int) -> None:
         self._writer.write(batch, t_ns)

@@ -66,9 +66,12 @@ class ImageWriter:
                 self._image.quality[tag] = qualities[tag]
         self._before = None
 
-    def begin_anew(self) -> None:
-        """Another session: it will say everything itself."""
-        self._before = None
+    def begin_anew(self) -> bytes:
+        """Another session: it will say everything itself. Returns the qualities before the last one was lost; none
+        where there was none.
+        """
+        before, self._before = self._before, None
+        return bytes(before[0]) if before is not None else b""
 
     def refuse(self, tags: Iterable[int]) -> None:
         """The server does not give these nodes."""

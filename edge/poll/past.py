@@ -1,17 +1,18 @@
-"""From a server's history to readings of the past: in our time, repeated while they stand, bounded. Pure.
+"""From a server's history to readings of the past: in our time, each once, bounded. Pure.
 
-Theory. History comes as changes: value and source time, by the server's clock. The ledger believes a value for a
-machine's hold only, so between two entries the older one is repeated, every `STEP_NS`; where the server wrote a bad
-status the value ends there. Whoever listens next knows what came after the last entry, so it stands to the end of the
-gap and not beyond.
+Theory. History comes as changes: value, status and source time, by the server's clock. Less the difference of the two
+clocks they are readings like any other, only late. What stood when the gap began is known from the server (a bounding
+value), or because we heard it last and the server was not restarted since.
 
-Rules. The difference of the clocks is taken off, nothing else is moved. Only integers as the ledger reads them: a value
-that is no number is left out. Readings carry `UNCERTAIN` where the server says so, never better than it said.
+Rules. Where the difference of the clocks is another than before the gap, one of them was set in between: nothing of
+that time can be believed, and nothing is filled. Readings lie within the gap, after all that was heard before it and
+before all that was heard after it, so that no value is ever heard after the one that followed it. Quality is as the
+server kept it, never better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,9 +20,9 @@ from edge.plan import OpcuaDevice
 from protocols.opcua.status import quality
 from protocols.opcua.tags import Codes
 from protocols.opcua.wire import DataValues
-from protocols.reading import Past, Quality, Remembered
+from protocols.reading import Quality, Remembered, TagImage
 
-STEP_NS = 2_000_000_000
+_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,43 +31,66 @@ class Gap:
 
     from_ns: int
     to_ns: int
+    skew_ns: int | None = None  # server's clock minus ours before it; None = not known
+    standing: tuple[Remembered, ...] = ()  # as last heard
 
-    SPAN_NS: ClassVar[int] = 12 * 3600 * 1_000_000_000  # of a longer one, the last part is filled
-    VALUES_MAX: ClassVar[int] = 50_000  # over all nodes
+    SPAN_NS: ClassVar[int] = 12 * 3600 * _S  # of a longer one, the last part is filled
+    PART_NS: ClassVar[int] = 3600 * _S  # asked for at a time: what a machine hears again in one go
+    LEAST_NS: ClassVar[int] = 10 * _S  # never asked for less
+    PART_VALUES: ClassVar[int] = 5_000  # of all nodes, in one part
+    VALUES_MAX: ClassVar[int] = 200_000  # over all parts
+    _SET_NS: ClassVar[int] = 2 * _S
+    _DRIFT: ClassVar[float] = 100e-6  # clocks that nobody sets
 
-    def bounded(self) -> tuple[int, int]:
-        """The part that is asked for."""
-        return max(self.from_ns, self.to_ns - self.SPAN_NS), self.to_ns
+    def parts(self) -> list[tuple[int, int]]:
+        """What is asked for at a time, newest first: a stack."""
+        first_ns = max(self.from_ns, self.to_ns - self.SPAN_NS)
+        starts = range(first_ns, self.to_ns, self.PART_NS)
+        return [(start_ns, min(start_ns + self.PART_NS, self.to_ns)) for start_ns in starts][::-1]
+
+    def set_by_ns(self, skew_ns: int) -> int:
+        """By how much a clock was set meanwhile; 0 where none was, as far as can be known."""
+        moved_ns = 0 if self.skew_ns is None else skew_ns - self.skew_ns
+        return moved_ns if abs(moved_ns) > self._SET_NS + self._DRIFT * (self.to_ns - self.from_ns) else 0
 
 
-def past_of(device: OpcuaDevice, found: Sequence[DataValues], gap: Gap, skew_ns: int) -> Past:
-    """Readings of a gap, by time. `found`: what `OpcuaClient.history` gave; `skew_ns`: server's clock minus ours."""
-    from_ns, to_ns = gap.bounded()
+def heard_last(image: TagImage, qualities: Iterable[int], t_ns: int) -> Iterator[Remembered]:
+    """What an image held before the connection was lost. `qualities`: as they were then."""
+    for tag, trust in enumerate(qualities):
+        if trust <= Quality.UNCERTAIN:
+            yield Remembered(t_ns, tag, image.i64[tag], Quality(trust), image.f64[tag])
+
+
+def readings_of(
+    device: OpcuaDevice, data: DataValues, span: tuple[int, int], skew_ns: int
+) -> tuple[list[Remembered], dict[int, Remembered]]:
+    """Readings between two times of our clock, by time; and by tag what stood at the first. `data` has tags as handles;
+    `skew_ns`: server's clock minus ours.
+    """
+    from_ns, to_ns = span
     readings: list[Remembered] = []
-    for data in found:
-        readings += _standing(device, data, from_ns, to_ns, skew_ns)
-    readings.sort()
-    return Past(device.index, from_ns, to_ns, tuple(readings))
-
-
-def _standing(device: OpcuaDevice, data: DataValues, from_ns: int, to_ns: int, skew_ns: int) -> list[Remembered]:
-    """The entries of one node, and what stands between them."""
-    by_tag: dict[int, list[tuple[int, int | None, Quality]]] = {}
+    standing: dict[int, Remembered] = {}
     columns = zip(data.handles, data.source_ns, data.server_ns, data.values, data.statuses, strict=True)
     for tag, source_ns, server_ns, value, status in columns:
         t_ns = (source_ns or server_ns) - skew_ns
-        if from_ns <= t_ns <= to_ns:
-            by_tag.setdefault(tag, []).append((t_ns, _integer(value, device.tags[tag].codes), quality(status)))
-    made: list[Remembered] = []
-    for tag, entries in by_tag.items():
-        entries.sort(key=lambda entry: entry[0])
-        ends = [*(t_ns for t_ns, _, _ in entries[1:]), to_ns]
-        for (t_ns, number, trust), end_ns in zip(entries, ends, strict=True):
-            if number is not None and trust <= Quality.UNCERTAIN:
-                first_grid = (t_ns // STEP_NS + 1) * STEP_NS  # a common grid: signals of a machine meet on it
-                times = (t_ns, *range(first_grid, end_ns, STEP_NS))
-                made += [Remembered(at_ns, tag, number, trust) for at_ns in times]
-    return made
+        if t_ns > to_ns:
+            continue
+        one = _reading(device, max(t_ns, from_ns), tag, value, quality(status))
+        if t_ns <= from_ns:
+            standing[tag] = one
+        else:
+            readings.append(one)
+    readings.sort()
+    return readings, standing
+
+
+def _reading(device: OpcuaDevice, t_ns: int, tag: int, value: object, trust: Quality) -> Remembered:
+    of = device.tags[tag]
+    number = _integer(value, of.codes)
+    if trust > Quality.UNCERTAIN or number is None:
+        return Remembered(t_ns, tag, 0, max(trust, Quality.BAD))
+    shown = value * of.scale + of.offset if isinstance(value, bool | int | float) else 0.0
+    return Remembered(t_ns, tag, number, trust, shown)
 
 
 def _integer(value: object, codes: Codes) -> int | None:

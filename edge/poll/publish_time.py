@@ -27,9 +27,10 @@ class PublishTime:
 
     __slots__ = ("_ahead_ns", "_given_ns")
 
-    def __init__(self) -> None:
+    def __init__(self, since_ns: int = 0) -> None:
+        """`since_ns`: nothing of the session is older than that."""
         self._ahead_ns: int | None = None  # server's clock minus ours, of the least delayed publish
-        self._given_ns = 0
+        self._given_ns = since_ns
 
     def of(self, batches: Sequence[Batch], arrival_ns: int) -> list[int]:
         """Time of each batch of one wake-up, UTC ns, oldest first; `arrival_ns`: now."""

@@ -8,7 +8,8 @@ read only when the last one was taken, and the server holds what it has not been
 
     services.py       one request, one answer, how much fits into one
     session.py        channel and session: open, resume, renew, close
-    reading.py        Read, HistoryRead, what the server says of itself
+    reading.py        Read, what the server says of itself
+    history.py        HistoryRead
     nodes.py          addresses → node ids of this session
     subscription.py   subscriptions, monitored items, Publish, Republish
     items.py          nodes → tags
@@ -31,6 +32,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 
 from protocols.opcua.channel import Pki
 from protocols.opcua.errors import OpcuaConnectionError, subscription_closed
+from protocols.opcua.history import History
 from protocols.opcua.items import Assembler, Batch, Problem, group
 from protocols.opcua.nodes import Nodes
 from protocols.opcua.reading import About, Reads
@@ -57,7 +59,7 @@ class Resumed:
     """How a connection was taken up again."""
 
     batches: tuple[Batch, ...]  # sent before and never received, oldest first
-    anew: bool  # the server had forgotten the session: its subscriptions begin anew
+    anew: bool  # the server had forgotten the session: this is another one, to be subscribed anew
 
 
 class OpcuaClient:
@@ -148,8 +150,9 @@ class OpcuaClient:
         await self.session.drop()
 
     async def resume(self) -> Resumed:
-        """Take session and subscriptions up again over a new connection. Where the server has forgotten both, they are
-        made anew. Errors: OpcuaError; after one of the network it may be tried again, otherwise make a new client.
+        """Take session and subscriptions up again over a new connection. Where the server has forgotten both, a session
+        is made that has to `subscribe`. Errors: OpcuaError; after one of the network it may be tried again, otherwise
+        make a new client.
         """
         try:
             kept = await self.session.resume() or not self.subscribed or await self._subscriptions.transfer()
@@ -172,7 +175,6 @@ class OpcuaClient:
         self._set_out()
         await self._look_around()
         await self._nodes.resolve(range(len(self._items)))
-        await self.subscribe()
 
     async def close(self) -> bool:
         """End the session, delete its subscriptions, close the socket; False where the server could not be told and may
@@ -218,26 +220,25 @@ class OpcuaClient:
         (batch,) = self._assembler.batches(data, 0, complete=False)
         return batch
 
-    async def probe(self) -> None:
-        """The smallest read there is; its duration is this server's latency. Errors: OpcuaConnectionError."""
-        await self._reads.state()
-
-    async def history(self, from_ns: int, to_ns: int, values_max: int) -> list[DataValues]:
-        """What the server kept between two times of its own clock: of each node with history its raw values, with
-        `handles` the tags, oldest first. Empty where it keeps none. Errors: OpcuaError.
+    async def probe(self) -> int:
+        """The smallest read there is; its duration is this server's latency. Returns when the server answered by its
+        own clock, UTC ns; 0 = it does not say. Errors: OpcuaConnectionError.
         """
+        return await self._reads.state()
+
+    async def history(self) -> History:
+        """The nodes whose history the server lets us read; none where it keeps none. Errors: OpcuaError."""
         positions = sorted(at for at in self._nodes.found if not self._items[at].structured)
         nodes = [self._nodes.found[at] for at in positions]
-        kept = [at for at, has in zip(positions, await self._reads.with_history(nodes), strict=True) if has]
-        found: list[DataValues] = []
-        for at in kept:
-            data = await self._reads.history(self._nodes.found[at], from_ns, to_ns, values_max)
-            values_max -= len(data.values)
-            data.handles = [at + 1] * len(data.values)
-            found.append(self._assembler.spread(data))
-            if values_max <= 0:
-                break
-        return found
+        has = await self._reads.with_history(nodes)
+        return History(
+            self._services, [pair for pair, one in zip(zip(positions, nodes, strict=True), has, strict=True) if one]
+        )
+
+    def of_tags(self, data: DataValues) -> DataValues:
+        """What a `History` gave, with tags as `handles`."""
+        data.handles = [position + 1 for position in data.handles]
+        return self._assembler.spread(data)
 
     # ── subscription
     # ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,15 +1,12 @@
-"""Reading: attributes of many nodes within the server's limits, what the server says of itself, and its history.
+"""Reading: attributes of many nodes within the server's limits, and what the server says of itself.
 
-Theory. A Read of many nodes is cut to what the server takes in one call; each part is a sample of its own moment. What
-a server kept while nobody listened is asked for as raw data (HistoryRead, OPC 10000-11 §6.5.3), node by node in pages:
-a page ends with a continuation point, which is used or given back, because a server keeps few of them.
+Theory. A Read of many nodes is cut to what the server takes in one call; each part is a sample of its own moment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
@@ -17,10 +14,9 @@ from asyncua.ua.object_ids import ObjectIds
 
 from protocols.opcua.errors import nonsense
 from protocols.opcua.services import Call, Services, node_id
-from protocols.opcua.wire import DataValues, HistoryPage, Value, history_results, read_results
+from protocols.opcua.wire import DataValues, Value, read_results
 
 HISTORY_READ = 0x04  # bit of AccessLevel and UserAccessLevel (OPC 10000-3 §8.57)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LIMITS = {
     Call.READ: ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
     Call.MONITOR: ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
@@ -67,9 +63,12 @@ class Reads:
             items or 0,
         )
 
-    async def state(self) -> None:
-        """The smallest read there is; its duration is this server's latency. Errors: OpcuaConnectionError."""
+    async def state(self) -> int:
+        """The smallest read there is; its duration is this server's latency. Returns when the server answered by its
+        own clock, UTC ns; 0 = it does not say. Errors: OpcuaConnectionError.
+        """
         await self.call([node_id(ObjectIds.Server_ServerStatus_State)], AttributeIds.Value)
+        return self._services.answered_ns
 
     async def read(self, nodes: Sequence[ua.NodeId], attribute: AttributeIds) -> DataValues:
         """One attribute of many nodes. Errors: OpcuaConnectionError, OpcuaProtocolError."""
@@ -93,47 +92,7 @@ class Reads:
             raise nonsense(self._services.url, f"{len(data.values)} values for {len(nodes)} nodes")
         return data
 
-    # ── history
-    # ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
     async def with_history(self, nodes: Sequence[ua.NodeId]) -> list[bool]:
         """Of each node whether the server lets us read its history."""
         levels: list[Value] = (await self.read(nodes, AttributeIds.UserAccessLevel)).values
         return [isinstance(level, int) and bool(level & HISTORY_READ) for level in levels]
-
-    async def history(self, node: ua.NodeId, from_ns: int, to_ns: int, values_max: int) -> DataValues:
-        """Raw values of one node between two times of the server's clock, oldest first, at most `values_max`."""
-        whole = DataValues()
-        page = HistoryPage(0, b"", DataValues())
-        while True:
-            room = values_max - len(whole.values)
-            page = await self._history_call(node, from_ns, to_ns, room, page.more)
-            whole.extend(page.data)
-            if not page.more:
-                return whole
-            if len(whole.values) >= values_max or not page.data.values:
-                await self._history_call(node, from_ns, to_ns, 1, page.more, release=True)
-                return whole
-
-    async def _history_call(
-        self, node: ua.NodeId, from_ns: int, to_ns: int, values_max: int, more: bytes, *, release: bool = False
-    ) -> HistoryPage:
-        request = ua.HistoryReadRequest()
-        request.Parameters.HistoryReadDetails = ua.ReadRawModifiedDetails(
-            IsReadModified=False,
-            StartTime=_utc(from_ns),
-            EndTime=_utc(to_ns),
-            NumValuesPerNode=values_max,
-            ReturnBounds=False,
-        )
-        request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-        request.Parameters.ReleaseContinuationPoints = release
-        wanted = ua.HistoryReadValueId(NodeId=node, ContinuationPoint=more or None)
-        request.Parameters.NodesToRead = [wanted]
-        reader = await self._services.ask(request)
-        pages = self._services.decoded(lambda: history_results(reader.data, reader.at))
-        return pages[0] if pages else HistoryPage(0, b"", DataValues())
-
-
-def _utc(t_ns: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=t_ns // 1000)

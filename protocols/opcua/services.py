@@ -79,6 +79,7 @@ class Services:
         self.deadline_s = deadline_s
         self.limits = limits
         self.client: SecureClient | None = None
+        self.answered_ns = 0  # when the server sent its last answer to `ask`, by its own clock; 0 = it did not say
 
     def live(self) -> SecureClient:
         """The connection. Errors: OpcuaConnectionError where there is none."""
@@ -93,11 +94,12 @@ class Services:
             raise ConnectionError("the connection is closed")
         return bytes(await transport.send_request(request, timeout_s))
 
-    async def ask(self, request: Any) -> Reader:
+    async def ask(self, request: Any, timeout_s: float | None = None) -> Reader:
         """One service call; the reader stands behind the ResponseHeader. Errors: OpcuaConnectionError."""
         async with Translated(self.url):
-            reader = Reader(await self.exchange(request))
+            reader = Reader(await self.exchange(request, timeout_s))
         reader.node_id()
+        self.answered_ns = reader.time_ahead()
         result = reader.response_header()
         if result >> 31:
             raise refused(self.url, name_of(result))

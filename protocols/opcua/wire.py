@@ -268,6 +268,13 @@ class Reader:
             self.fixed(_U16)
         return value, status, source, server
 
+    def time_ahead(self) -> int:
+        """The DateTime that comes next, UTC ns; it is not read over."""
+        at = self.at
+        ticks: int = _I64.unpack(self.take(8))[0]
+        self.at = at
+        return utc_ns(ticks)
+
     def response_header(self) -> int:
         """ResponseHeader (OPC 10000-4 §7.33): the ServiceResult; the rest is read over."""
         self.take(12)  # Timestamp, RequestHandle

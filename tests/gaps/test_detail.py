@@ -10,7 +10,7 @@ from fixtures.records import NS, T0_NS, batch, gap_record, outbox_at, record
 
 from edge.errors import Text
 from edge.gaps import detail as module
-from edge.gaps.detail import coded, worded
+from edge.gaps.detail import coded, filled, worded
 from edge.outbox.facts import ClassBound, OpenReport
 from edge.outbox.saved import Saved
 from edge.points import RecordClass
@@ -67,3 +67,13 @@ async def test_what_is_stored_and_sent_is_the_same_in_every_language(
     assert gap.detail.endswith(" databases=a")
     assert gap_record(gap).points == 1
     await outbox.close()
+
+
+def test_a_gap_says_once_by_whom_it_was_filled() -> None:
+    """Beside whatever it said before, and for reasons that have no words."""
+    once = filled(coded("timeout"), "press")
+    assert filled(once, "press") == once
+    assert filled(once, "lathe 2") == "timeout filled='press,lathe 2'"
+    assert "press,lathe 2" in worded(filled(once, "lathe 2")).zh
+    assert worded(filled("", "press")).en == "not heard at the time; filled from the history of press"
+    assert worded(filled("BadTimeout", "press")).en == "BadTimeout; filled from the history of press"

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from agent.rig import Rig
 from fixtures.records import NS
-from machines.bench import T0, machine
+from machines.bench import RUN, T0, TOTAL, machine
 
 from edge.gaps.gap import Gap, GapCause, GapScope
 from edge.gaps.ledger import KNOWN, GapLedger
 from edge.machines.events import StopEvent
 from edge.outbox.reader import Reader
 from ext.buckets import Bucket
-from protocols.reading import DeviceFact
+from protocols.reading import DeviceFact, Past, Quality, Remembered
 
 HOUR_NS = 3600 * NS
 
@@ -208,3 +208,37 @@ def test_the_cause_of_a_machines_gap_stays_once_it_was_told() -> None:
     ledger.machine("m1", StopEvent(T0, T0 + 500 * NS, Bucket.UNKNOWN, 0))
     told = [gap for gap in ledger.take(T0, minute=False) if gap.scope is GapScope.MACHINE]
     assert [(gap.cause, gap.is_open) for gap in told] == [(GapCause.UNOBSERVED, False)]
+
+
+async def test_a_device_that_remembers_fills_its_gap(rig: Rig) -> None:
+    """Its history comes after a minute of silence that was told as a gap: the machine's gap is void, the device's and
+    the agent's keep cause and duration, all say by whom it was filled; every piece is counted once, in its minute."""
+    rig.read()
+    await each_second(rig, 30)
+    rig.fact(up=False, reason="timeout")
+    lost_ns = rig.clock.now_ns()
+    await silence(rig, 90)
+    assert any(gap.is_open for gap in gaps(rig, GapScope.MACHINE))
+    rig.fact(up=True, reason="connected")
+    back_ns = rig.clock.now_ns()
+    total = rig.registers[TOTAL]
+    await each_second(rig, 1, pieces=46)
+    await each_second(rig, 40)
+    made = [
+        Remembered(lost_ns + n * 2 * NS, tag, value, Quality.GOOD)
+        for n in range(1, 46)
+        for tag, value in ((RUN, 1), (TOTAL, total + n))
+    ]
+    before = {row.key.start_ns: row for row in rig.stored_rows()}
+    rig.hub.on_past(Past(0, lost_ns, back_ns, tuple(made), steady=frozenset((RUN, TOTAL))))
+    await each_second(rig, 100)
+    await rig.recorder.flush()
+    after = {row.key.start_ns: row for row in rig.stored_rows()}
+    assert sum(row.sums.tc for row in after.values()) == rig.registers[TOTAL] - 100
+    revised = [start_ns for start_ns, row in before.items() if after[start_ns].revision > row.revision]
+    assert len(revised) >= 2
+    assert sum(row.sums.stop_ns[Bucket.UNKNOWN] for row in after.values()) == 0
+    assert all(gap.void and gap.detail == "history filled=plc-1" for gap in gaps(rig, GapScope.MACHINE))
+    (device,) = gaps(rig, GapScope.DEVICE)
+    assert (device.cause, device.detail, device.duration_ns) == (GapCause.PLC_OFF, "timeout filled=plc-1", 90 * NS)
+    assert {point["cause"] for point in rig.stored("revision")} == {"history"}

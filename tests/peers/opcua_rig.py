@@ -12,6 +12,7 @@ from peers.recorder import Recorder
 
 from edge.clock import SystemClock
 from edge.plan import OpcuaDevice
+from edge.poll.heard import Heard
 from edge.poll.opcua import OpcuaPoller
 from protocols.opcua.channel import Pki
 from protocols.opcua.tags import OpcuaEndpoint, OpcuaTag
@@ -30,7 +31,10 @@ class Rig:
         self.device = OpcuaDevice(3, name, "generic", endpoint, tuple(tags))
         self.image = TagImage(len(tags))
         self.seen = Recorder()
-        self.poller = OpcuaPoller(self.device, self.image, self.seen, SystemClock(), pki=pki, jitter=Random(7))
+        self.heard = Heard()
+        self.poller = OpcuaPoller(
+            self.device, self.image, self.seen, SystemClock(), pki=pki, jitter=Random(7), heard=self.heard
+        )
 
     def quality(self, tag: int = 0) -> Quality:
         return Quality(self.image.quality[tag])
