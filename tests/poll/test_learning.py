@@ -40,7 +40,9 @@ async def test_a_cap_is_refined_upwards(plc, line, words, monkeypatch) -> None:
     async with one.running():
         await one.heard.until(lambda: one.poller.stats.max_registers == 25)
         await one.heard.until(lambda: (one.poller.stats.max_registers or 0) >= 29)
-        await asyncio.sleep(0.5)
+        known = len(plc.requests)
+        six_rounds = lambda: [quantity for _, _, quantity in plc.requests[known:][-24:]]  # noqa: E731
+        await one.heard.until(lambda: len(six_rounds()) == 24 and max(six_rounds()) <= 30)  # without a try
         refused = sum(quantity > 30 for _, _, quantity in plc.requests)
         assert set(one.image.quality) == {Quality.GOOD}
         plc.requests.clear()
