@@ -19,7 +19,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
-PIP := -m pip --disable-pip-version-check --no-input
+PIP := -m pip --disable-pip-version-check --no-input --retries 10 --timeout 60
 ONLY ?=
 TESTS ?= tests
 LAWS ?= 3000000
@@ -62,7 +62,7 @@ peers: tests/peers/opcua/node_modules/.ready tests/peers/modbus_node/node_module
 
 tests/peers/%/node_modules/.ready: tests/peers/%/package-lock.json
 	@.ci/need node
-	cd tests/peers/$* && npm ci --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error
+	cd tests/peers/$* && npm ci --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=8
 	touch $@
 
 # What is shipped is what is tested: each build is made as a wheel, installed, and the suite runs isolated (-I) so that the source
