@@ -9,6 +9,8 @@ Rules.
 * Rejected in words no database is known to say: halved and condemned only where the server takes other points at this
   very time; the last it took is sent once more to see that. Else something in between refuses everything: wait.
 * TooLarge: halved as well; the size is a setting of the server and is remembered.
+* Whoever reads the log is told why nothing goes, once a reason until data flow again, and no reason more than once a
+  minute: a bad line is many troubles an hour.
 * Nothing is sent whose time is further ahead of the server's clock than the bound: a year ahead, it would be the newest
   point of every dashboard for a year. Where our own clock is that far ahead the lines wait for it to be set; where it
   is not, they are refused, each with the reason.
@@ -17,21 +19,26 @@ Rules.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from edge.clock import Clock
 from edge.errors import Text
+from edge.logs import facts
 from edge.plan import Target
 from edge.sinks import Delivered, Outcome, Rejected, Sink, TooLarge, Wait
 from edge.sinks.routing import Router
 from ext.victoria import newest_ns
 
+log = logging.getLogger(__name__)
+
 BACKOFF_MIN_S = 0.5
 BACKOFF_MAX_S = 30.0
 RETRY_AFTER_MAX_S = 3_600.0  # a server that asks for more is asked again after an hour
 BATCH_MIN_BYTES = 16_384
+SAID_AGAIN_NS = 60_000_000_000
 _NS_PER_S = 1_000_000_000
 
 Refused = tuple[bytes, str]  # a line, and why
@@ -53,6 +60,8 @@ class Server:
     hurry: asyncio.Event = field(default_factory=asyncio.Event)  # set: cut the present back-off
     proofs: dict[Target | None, bytes] = field(default_factory=dict)  # the last line it took, by target
     asked: bool = False  # for its clock, before the first lines
+    _trouble: str = ""  # the reason that was told last; "" = data flow
+    _said: dict[str, int] = field(default_factory=dict)  # monotonic ns, by reason
     _date_ns: int = 0
     _heard_ns: int = 0  # monotonic: a step of our clock does not move the server's
 
@@ -61,6 +70,20 @@ class Server:
         if date_ns is not None:
             self._date_ns, self._heard_ns = date_ns + _NS_PER_S // 2, self.clock.monotonic_ns()
             self.offset_ns = self._date_ns - (sent_ns + self.clock.now_ns()) // 2
+
+    def waits(self, wait: Wait) -> None:
+        """Tell the log, where this is news."""
+        now_ns = self.clock.monotonic_ns()
+        said_ns = self._said.get(wait.reason)
+        if wait.reason != self._trouble and (said_ns is None or now_ns - said_ns >= SAID_AGAIN_NS):
+            self._trouble, self._said[wait.reason] = wait.reason, now_ns
+            log.warning("database waits", extra=facts(sink=self.sink.id, reason=wait.reason, detail=wait.detail))
+
+    def flows(self) -> None:
+        """It took something: tell the log, where it knows of trouble."""
+        if self._trouble:
+            self._trouble = ""
+            log.info("database takes data again", extra=facts(sink=self.sink.id))
 
     def now_ns(self) -> int | None:
         """What its clock shows; None before it was heard."""
@@ -180,6 +203,7 @@ class Courier:
 
     def _accepted(self, points: int) -> None:
         self.waiting = None
+        self._server.flows()
         self.well.set()
         self._failures = 0
         self._server.delivered_points += points
@@ -187,6 +211,7 @@ class Courier:
 
     async def _wait(self, wait: Wait) -> None:
         self.waiting = wait
+        self._server.waits(wait)
         self.well.clear()
         if wait.reason == "timeout":
             self.batch_bytes = max(BATCH_MIN_BYTES, self.batch_bytes // 2)

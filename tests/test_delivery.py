@@ -196,6 +196,31 @@ class TestRules:
         assert refused == sum(1 for lines in sink.got if len(b"\n".join(lines)) > sink.max_bytes), "not remembered"
         assert await quarantined(outbox) == []
 
+    async def test_the_log_says_why_nothing_goes_once_and_that_it_goes_again(
+        self, outbox: Outbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def at_once(courier: Courier, retry_after_s: float | None = None) -> None:
+            await asyncio.sleep(0)
+
+        monkeypatch.setattr(Courier, "back_off", at_once)
+        clock = ManualClock(T0_NS)
+        away, refused = Wait("refused", "nobody listens"), Wait("unauthorized", "may not write")
+        sink = Scripted(away, away, refused, refused, Delivered(), away)
+        delivery = Delivery(outbox, sink, clock)
+        with caplog.at_level("INFO", logger="edge.courier"):
+            async with running(delivery):
+                for n in range(3):
+                    await commit(outbox, [n])
+                    assert await delivery.drained(5)
+                assert [entry.message for entry in caplog.records] == [
+                    "database waits", "database waits", "database takes data again",
+                ]  # fmt: skip
+                clock.advance(61 * NS)
+                sink.answers.append(away)
+                await commit(outbox, [9])
+                assert await delivery.drained(5)
+        assert [entry.message for entry in caplog.records][3:] == ["database waits", "database takes data again"]
+
     async def test_words_nobody_knows_condemn_a_point_where_the_server_takes_others(self, outbox: Outbox) -> None:
         class Strange(Scripted):
             async def write(self, lines: bytes, target: Target | None = None) -> Outcome:

@@ -72,7 +72,11 @@ def judge_reply(target: str, status: int, headers: Mapping[str, str], body: byte
         case 401 | 403:
             return _unauthorized(target, status, words)
         case 404:
-            return _not_found(target, words)
+            return _not_found(target, status, words)
+        case 500 if words.startswith(
+            "retention policy not found"
+        ):  # InfluxDB 1.x, which calls that an error of its own
+            return _not_found(target, status, words)
         case 407:
             return _proxy_refuses(target, status, words)
         case 429 | 503:
@@ -160,14 +164,14 @@ def _unauthorized(target: str, status: int, words: str) -> Wait:
     )
 
 
-def _not_found(target: str, words: str) -> Wait:
+def _not_found(target: str, status: int, words: str) -> Wait:
     return Wait(
         "not-found",
         str(
             Text(
-                f"{target} 不存在（404：{words}）；请数据库管理员创建它，或改正配置中的名称；创建后数据会自动补传",
-                f"{target} does not exist (404: {words}); its administrator must create it, or correct the name in "
-                "the site file; the data follow by themselves",
+                f"{target} 不存在（{status}：{words}）；请数据库管理员创建它，或改正配置中的名称；创建后数据会自动补传",
+                f"{target} does not exist ({status}: {words}); its administrator must create it, or correct the name "
+                "in the site file; the data follow by themselves",
             )
         ),
     )

@@ -59,6 +59,7 @@ async def test_204_is_delivered_and_tells_the_servers_clock(sink: Sink, influx2:
         (reply(401, {"error": "authorization failed"}), "unauthorized"),
         (reply(403, {"code": "forbidden", "message": "insufficient permissions"}), "unauthorized"),
         (reply(404, {"error": 'database not found: "db"'}), "not-found"),
+        (reply(500, {"error": "retention policy not found: ten_years"}), "not-found"),
         (reply(408), "unexpected"),
         (reply(429, {"code": "too many requests"}), "overloaded"),
         (reply(503), "overloaded"),
