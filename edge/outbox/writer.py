@@ -20,7 +20,7 @@ from edge.outbox.batch import Batch, Record
 from edge.outbox.codec import Packed, pack, seal, seal_blob
 from edge.outbox.facts import OpenReport, Position, StoreSettings
 from edge.outbox.flow import META_FLOW, RECORD_BYTES, Flow, Hour, ThreadWrites
-from edge.outbox.opening import Tell
+from edge.outbox.opening import Tell, tell_nobody
 from edge.outbox.sound import META_SCHEMA
 from edge.outbox.states import States
 
@@ -81,7 +81,7 @@ class Writer:
         if self._connection is not None:
             self._tune(self._connection)
 
-    def open(self, now_ns: int, tell: Tell) -> OpenReport:
+    def open(self, now_ns: int, tell: Tell = tell_nobody) -> OpenReport:
         """Lock, open, check. Raises StoreError."""
         self._settings.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock.acquire()
