@@ -13,13 +13,13 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from edge.errors import StoreError, Text
 from edge.outbox import files, schema, whole
+from edge.outbox.readable import Readable, readable
 from edge.outbox.salvage import salvage_pages
 from edge.outbox.saved import Saved
 from edge.outbox.sound import DamagedError, refuse_foreign
@@ -37,7 +37,7 @@ class Finding:
 
 def check(path: Path) -> Iterator[Finding]:
     """Everything that is wrong with a store. Raises StoreError for a file that is no store at all."""
-    with closing(_open(path)) as connection:
+    with _place(path) as place, closing(_open(path, place.uri)) as connection:
         connection.execute("BEGIN")
         yield from _guarded("file", _structure, connection)
         for table, checker in _CHECKERS:
@@ -60,11 +60,20 @@ def repair(path: Path, into: Path) -> Saved:
         lock.release()
 
 
-def _open(path: Path) -> sqlite3.Connection:
+@contextmanager
+def _place(path: Path) -> Iterator[Readable]:
     try:
-        connection = sqlite3.connect(
-            f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=schema.BUSY_TIMEOUT_S, isolation_level=None
-        )
+        with readable(path) as place:
+            yield place
+    except OSError as error:
+        raise StoreError(
+            Text(f"{path} 在只读磁盘上，临时副本放不下：{error}", f"{path}: no room for a copy to read: {error}")
+        ) from error
+
+
+def _open(path: Path, uri: str) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(uri, uri=True, timeout=schema.BUSY_TIMEOUT_S, isolation_level=None)
         connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         ours = schema.pragma(connection, "application_id") == schema.APPLICATION_ID
     except (sqlite3.Error, UnicodeError) as error:

@@ -6,13 +6,11 @@ they should read in short steps, because the log cannot be folded into the file 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote
 
 from edge.errors import StoreError, Text
 from edge.gaps.gap import Gap, Hidden
@@ -20,6 +18,7 @@ from edge.kpi.row import Row
 from edge.outbox import eviction, files, gaps, ledger, schema, states
 from edge.outbox.codec import maybe_unpack, seal, seal_blob
 from edge.outbox.facts import Backlog, ClassStats, Counts, Position, Quarantined, StoredRecord, Tally
+from edge.outbox.readable import readable
 from edge.outbox.sound import DamagedError, refuse_foreign
 from edge.points import RecordClass
 
@@ -39,6 +38,7 @@ class Reader:
         self._path = path
         self._owner = owner
         self._connection: sqlite3.Connection | None = None
+        self._place = ExitStack()  # what is to be cleared away
 
     def __enter__(self) -> Self:
         self.open()
@@ -49,12 +49,9 @@ class Reader:
 
     def open(self) -> None:
         """Connect."""
-        mode = "mode=ro"
-        if not files.wal_of(self._path).exists() and not os.access(self._path.parent, os.W_OK):
-            mode += "&immutable=1"  # a copy on read-only media: there is no log and none can be made
         try:
             self._connection = sqlite3.connect(
-                f"file:{quote(str(self._path.absolute()))}?{mode}",
+                self._place.enter_context(readable(self._path)).uri,
                 uri=True,
                 timeout=schema.BUSY_TIMEOUT_S,
                 isolation_level=None,
@@ -68,7 +65,7 @@ class Reader:
         except StoreError:
             self.close()
             raise
-        except (sqlite3.Error, UnicodeError) as error:
+        except (sqlite3.Error, UnicodeError, OSError) as error:
             self.close()
             raise self._unreadable(error) from error
 
@@ -77,6 +74,7 @@ class Reader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        self._place.close()
 
     def stretch(self, after: int, up_to: int, max_bytes: int) -> tuple[tuple[StoredRecord, ...], tuple[int, ...]]:
         """Records with ids in (after, up_to].
