@@ -89,12 +89,13 @@ def _facts(document: Json, rounds: Sequence[Json], *, zh: bool) -> str:
     minutes = round(document["seconds"] / 60)
     if zh:
         return (
-            f"**{kills} 次 kill -9**，{true:,} 件，{len(rounds)} 轮，{minutes} min；代码与测试架 {document['version']}，"
-            f"Python {document['python']}，种子 {rounds[0]['seed']}：`{document['command']}`。"
+            f"**{kills} 次 kill -9**，{true:,} 件，{len(rounds)} 轮，{minutes} min；"
+            f"代码与测试架 {document['version']}，Python {document['python']}，"
+            f"种子 {rounds[0]['seed']}：`{document['command']}`。"
         )
     return (
-        f"**{kills} times kill -9**, {true:,} pieces, {len(rounds)} rounds, {minutes} min; agent and harness {document['version']}, "
-        f"Python {document['python']}, seed {rounds[0]['seed']}: `{document['command']}`."
+        f"**{kills} times kill -9**, {true:,} pieces, {len(rounds)} rounds, {minutes} min; agent and harness "
+        f"{document['version']}, Python {document['python']}, seed {rounds[0]['seed']}: `{document['command']}`."
     )
 
 
