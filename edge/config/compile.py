@@ -38,6 +38,7 @@ from edge.config.products import name_of, read_products
 from edge.config.secrets import resolve
 from edge.config.sinks import plan_agent, plan_sink
 from edge.config.templates import MACHINES, PLCS, Templates, config_folder
+from edge.config.together import bound
 from edge.config.validate import Placed, known_keys, many, one
 from edge.config.version import config_version, machine_version
 from edge.errors import Text
@@ -138,7 +139,7 @@ class _SiteCompiler:
             config_version=config_version(site, planned, finished, done),
             site=site,
             calendars=planned,
-            devices=tuple(finished),
+            devices=bound(finished, done),
             machines=done,
             sinks=tuple(sinks),
             agent=plan_agent(agent.value if agent is not None else AgentModel(), self._folder),

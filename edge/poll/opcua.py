@@ -135,9 +135,10 @@ class OpcuaPoller:
         """Every tag once, by the Read service. Errors: DeviceError."""
         try:
             async with self._connected() as client:
-                batch = await client.read()
+                batches = await client.read()
                 self._refuse(client)
-                self._take(batch, self._clock.now_ns())
+                for batch in batches:
+                    self._take(batch, self._clock.now_ns())
                 self._teller.connected(client)
         except ProtocolError as error:
             raise DeviceError(f"{self._device.id}: {Text(error.zh, error.en)}") from error

@@ -5,6 +5,7 @@ Rules.
   time; so does a number that is none (null, NaN, infinite) or does not fit int64.
 * A publish that is complete proves that what its group does not list has not changed: those times move with it. A group
   that is read proves nothing but what was read.
+  So does what is read because the server has no room to monitor it, whatever its group publishes.
 * While there is no connection, tags are COMM_LOST. Where the same session goes on afterwards, what it pushed before
   stands again: the server keeps what changed in between and says it now.
 """
@@ -104,7 +105,8 @@ class ImageWriter:
             qualities[tag] = trust
             times[tag] = t_ns
             sources[tag] = source_ns
-            believed[group_of[tag]].add(tag)
+            if batch.stands:
+                believed[group_of[tag]].add(tag)
 
     def among(self, group: int) -> frozenset[int] | None:
         """The tags a confirmation of this group speaks of; None = of all."""

@@ -25,6 +25,7 @@ Rules.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -33,7 +34,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 from protocols.opcua.channel import Pki
 from protocols.opcua.errors import OpcuaConnectionError, subscription_closed
 from protocols.opcua.history import History
-from protocols.opcua.items import Assembler, Batch, Problem, group
+from protocols.opcua.items import Assembler, Batch, Problem, group, in_calls
 from protocols.opcua.nodes import Nodes
 from protocols.opcua.reading import About, Reads
 from protocols.opcua.services import Call, CallLimits, Services, name_of
@@ -191,34 +192,41 @@ class OpcuaClient:
     # ── reading
     # ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def read(self) -> Batch:
-        """Every tag once, by the Read service. Errors: OpcuaConnectionError, OpcuaProtocolError."""
-        return await self._read(sorted(self._nodes.found))
+    async def read(self) -> list[Batch]:
+        """Every tag once, by the Read service, a batch for each call. Errors: as `read_group`."""
+        return [batch async for batch in self._read(sorted(self._nodes.found))]
 
     async def read_group(self, number: int) -> AsyncIterator[Batch]:
         """The tags of a group that are read rather than pushed, a batch for each call: each is a sample of its own
-        moment. Errors: OpcuaConnectionError, OpcuaProtocolError.
+        moment, and what is one fact is in one of them. Errors: OpcuaConnectionError, OpcuaProtocolError.
         """
         read = self._polled | self._no_room
-        positions = sorted(at for at in read if self._items[at].group == number and at in self._nodes.found)
-        at = 0
-        while at < len(positions):
-            part = positions[at : at + self._services.limits.of(Call.READ)]
-            batch = await self._read(part)
-            batch.group = number
+        async for batch in self._read(
+            sorted(at for at in read if self._items[at].group == number and at in self._nodes.found)
+        ):
+            batch.group, batch.stands = number, False
             yield batch
-            at += len(part)
 
     def reads_group(self, number: int) -> bool:
         """Whether some tags of a group are read."""
         return any(self._items[at].group == number for at in self._polled | self._no_room)
 
-    async def _read(self, positions: Sequence[int]) -> Batch:
-        data = await self._reads.read([self._nodes.found[position] for position in positions], AttributeIds.Value)
-        data.handles = [position + 1 for position in positions]
-        self._note_gone(data)
-        (batch,) = self._assembler.batches(data, 0, complete=False)
-        return batch
+    async def _read(self, positions: Sequence[int]) -> AsyncIterator[Batch]:
+        limits = self._services.limits
+        parts = deque(in_calls(positions, self._items, limits.of(Call.READ)))
+        while parts:
+            part = parts[0]
+            try:
+                data = await self._reads.call([self._nodes.found[at] for at in part], AttributeIds.Value)
+            except OpcuaConnectionError as error:
+                if not self._services.took_too_much(error, Call.READ, len(part)):
+                    raise
+                parts = deque(in_calls([at for part in parts for at in part], self._items, limits.of(Call.READ)))
+                continue
+            parts.popleft()
+            data.handles = [at + 1 for at in part]
+            self._note_gone(data)
+            yield self._assembler.batches(data, 0, complete=False)[0]
 
     async def probe(self) -> int:
         """The smallest read there is; its duration is this server's latency. Returns when the server answered by its
@@ -267,9 +275,11 @@ class OpcuaClient:
 
     async def _monitor(self, made: Subscription, positions: Sequence[int]) -> None:
         """Create monitored items; what the server refuses is refused alone, what it has no room for is read."""
-        room = self._room(made, len(positions))
-        self._no_room.update(positions[room:])
-        positions = positions[:room]
+        beyond = set(positions[self._room(made, len(positions)) :])
+        split = {self._items[at].fact for at in beyond} - {0}  # one fact is pushed or read, never half of it
+        beyond |= {at for at in positions if self._items[at].fact in split}
+        self._no_room |= beyond
+        positions = [at for at in positions if at not in beyond]
         codes = await self._subscriptions.monitor(made, [(at, self._nodes.found[at]) for at in positions])
         for position, code in zip(positions, codes, strict=True):
             if code in _NO_ROOM:
@@ -350,7 +360,7 @@ class OpcuaClient:
             batches += self._batches(made, answer, replayed=True)
         if lost:
             self.gaps += 1
-            batches.append(await self.read())
+            batches += await self.read()
         return batches
 
     def _batches(self, made: Subscription, answer: Publish, *, replayed: bool = False) -> list[Batch]:

@@ -15,7 +15,7 @@ Rules.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -48,6 +48,7 @@ class Item:
     tags: tuple[int, ...]
     structured: bool  # some tag reads a field: the node's data type must be known
     group: int = 0  # index of its tag group
+    fact: int = 0  # items of one number are read in one call, or all are pushed; 0 = alone
 
 
 @dataclass(slots=True)
@@ -65,6 +66,7 @@ class Batch:
     group: int = 0  # of its tags; `complete` speaks of no other
     heartbeat: bool = False  # the server's clock was heard, and it moves
     replayed: bool = False  # it was sent before and comes late: after a break, or a gap in the numbering
+    stands: bool = True  # what it says stands until a publish says otherwise; False: nobody tells of a change
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def group(tags: Sequence[OpcuaTag], groups: Sequence[TagGroup]) -> tuple[Item, .
             tags=tuple(members),
             structured=any(tags[index].field is not None for index in members),
             group=number,
+            fact=max(tags[index].fact for index in members),
         )
         for (node, sampling_ns, number), members in indices.items()
     )
@@ -108,6 +111,27 @@ def _address(node: str) -> NodeAddress | BrowsePath | None:
         return parse(node)
     except ValueError:
         return None
+
+
+def in_calls(positions: Sequence[int], items: Sequence[Item], most: int) -> Iterator[Sequence[int]]:
+    """Positions in parts of at most `most`, such that what is one fact is in one part, unless it alone is more."""
+    facts: dict[int, list[int]] = {}  # those that are no part of one are facts of their own
+    for at in positions:
+        facts.setdefault(items[at].fact or -1 - at, []).append(at)
+    if len(facts) == len(positions):
+        yield from (positions[at : at + most] for at in range(0, len(positions), most))
+        return
+    part: list[int] = []
+    for fact in facts.values():
+        if part and len(part) + len(fact) > most:
+            yield part
+            part = []
+        part = part + fact
+        while len(part) > most:
+            yield part[:most]
+            part = part[most:]
+    if part:
+        yield part
 
 
 class Assembler:

@@ -117,12 +117,18 @@ class Services:
                 async with Translated(self.url):
                     results += await call(part)
             except OpcuaConnectionError as error:
-                if error.reason not in _TOO_MUCH or len(part) == 1:
+                if not self.took_too_much(error, service, len(part)):
                     raise
-                self.limits.refused(service, len(part))
                 continue
             at += len(part)
         return results
+
+    def took_too_much(self, error: OpcuaConnectionError, service: Call, nodes: int) -> bool:
+        """Whether a call failed because of so many nodes; smaller ones are made from then on."""
+        if error.reason not in _TOO_MUCH or nodes == 1:
+            return False
+        self.limits.refused(service, nodes)
+        return True
 
     def decoded(self, decode: Callable[[], _T]) -> _T:
         """What `decode` returns. Errors: OpcuaProtocolError where the bytes do not add up."""

@@ -77,6 +77,9 @@ class OpcuaTag:
     group: int = dataclasses.field(default=0, metadata=_LATER)  # index into OpcuaEndpoint.tag_groups
     text: bool = dataclasses.field(default=False, metadata=_LATER)  # a text: "" where what is sought is absent
     codes: Codes = dataclasses.field(default=(), metadata=_LATER)  # of a text: its number
+    fact: int = dataclasses.field(
+        default=0, metadata=_LATER
+    )  # tags of one number are one fact, read in one call; 0 = none
 
 
 @dataclass(frozen=True, slots=True)

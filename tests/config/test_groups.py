@@ -111,3 +111,21 @@ def test_steps_of_a_path_may_name_their_namespace() -> None:
         == "/0:Objects/nsu=urn:maker;Tape1/nsu=http://x/PackML/;Status/0:Number"
     )
     assert node_of("nsu=urn:maker;s=T", None, nodes) == "nsu=urn:maker;s=T"
+
+
+def test_nested_states_are_one_fact() -> None:
+    """Signals of `together` are marked for whoever reads them, so that no round of reads tears them apart; the version
+    of the configuration is that of before."""
+    plan = compile_site(
+        "site: {id: s, enterprise: e, province: p, city: c}\n"
+        "devices:\n  - {id: mask, template: generic-opcua, url: 'opc.tcp://h:4840'}\n"
+        "machines:\n  - {id: m1, template: packml-30050, device: mask, base: /0:Objects/2:M1}\n"
+        "  - {id: m2, template: packml-30050, device: mask, base: /0:Objects/2:M2}\n",
+        Path("/etc/x/site.yaml"),
+        {},
+    )
+    device = opcua(plan)
+    for number, machine in enumerate(plan.machines, 1):
+        own = {machine.signals[index].tag for index in machine.together}
+        assert len(own) == 3
+        assert {at for at, tag in enumerate(device.tags) if tag.fact == number} == own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -154,6 +155,39 @@ async def test_a_profile_is_kept_without_asking_for_more(server: Plant) -> None:
         await made.seen.until(lambda: list(made.image.i64) == [4] * 5)
         (subscription,) = server.server.iserver.subscription_service.subscriptions.values()
         assert len(subscription.monitored_item_srv._monitored_items) == 3
+
+
+@pytest.mark.parametrize("mode", [Mode.POLL, Mode.SUBSCRIBE])
+async def test_one_fact_is_never_read_in_two_calls(server: Plant, mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three nested states among others, on a server that takes few nodes a call and refuses more than four as too many:
+    they are in one frame always; where it has room to monitor but two of them, all three are read."""
+    largest: list[int] = []
+    honest = InternalSession.read
+
+    async def narrow(self: InternalSession, params: ua.ReadParameters) -> Any:
+        ours = [node for node in params.NodesToRead if node.NodeId.NamespaceIndex]
+        largest.append(len(ours))
+        if len(ours) > 4:
+            raise ua.UaStatusCodeError(ua.StatusCodes.BadTooManyOperations)
+        return await honest(self, params)
+
+    names = [f"Fact{mode.name}{i}" for i in range(7)]
+    nodes = [await server.add(name, 0, ua.VariantType.UInt32) for name in names]
+    facts = {1: 1, 4: 1, 6: 1}
+    tags = [replace(tag(server, name, 0), fact=facts.get(i, 0)) for i, name in enumerate(names)]
+    groups = (TagGroup("default", mode, publishing_ns=50 * MS),)
+    limits = ServerLimits(7, items=0 if mode is Mode.POLL else 6)  # the server's clock is one of them
+    made = rig(server.url, tags, groups=groups, limits=limits)
+    monkeypatch.setattr(InternalSession, "read", narrow)
+    async with made.running():
+        await made.seen.until(lambda: all(quality == Quality.GOOD for quality in made.image.quality))
+        for node in nodes:
+            await node.write_value(9, ua.VariantType.UInt32)
+        await made.seen.until(lambda: list(made.image.i64) == [9] * 7)
+        assert len({made.image.t_ns[i] for i in facts}) == 1
+    read = [set(frame.tags) & set(facts) for frame in made.seen.frames]
+    assert {len(one) for one in read} == {0, 3}
+    assert max(largest) <= (7 if mode is Mode.POLL else 4)
 
 
 async def test_too_many_operations_are_halved_once_and_remembered(

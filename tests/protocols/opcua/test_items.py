@@ -7,7 +7,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.opcua.items import BAD_TYPE_MISMATCH, Assembler, Batch, group
+from protocols.opcua.items import BAD_TYPE_MISMATCH, Assembler, Batch, group, in_calls
 from protocols.opcua.structures import Definition, Field, Form, Registry
 from protocols.opcua.tags import OpcuaTag, TagGroup
 from protocols.opcua.wire import DataValues, Extension
@@ -119,3 +119,16 @@ def test_no_value_is_lost_or_reordered(entries: list[tuple[int, int]], complete:
         got = [value for batch in batches for at, value in zip(batch.tags, batch.values, strict=True) if at == tag]
         assert got == [value for handle, value in entries if handle == tag + 1]
     assert [batch.complete for batch in batches] == [False] * (len(batches) - 1) + [complete]
+
+
+@given(st.lists(st.integers(0, 3), max_size=40), st.integers(1, 12))
+def test_what_is_one_fact_is_asked_for_in_one_call(facts: list[int], most: int) -> None:
+    """Every position once, no call too large, no fact in two calls unless it alone is more than a call takes."""
+    tags = [OpcuaTag(f"t{i}", f"i={i}", fact=fact) for i, fact in enumerate(facts)]
+    items = group(tags, GROUPS)
+    calls = list(in_calls(range(len(items)), items, most))
+    assert sorted(at for call in calls for at in call) == list(range(len(items)))
+    assert all(0 < len(call) <= most for call in calls)
+    for fact in {1, 2, 3} & set(facts):
+        if facts.count(fact) <= most:
+            assert sum(any(items[at].fact == fact for at in call) for call in calls) == 1
