@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ URI = "urn:seamline:test-server"
 DAY = timedelta(days=1)
 
 
-@lru_cache(maxsize=16)
+@cache
 def key_of(name: str, bits: int = 2048) -> rsa.RSAPrivateKey:
-    """One key per name: making them is what costs time."""
+    """One key per name, for the whole run: making them costs time, and certificates of one name share it."""
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
 
 
