@@ -1,6 +1,7 @@
-"""A node-opcua server for the benchmarks as a process of its own: COUNT doubles that change every PERIOD_MS.
+"""Servers for the benchmarks, each a process of its own: COUNT doubles that change every PERIOD_MS, to the same number.
 
-Uses the packages of the tests' foreign peer (`make peers`).
+`serving` is node-opcua, a foreign stack (its packages come with `make peers`); `beating` is faster than any client
+(`opcua_beat.py`).
 """
 
 from __future__ import annotations
@@ -29,16 +30,27 @@ def serving(count: int, period_ms: int, *, secure: bool = False) -> Iterator[str
     with tempfile.TemporaryDirectory(prefix="seamline-bench-") as folder:
         limits = {"perRead": 1000, "perMonitor": 1000, "perTranslate": 1000}
         options = {"items": count, "period": period_ms, "secure": secure, "folder": folder, "sessions": 50, **limits}
-        command = [node, str(PEER / "server.js"), json.dumps(options)]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        ) as process:
-            assert process.stdout is not None
-            assert process.stdin is not None
-            port = next(json.loads(line)["port"] for line in process.stdout if line.startswith(b"{"))
-            yield f"opc.tcp://127.0.0.1:{port}"
-            process.stdin.close()
-            process.wait(20)
+        with _running([node, str(PEER / "server.js"), json.dumps(options)]) as url:
+            yield url
+
+
+@contextmanager
+def beating(count: int, period_ms: int) -> Iterator[str]:
+    """The fast server while it runs; its address."""
+    script = Path(__file__).with_name("opcua_beat.py")
+    with _running([sys.executable, str(script), str(count), str(period_ms)]) as url:
+        yield url
+
+
+@contextmanager
+def _running(command: list[str]) -> Iterator[str]:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        port = next(json.loads(line)["port"] for line in process.stdout if line.startswith(b"{"))
+        yield f"opc.tcp://127.0.0.1:{port}"
+        process.stdin.close()
+        process.wait(20)
 
 
 @dataclass(frozen=True, slots=True)
