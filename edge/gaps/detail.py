@@ -30,15 +30,21 @@ def worded(detail: str) -> Text:
     """In both languages."""
     try:
         code, *pairs = shlex.split(detail)
-    except ValueError:  # no text of ours, or one of an earlier release
+    except ValueError:  # nothing of ours, or of an earlier release
         return Text(detail, detail)
-    words = _WORDS.get(code) or (Text(code, code) if pairs and "{" not in code else None)
+    words = _WORDS.get(code) or _of_family(code) or (Text(code, code) if pairs and "{" not in code else None)
     if words is None or not all("=" in pair for pair in pairs):
         return Text(detail, detail)
     values = _Values(pair.split("=", 1) for pair in pairs)
     more = "".join(_MORE[name].zh.format_map(values) for name in _MORE if name in values)
     more_en = "".join(_MORE[name].en.format_map(values) for name in _MORE if name in values)
     return Text(words.zh.format_map(values) + more, words.en.format_map(values) + more_en)
+
+
+def _of_family(code: str) -> Text | None:
+    """Of reasons that begin alike the first word is enough."""
+    family = _WORDS.get(code.partition("-")[0]) if code.replace("-", "").isalnum() else None
+    return Text(f"{family.zh}（{code}）", f"{family.en} ({code})") if family is not None else None
 
 
 class _Values(dict[str, str]):
@@ -90,11 +96,16 @@ _WORDS: Mapping[str, Text] = {
         "store.max_bytes",
     ),
     "history": Text("当时没有听到", "not heard at the time"),
-    "refused": Text(
+    "points-refused": Text(
         "数据库拒收，已隔离：seamline store quarantine list",
         "refused by the database and set aside: seamline store quarantine list",
     ),
-    # of devices
+    # of devices: reasons of their faults
+    "refused": Text("拒绝连接", "refuses the connection"),
+    "hung-up": Text("本端已断开", "this side hung up"),
+    "tls": Text("TLS 握手失败", "the TLS handshake fails"),
+    "certificate": Text("证书有问题", "something is wrong with a certificate"),
+    "security": Text("安全策略不一致", "both sides do not agree on security"),
     "timeout": Text("没有按时应答", "no answer in time"),
     "silent": Text("不再响应", "no longer reacts"),
     "closed": Text("连接被对方关闭", "closed the connection"),

@@ -352,7 +352,7 @@ def _quarantine_gap(sink: str, t_ns: int, lines: Sequence[bytes]) -> Gap | None:
     times = [int(stamp) for stamp in stamps if stamp.isdigit()] or [t_ns]
     return Gap(
         GapCause.QUARANTINED, GapScope.DATABASE, sink, min(times), max(times), records=len(lines),
-        detail=coded("refused"),
+        detail=coded("points-refused"),
     )  # fmt: skip
 
 

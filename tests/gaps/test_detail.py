@@ -14,6 +14,7 @@ from edge.gaps.detail import coded, filled, worded
 from edge.outbox.facts import ClassBound, OpenReport
 from edge.outbox.saved import Saved
 from edge.points import RecordClass
+from protocols.modbus.errors import CONNECTION_WORDS
 
 
 @pytest.mark.parametrize("code", sorted(module._WORDS))
@@ -43,6 +44,13 @@ def test_what_no_code_is_known_of_is_shown_as_it_stands(told: str) -> None:
     assert worded(told) == Text(told, told)
 
 
+@pytest.mark.parametrize("reason", [*CONNECTION_WORDS, "garbage", "certificate-untrusted", "security-none-only"])
+def test_reasons_of_devices_are_told_as_such(reason: str) -> None:
+    text = worded(coded(reason))
+    assert text.zh != text.en
+    assert "quarantine" not in text.en
+
+
 def test_a_damaged_store_is_a_code() -> None:
     saved = Saved({}, 4, 1, 2, ("machine:m1", "machine:m2"), 7)
     report = OpenReport(created=True, set_aside=Path("/x/store.db.damaged-1"), saved=saved)
@@ -62,7 +70,7 @@ async def test_what_is_stored_and_sent_is_the_same_in_every_language(
     (gap,) = (await outbox.stats()).gaps
     await outbox.quarantine("a", [(b"m,a=b v=1i %d" % (T0_NS + 99 * NS), "no")])
     details = {gap.detail for gap in (await outbox.stats()).gaps}
-    assert details == {gap.detail, "refused"}
+    assert details == {gap.detail, "points-refused"}
     assert gap.detail.startswith("store-full points=")
     assert gap.detail.endswith(" databases=a")
     assert gap_record(gap).points == 1
