@@ -44,27 +44,42 @@ class Cost:
     fewest_requests: int
 
 
-def cost_of(plant: Plant, settle_s: float, window_s: float) -> Cost:
-    """One run of `window_s` seconds, after `settle_s`, and as long for the bare poller."""
+def costs_of(plant: Plant, runs: int, settle_s: float, window_s: float) -> list[Cost]:
+    """So many runs of `window_s` seconds, each `settle_s` after its start and with an empty store, and half as long for
+    the bare poller. The PLCs go on, and the site file, which takes ten seconds to compile, is compiled once for whoever
+    asks beside the agent.
+    """
     with tempfile.TemporaryDirectory(prefix="seamline-bench-") as name:
         folder = Path(name)
         interval_ms = round(plant.interval_s * 1000)
         with ModbusDevices(folder, [0] * plant.devices, plant.registers, interval_ms) as devices:
             site_file = write_site(folder, plant, devices.ports, next(free_ports()))
-            with agent_with(site_file) as agent:
-                start_s = read_once(agent, devices, plant.devices * plant.requests)
-                time.sleep(settle_s)
+            requests = requests_of(load_aside(site_file, os.environ))
+            costs = []
+            for _ in range(runs):
                 devices.seen()
-                (cpu,) = cpu_percent((agent,), window_s)
-                seen, rss_mib = devices.seen(), agent.rss_mib()
-            plan = load_aside(site_file, os.environ)
-            with Program(_python("bare_poller.py"), given=requests_of(plan)) as poller:
-                poller.start_s()
-                time.sleep(min(settle_s, 2.0))
-                (bare_cpu,) = cpu_percent((poller,), window_s / 2)
-        with Program(_python("bare_imports.py")) as imports:
-            imports.start_s()
-            bare_rss_mib = imports.rss_mib()
+                costs.append(_cost(plant, site_file, requests, devices, settle_s, window_s))
+                for file in folder.glob("seamline.db*"):
+                    file.unlink()
+    return costs
+
+
+def _cost(
+    plant: Plant, site_file: Path, requests: bytes, devices: ModbusDevices, settle_s: float, window_s: float
+) -> Cost:
+    with agent_with(site_file) as agent:
+        start_s = read_once(agent, devices, plant.devices * plant.requests)
+        time.sleep(settle_s)
+        devices.seen()
+        (cpu,) = cpu_percent((agent,), window_s)
+        seen, rss_mib = devices.seen(), agent.rss_mib()
+    with Program(_python("bare_poller.py"), given=requests) as poller:
+        poller.start_s()
+        time.sleep(min(settle_s, 2.0))
+        (bare_cpu,) = cpu_percent((poller,), window_s / 2)
+    with Program(_python("bare_imports.py")) as imports:
+        imports.start_s()
+        bare_rss_mib = imports.rss_mib()
     return Cost(
         cpu_percent=cpu,
         bare_cpu_percent=bare_cpu,

@@ -29,7 +29,7 @@ from edge.errors import ConfigError, Problem, Text
 if TYPE_CHECKING:
     from edge.plan import SitePlan  # imported by unpickling, while the child has long been at work
 
-DEADLINE_S = 60.0
+DEADLINE_S = 300.0  # 100,000 tags take 9 s of a fast processor; a gateway's may have a fifth of that, and other work
 _Refusal = tuple[tuple[Problem, ...], tuple[str, ...]]  # the mistakes, and the files they were found in
 
 

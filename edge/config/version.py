@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, time
 from enum import Enum
@@ -65,32 +65,55 @@ def _shape(kind: type) -> _Shape:
 
 
 def _plain(value: Any, devices: Sequence[Device]) -> Any:
-    """What json can write: fields in their order, names for people left out, tags in place of their indices.
+    """What json can write: fields in their order, names for people left out, tags in place of their indices."""
+    kind: Any = type(value)
+    return value if kind in _AS_THEY_ARE else _way(kind)(value, devices)
 
-    A later field stands with its name, and only where it says anything: a site file that does not use it keeps its
+
+_Way = Callable[[Any, Sequence[Device]], Any]
+
+
+@lru_cache
+def _way(kind: type) -> _Way:
+    """How values of a type are made plain."""
+    if kind is Name:
+        return lambda value, devices: None
+    if kind in (Signal, ProcessValue):
+        return _reading
+    if is_dataclass(kind):
+        return _record
+    if issubclass(kind, Enum):
+        return lambda value, devices: value.value
+    if issubclass(kind, frozenset):
+        return lambda value, devices: sorted(_each(value, devices))
+    if issubclass(kind, tuple | Packed):
+        return _each
+    if issubclass(kind, date | time):
+        return lambda value, devices: value.isoformat()
+    return lambda value, devices: value
+
+
+def _each(values: Iterable[Any], devices: Sequence[Device]) -> list[Any]:
+    return [value if type(value) in _AS_THEY_ARE else _plain(value, devices) for value in values]
+
+
+def _reading(value: Signal | ProcessValue, devices: Sequence[Device]) -> Any:
+    """The tag in place of its index."""
+    kind: Any = type(value)
+    device = devices[value.device]
+    own = [getattr(value, name) for name in _shape(kind).kept if name not in ("device", "tag", "label")]
+    return [own, device.id, _plain(device.tags[value.tag], devices)]
+
+
+def _record(value: Any, devices: Sequence[Device]) -> list[Any]:
+    """A later field stands with its name, and only where it says anything: a site file that does not use it keeps its
     version.
     """
     kind: Any = type(value)
-    if kind in _AS_THEY_ARE:
-        return value
-    if kind is Name:
-        return None
-    if kind in (Signal, ProcessValue):
-        device = devices[value.device]
-        own = [getattr(value, name) for name in _shape(kind).kept if name not in ("device", "tag", "label")]
-        return [own, device.id, _plain(device.tags[value.tag], devices)]
-    if is_dataclass(value):
-        shape = _shape(kind)
-        later = [(name, getattr(value, name), default) for name, default in shape.later]
-        return [_plain(getattr(value, name), devices) for name in shape.kept] + [
-            [name, _plain(said, devices)] for name, said, default in later if said != default
-        ]
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, frozenset):
-        return sorted(_plain(item, devices) for item in value)
-    if isinstance(value, tuple | Packed):
-        return [_plain(item, devices) for item in value]
-    if isinstance(value, date | time):
-        return value.isoformat()
-    return value
+    shape = _shape(kind)
+    plain = _each([getattr(value, name) for name in shape.kept], devices)
+    for name, default in shape.later:
+        said = getattr(value, name)
+        if said != default:
+            plain.append([name, _plain(said, devices)])
+    return plain
