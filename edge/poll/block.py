@@ -7,6 +7,11 @@ because a hole between them does not exist or the block is too long. The reads a
 
 An atom is the smallest part a request can be cut into: a tag, or several that share registers.
 
+Some devices say it in other words: silence, or a failure (exception 4), to every request with the register in it. From
+one such answer nobody can tell it from a bad moment. So a read that got nothing in `PATIENCE` rounds running becomes a
+suspect: one of its atoms is asked for (the control). Where that is answered the device is there, and the read is asked
+once more and halved like a refused one. Where it is not, it is the device, and nothing was learned.
+
 A round reads a block once: `begin`, then `next` until there is nothing more to ask, telling `answered` or `refused`
 for each; several may be under way at a time. Halves of a refused read are asked in the same round, so good tags lose no
 cycle.
@@ -17,6 +22,7 @@ Rules.
   split is forgotten after the same time. A block that is refused altogether is probed as a whole and sooner.
 * Two halves that are fine where the whole was refused with no hole between them, or for its length (exception 3), mean
   a cap: `too_long` says so, and whoever plans the requests makes them shorter.
+* A suspect is looked into every five minutes at most: parts that are met with silence cost their deadline each.
 * One accepted probe makes the others due at once: what was refused together often comes back together.
 """
 
@@ -34,6 +40,8 @@ from protocols.modbus.tags import ModbusTag
 
 PROBE_NS = 300_000_000_000  # five minutes
 PROBE_BLOCK_NS = 10_000_000_000
+PATIENCE = 5  # rounds in which a read gets nothing before it is looked into
+MUTE = 0  # in place of an exception's code: there was no answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +66,34 @@ class _Halving:
         self.good = 0
 
 
+class _Inquiry:
+    """What a suspect is looked into with."""
+
+    __slots__ = ("control", "found", "in_a_row", "patience")
+
+    def __init__(self, control: int, patience: int) -> None:
+        self.control = control  # an atom that the device gives, if it is there
+        self.patience = patience  # parts in a row that may get nothing: one register costs so many halvings
+        self.in_a_row = 0
+        self.found: list[int] = []  # atoms that were blamed
+
+
 class Read:
     """One request that is really sent, for the atoms `begin` … `end - 1` of its block, and the decoder of its reply."""
 
-    __slots__ = ("begin", "decoder", "end", "half_of", "longer", "probes", "query", "request", "tags")
+    __slots__ = (
+        "begin",
+        "decoder",
+        "end",
+        "failures",
+        "half_of",
+        "longer",
+        "probes",
+        "query",
+        "request",
+        "suspect",
+        "tags",
+    )
 
     def __init__(self, begin: int, end: int, request: Request, decoder: BlockDecoder) -> None:
         self.begin = begin
@@ -72,6 +104,8 @@ class Read:
         self.tags = range(request.first, request.first + request.count)  # image indices
         self.half_of: _Halving | None = None
         self.probes = False  # asks for what was refused
+        self.failures = 0  # rounds running in which it got nothing, and no refusal either
+        self.suspect = False  # something in it may be what the device fails at
         self.longer = False  # tries whether the device takes this length: no part of its block
 
 
@@ -82,7 +116,7 @@ class Block:
         self.request = request
         self.place = 0  # among the blocks of its device
         self.exception = 0  # code of a passing exception (busy, failure) the block is answered with now; 0 = none
-        self.refusal = ILLEGAL_DATA_ADDRESS  # code of the last refusal: 1, 2, 3; the likely one of what is recalled
+        self.refusal = ILLEGAL_DATA_ADDRESS  # of the last refusal, or MUTE; the likely one of what is recalled
         self.changed = False  # what is refused is not what it was; whoever tells of it clears this
         self.too_long = 0  # the device takes this many registers or bits, as a halving showed; 0 = not known
         self.too_long_refused = 0  # and this many it refused
@@ -98,16 +132,74 @@ class Block:
         self._probe_all_ns = 0  # when a block that is refused altogether is probed as a whole
         self._splits: dict[int, int] = {}  # atom that begins a new read -> when that is forgotten
         self._reads: tuple[Read, ...] | None = None
+        self._look_ns = 0  # before that no suspect is looked into
+        self._failing = False  # one of its reads is a suspect
+        self._turn = 0  # which atom of a suspect is the control: another one each time
+        self._inquiry: _Inquiry | None = None  # into a suspect, while there is one
 
     # A round.
 
     def begin(self, now_ns: int) -> None:
         """Ask for what is accepted, then for one part of what was refused if that is due."""
         probe = self.maybe_probe(now_ns) if self._refused or self._splits else None
+        self._inquiry = None
         self.todo[:] = self.reads[::-1]
         if probe is not None:
             probe.probes = True
             self.todo.insert(0, probe)
+        if self._failing and self._look_ns <= now_ns:
+            self._look_into(now_ns)
+
+    def _look_into(self, now_ns: int) -> None:
+        """The first suspect: an atom of it, and then all of it, before anything else of this block."""
+        self._look_ns = now_ns + PROBE_NS
+        suspect = next((read for read in self.reads if read.failures >= PATIENCE and read.end - read.begin > 1), None)
+        if suspect is None:
+            self._failing = False
+            return
+        whole = self.part(suspect.begin, suspect.end)
+        whole.suspect = True
+        size = suspect.end - suspect.begin
+        self._inquiry = inquiry = _Inquiry(suspect.begin + self._turn % size, size.bit_length() + 2)
+        self._turn += 1 + size // 3
+        others = [read for read in self.todo if read is not suspect]
+        self.todo[:] = [*others, whole, self.part(inquiry.control, inquiry.control + 1)]
+
+    def isolates(self, read: Read) -> bool:
+        """Whether it is asked to find out what the device fails at: then a failure is an answer."""
+        return self._inquiry is not None and (read.suspect or read.half_of is not None)
+
+    def blame(self, read: Read, code: int, now_ns: int) -> None:
+        """A part of a suspect got nothing either. After some in a row, see whether the device is still there."""
+        inquiry = self._inquiry
+        assert inquiry is not None, "only what isolates is blamed"
+        inquiry.in_a_row += 1
+        if read.end - read.begin > 1:
+            self.refused(read, code, now_ns)
+        elif code == MUTE and not read.failures:  # a single one is asked twice: a slow device is late at random
+            read.failures = 1
+            self.todo.append(read)
+        else:
+            self.refused(read, code, now_ns)
+            inquiry.found.append(read.begin)
+        if inquiry.in_a_row > inquiry.patience:
+            inquiry.in_a_row = 0
+            self.todo.append(self.part(inquiry.control, inquiry.control + 1))
+
+    def failed(self, read: Read, now_ns: int) -> None:
+        """It got nothing, for no reason that has to do with its addresses as far as one can tell."""
+        if read.probes:
+            self.refuse_again(read, now_ns)
+            return
+        read.failures += 1
+        self._failing = self._failing or read.failures >= PATIENCE
+        if self._inquiry is not None:  # the control was not answered, so it is the device
+            self.todo[:] = [other for other in self.todo if not self.isolates(other)]
+            for atom in self._inquiry.found:
+                self._refused.pop(atom, None)
+            if self._inquiry.found:
+                self._news()
+            self._inquiry = None
 
     def ask_anything(self) -> None:
         """Nothing of it is known to be readable, and somebody wants to know whether the device is there."""
@@ -116,7 +208,10 @@ class Block:
         self.todo.append(probe)
 
     def answered(self, read: Read, now_ns: int) -> None:
-        """What was no plain read was read."""
+        """What was no plain read, or had failed, was read."""
+        read.failures = 0
+        if self._inquiry is not None:
+            self._inquiry.in_a_row = 0
         if read.probes:
             self.accept(read.begin, read.end)
             return
@@ -127,7 +222,7 @@ class Block:
                 self._both_are_fine(halving, now_ns)
 
     def refused(self, read: Read, code: int, now_ns: int) -> None:
-        """The device refuses to have it read (exceptions 1, 2, 3). Halves are asked next."""
+        """The device refuses to have it read (exceptions 1, 2, 3), or fails at it. Halves are asked next."""
         self.refusal = code
         if read.probes:
             self.refuse_again(read, now_ns)

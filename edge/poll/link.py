@@ -336,6 +336,8 @@ class Link:
                 self._demote(number, error, now_ns - start_ns, now_ns)
                 return
             self._is_back(number, block, now_ns)
+        elif isinstance(error, ModbusTimeout) and self._client.connected and unit.mute(block, read, now_ns):
+            unit.stats.timeouts += 1
         elif error is not None:
             self._miss(number, error, start_ns, now_ns)
             if unit.epoch != flight.epoch or self._ended is not None:

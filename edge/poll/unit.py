@@ -7,6 +7,8 @@ What an answer means:
     exception 1             this table does not exist in the device: all tags of the block BAD
     exception 4, 5, 6, 8    busy, a bad moment: nothing was read, nothing is re-stamped, and it is asked more slowly
                             for a while (module `strain`)
+                            Five rounds running for one block: some register in it is to blame, if the device is well
+                            otherwise (module `block`). So it is with silence
     exception 10, 11        the unit behind the gateway is gone: the device is down
     nonsense, no answer     once: nothing was read, and it is asked more slowly; twice in a row: the device is down.
                             Where the site wants retries it is asked again in the same round, so often at most, and so
@@ -31,10 +33,11 @@ from dataclasses import replace
 from edge.clock import Clock
 from edge.errors import Text
 from edge.plan import ModbusDevice
-from edge.poll.block import PROBE_NS, Block, Read
+from edge.poll.block import MUTE, PROBE_NS, Block, Read
 from edge.poll.cap import DOUBT_NS, REFINE_NS, Cap, narrowed
 from edge.poll.depth import Depth
 from edge.poll.learned import Notebook, Notes
+from edge.poll.refusal import SLOW, refusal
 from edge.poll.schedule import Backoff, Budget, phase_ns
 from edge.poll.stats import PollStats
 from edge.poll.strain import Strain
@@ -43,7 +46,6 @@ from protocols.modbus.bus import bus_of
 from protocols.modbus.decode import compile_request
 from protocols.modbus.errors import (
     ACKNOWLEDGE,
-    EXCEPTION_CODES,
     GATEWAY_PATH_UNAVAILABLE,
     GATEWAY_TARGET_FAILED,
     ILLEGAL_DATA_ADDRESS,
@@ -58,7 +60,6 @@ from protocols.modbus.tags import Learned, Table
 from protocols.reading import DeviceFact, Frame, Quality, Receiver, TagImage
 
 SILENT_TO_DOWN = 2
-NAMED = 20  # refused tags in a text for people; `seamline check --learned` and the metrics name all
 _REFUSALS = (ILLEGAL_FUNCTION, ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE)
 _ASK_AGAIN = (ACKNOWLEDGE, SERVER_DEVICE_BUSY)  # exceptions that mean "later"
 _GATEWAY = (GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_FAILED)
@@ -179,7 +180,7 @@ class Unit:
         self._receiver.on_frame(Frame(self.device.index, t_ns, read.tags, now_ns - start_ns))
         if read.longer:
             self._tried(read, now_ns, accepted=True)
-        elif read.probes or read.half_of is not None:
+        elif read.probes or read.half_of is not None or read.failures or read.suspect:
             block.answered(read, now_ns)
         if block.exception:
             block.exception = 0
@@ -194,21 +195,40 @@ class Unit:
             self.stats.replied(now_ns - start_ns)
             return
         self._answered(start_ns, now_ns)
-        if reply.code in _REFUSALS:
+        if reply.code in _REFUSALS or (reply.code not in _ASK_AGAIN and block.isolates(read)):
             if self._strain:
                 self._relax(now_ns)
             if read.longer:
                 self._tried(read, now_ns, accepted=False)
-            else:
+            elif reply.code in _REFUSALS:
                 block.refused(read, reply.code, now_ns)
+            else:
+                block.blame(read, reply.code, now_ns)
             return
         self._rest(now_ns, self._strain.busy())
         if reply.code in _ASK_AGAIN:
             self.maybe_again(block, read)
+        else:
+            self._failed(block, read, now_ns)
         if block.exception != reply.code:
             block.exception = reply.code
             tags = range(block.request.first, block.request.first + block.request.count)
             self.say_up(reply.reason, Text(reply.zh, reply.en), tags)
+
+    def mute(self, block: Block, read: Read, now_ns: int) -> bool:
+        """No answer in time. True where that tells of addresses, and not of the device."""
+        if not block.isolates(read):
+            if not read.longer:
+                self._failed(block, read, now_ns)
+            return False
+        block.blame(read, MUTE, now_ns)
+        block.due_ns = now_ns  # others on the wire first: each part may cost a deadline
+        return True
+
+    def _failed(self, block: Block, read: Read, now_ns: int) -> None:
+        block.failed(read, now_ns)
+        if not block.todo and block in self.ready:  # what it had still to ask was of no use any more
+            self.ready.remove(block)
 
     def unanswered(self, start_ns: int, now_ns: int, patience: int) -> bool:
         """No usable answer. True where the device is down now; what was under way together is one silence."""
@@ -222,9 +242,7 @@ class Unit:
             return True
         if self.silent < SILENT_TO_DOWN and self._strain.lasting and not self._strain.told and self.up:
             self._strain.told = True
-            zh = "多次未在 deadline 内应答，已放慢询问；检查 PLC 扫描周期、网络，或加大 deadline_s、减少变量"
-            en = "misses its deadline again and again and is asked more slowly; look at its scan time and the network, "
-            self.say_up("slow", Text(zh, en + "raise deadline_s or read less"))
+            self.say_up("slow", SLOW)
         return False
 
     def maybe_again(self, block: Block, read: Read) -> None:
@@ -287,8 +305,7 @@ class Unit:
             self.say_up("connected", Text("设备在线", "the device answers"))
             if self._recalled:  # who reads this log knows nothing of the one before
                 self._recalled = False
-                code = ILLEGAL_DATA_ADDRESS
-                self.say_up(f"exception-{code}", self._refusal(code, self.refused), self.refused)
+                self._say_refused(ILLEGAL_DATA_ADDRESS, self.refused)
 
     def _rest(self, now_ns: int, pause_s: float) -> None:
         if pause_s:
@@ -316,25 +333,13 @@ class Unit:
         if not refused:
             self.say_up("recovered", Text("此前被拒绝的地址已恢复", "addresses refused before are readable again"))
             return
-        self.say_up(f"exception-{block.refusal}", self._refusal(block.refusal, refused), refused)
+        self._say_refused(block.refusal, refused)
 
-    def _refusal(self, code: int, refused: Sequence[int]) -> Text:
-        """Which tags, why, and what to do: another thing where nothing is left that could be read."""
-        why = EXCEPTION_CODES[code]
-        names = ", ".join(self.device.tags[index].name for index in refused[:NAMED])
-        more = len(refused) - NAMED
-        zh = f"设备拒绝读取 {names}" + (f" 等 {len(refused)} 个变量" if more > 0 else "")
-        en = f"the device refuses {names}" + (f" and {more} more" if more > 0 else "")
-        zh, en = f"{zh}（异常 {code}：{why.zh}）", f"{en} (exception {code}: {why.en})"
-        if len(self.refused) == len(self.device.tags):
-            return Text(
-                f"{zh}；已没有可读的变量。检查站号、型号模板与地址表（配置侧）",
-                f"{en}; nothing is left that can be read. Check unit id, template and table (configuration)",
-            )
-        return Text(
-            f"{zh}；其余变量不受影响。检查地址与设备程序（配置侧）",
-            f"{en}; its other tags are read as before. Check address and PLC program (configuration)",
-        )
+    def _say_refused(self, code: int, refused: Sequence[int]) -> None:
+        names = [self.device.tags[index].name for index in refused]
+        nothing_left = len(self.refused) == len(self.device.tags)
+        reason = "unanswered" if code == MUTE else f"exception-{code}"
+        self.say_up(reason, refusal(code, names, nothing_left=nothing_left), refused)
 
     def _learn(self, now_ns: int) -> bool:
         """Write down what is known; plan anew where that saves requests or a cap was found."""

@@ -6,18 +6,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 import time
 
+import pytest
+from peers.modbus import ScriptedPlc
 from peers.timing import within
 from poll.test_link import PipelinedPlc
 
 from edge.poll import block as block_module
 from edge.poll import cap as cap_module
 from edge.poll import depth as depth_module
+from edge.poll import strain
 from edge.poll import unit as unit_module
 from edge.poll.learned import Notebook
 from protocols.modbus.plan import plan_requests
-from protocols.modbus.tags import Learned, Limits, Table
+from protocols.modbus.tags import DataType, Learned, Limits, ModbusTag, Table
 from protocols.reading import Quality
 
 FAST_NS = 60_000_000
@@ -225,3 +229,122 @@ async def test_since_stays_while_it_is_refused(plc, line, words, monkeypatch) ->
         await asyncio.sleep(0.2)
     refused = dict(json.loads(notebook.take()[-1][1])["refused"])
     assert refused["w1"] == since_ns < refused["w3"]
+
+
+class Failing(ScriptedPlc):
+    """Answers every request that touches `fatal` with exception `code`, or not at all where that is 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fatal: set[int] = set()
+        self.code = 0
+
+    async def _answer(self, frame: bytes) -> bytes | None:
+        function, address, quantity = struct.unpack(">BHH", frame[7:12])
+        if self.fatal.isdisjoint(range(address, address + quantity)):
+            return await super()._answer(frame)
+        self.requests.append((function, address, quantity))
+        return self._frame(frame, bytes([function | 0x80, self.code])) if self.code else None
+
+
+@pytest.fixture
+async def failing():
+    """A device that fails at some registers without a word of which."""
+    async with Failing() as server:
+        yield server
+
+
+def soon(monkeypatch) -> None:
+    """What failed twice running is a suspect, and a device is left alone for 50 ms at most."""
+    monkeypatch.setattr(block_module, "PATIENCE", 2)
+    monkeypatch.setattr(strain, "CAP_S", 0.05)
+
+
+@pytest.mark.parametrize(("code", "reason"), [(0, "unanswered"), (4, "exception-4")])
+@pytest.mark.parametrize("count", [40, 400])
+async def test_a_register_the_device_fails_at(failing, line, words, monkeypatch, code, reason, count) -> None:
+    """It is met with silence, or with a failure, whatever else is asked along, alone in its block or beside others:
+    found by halving, named, and read around; nobody is down for it any more, nor asked more slowly.
+    """
+    soon(monkeypatch)
+    failing.fatal, failing.code = {17}, code
+    notebook = Notebook()
+    one = line(failing.port, words(count, interval_ms=100), deadline_ms=200, notebook=notebook)
+    async with one.running():
+        await one.heard.until(lambda: one.poller.stats.refused == (17,), within_s=20)
+        (fact,) = [fact for fact in one.heard.facts if fact.tags == (17,)]
+        await one.heard.until(lambda: set(one.image.quality) == {Quality.GOOD, Quality.BAD}, within_s=20)
+        connections = failing.connections
+        failing.requests.clear()
+        frames = len(one.heard.frames)
+        await one.heard.until(lambda: len(one.heard.frames) >= frames + 4 * len(one.device.requests))
+    assert (fact.up, fact.reason) == (True, reason)
+    assert "w17" in fact.detail
+    assert list(one.image.quality).count(Quality.GOOD) == count - 1
+    assert failing.connections == connections
+    assert not any(address <= 17 < address + quantity for _, address, quantity in failing.requests)
+    assert [name for name, _ in json.loads(notebook.take()[-1][1])["refused"]] == ["w17"]
+
+
+@pytest.mark.parametrize("code", [0, 4])
+async def test_a_device_that_fails_at_everything(failing, line, words, monkeypatch, code) -> None:
+    """For many rounds: no register is blamed for it, and it is not asked for each of them; it is read as before when it
+    is well again.
+    """
+    soon(monkeypatch)
+    one = line(failing.port, words(200, interval_ms=50), deadline_ms=50)
+    async with one.running():
+        await one.heard.until(lambda: set(one.image.quality) == {Quality.GOOD})
+        failing.fatal, failing.code = set(range(200)), code
+        failing.requests.clear()
+        await asyncio.sleep(1)
+        asked = len(failing.requests)
+        failing.fatal = set()
+        frames = len(one.heard.frames)
+        await one.heard.until(lambda: len(one.heard.frames) >= frames + 6, within_s=20)
+        await one.heard.until(lambda: set(one.image.quality) == {Quality.GOOD})
+    assert asked <= 60
+    assert not any(fact.tags and len(fact.tags) < 50 for fact in one.heard.facts)
+    assert one.poller.stats.refused == ()
+    assert one.poller.stats.max_registers is None
+
+
+def test_a_device_that_dies_while_a_suspect_is_looked_into() -> None:
+    """The control was answered, then nothing more: after as many parts as one register costs the control is asked
+    again, and when that gets nothing either, what was blamed meanwhile is not.
+    """
+    tags = [ModbusTag(f"w{n}", Table.HOLDING_REGISTERS, n, DataType.U16) for n in range(100)]
+    planned = plan_requests(tags, Limits(), 1)
+    one = block_module.Block(planned.requests[0], planned.tags)
+    for _ in range(block_module.PATIENCE):
+        one.begin(0)
+        one.failed(one.todo.pop(), 0)
+    one.begin(0)
+    control = one.todo.pop()
+    assert (control.end - control.begin, one.isolates(control)) == (1, False)
+    asked = 0
+    while one.isolates(part := one.todo.pop()):
+        one.blame(part, block_module.MUTE, 0)
+        asked += 1
+    assert asked <= 10
+    assert one.refused_tags
+    one.failed(part, 0)
+    assert (one.refused_tags, one.todo) == ((), [])
+    one.begin(1)
+    assert [(read.begin, read.end) for read in one.todo] == [(0, 100)], "and for five minutes nothing is looked into"
+
+
+async def test_silence_beyond_a_length_is_a_cap(failing, line, words, monkeypatch) -> None:
+    """A device that does not answer what is too long for it: found out in the same way, and no tag is blamed."""
+    soon(monkeypatch)
+
+    async def answer(self, frame):
+        _, _, quantity = struct.unpack(">BHH", frame[7:12])
+        return None if quantity > 30 else await ScriptedPlc._answer(self, frame)
+
+    monkeypatch.setattr(Failing, "_answer", answer)
+    one = line(failing.port, words(100, interval_ms=100), deadline_ms=100)
+    async with one.running():
+        await one.heard.until(lambda: set(one.image.quality) == {Quality.GOOD}, within_s=20)
+        await one.heard.until(lambda: one.poller.stats.max_registers == 25, within_s=20)
+    assert one.poller.stats.refused == ()
