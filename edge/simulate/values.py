@@ -191,7 +191,24 @@ def _sum_of_seconds(buckets: tuple[Bucket, ...]) -> Reading:
     return lambda view: sum(map(view.seconds, buckets))
 
 
-_PACKML: dict[str, Reading] = {name: _sum_of_seconds(buckets) for name, buckets in _PACKML_TIMES.items()}
+_BROKEN, _MACHINE, _CLEARED, _RUNNING = (8, 9), (1, 2, 7), 19, 18  # states outside Running; what else the outer two say
+
+
+def _nested(view: View) -> tuple[int, int, int]:
+    """Base, machine and execute state machine of OPC 30050; 0 where one is not active."""
+    state = FACES[view.condition].state
+    if state in _BROKEN:
+        return state, 0, 0
+    return (_CLEARED, state, 0) if state in _MACHINE else (_CLEARED, _RUNNING, state)
+
+
+_PACKML: dict[str, Reading] = {
+    **{name: _sum_of_seconds(buckets) for name, buckets in _PACKML_TIMES.items()},
+    "base_state": lambda view: _nested(view)[0],
+    "machine_state": lambda view: _nested(view)[1],
+    "execute_state": lambda view: _nested(view)[2],
+    "consumed": lambda view: view.cycles,
+}
 
 _TAPE: dict[str, Reading] = {
     "temperature": _temperature("temperature", 4),
@@ -313,6 +330,7 @@ _MACHINERY: dict[str, Reading] = {  # OPC 40001-1 numbers its states and modes i
         _EXECUTING if view.running else _OUT_OF_SERVICE if view.condition is Condition.BREAKDOWN else _NOT_EXECUTING
     ),
     "mode": lambda view: 2 if view.condition is Condition.SETUP else 0 if view.condition in _STOPPED else 3,
+    "power_on": lambda view: float(view.now_ns // 1_000_000),
 }
 
 
