@@ -274,6 +274,13 @@ def _limits(placed: Placed[DeviceModel], template: PlcTemplate, addresses: Addre
         except AddressError as error:
             placed.add(problems, ("limits", "forbidden", index), Text(error.zh, error.en))
             continue
+        if low.table is not high.table or low.address > high.address:
+            zh, en = (
+                "先小后大，且在同一张表内，否则什么也没禁",
+                "from the lower to the higher, of one table, or nothing is forbidden",
+            )
+            placed.add(problems, ("limits", "forbidden", index), Text(f"{text}：{zh}", f"{text}: {en}"))
+            continue
         forbidden.append((low.table, low.address, high.address + high.registers - 1))
     pause_ms = default.pause_ms if own.pause_ms is None else own.pause_ms
     return Limits(

@@ -129,6 +129,9 @@ def _tls(placed: Placed[DeviceModel], model: TlsModel, problems: Problems) -> Tl
     if model.key is not None and model.certificate is None:
         zh, en = "有 key 而没有 certificate：两者成对", "a key without its certificate: both or neither"
         placed.add(problems, ("tls", "certificate"), Text(zh, en))
+    if model.key_password is not None and model.certificate is None:
+        zh, en = "key_password 只用于 certificate 的私钥", "key_password opens the key of a certificate: give that"
+        placed.add(problems, ("tls", "key_password"), Text(zh, en))
     return TlsFiles(paths["ca"], paths["certificate"], paths["key"], model.key_password, model.server_name)
 
 

@@ -82,6 +82,7 @@ def test_units_behind_one_address_share_it_with_the_longest_deadline(tmp_path: P
         (["host: a, framing: rtu, depth: 2"], "没有事务号", "no transaction id"),
         (["host: a, tls: {ca: gone.pem}"], "没有文件", "there is no file"),
         (["host: a, tls: {key: k.pem}"], "成对", "both or neither"),
+        (["host: a, tls: {key_password: x}"], "只用于 certificate", "key of a certificate"),
     ],
 )
 def test_mistakes_are_told_in_both_languages(tmp_path: Path, devices: list[str], zh: str, en: str) -> None:

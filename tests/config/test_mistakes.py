@@ -475,6 +475,18 @@ CASES = {
         "devices[0].limits.forbidden[0]",
         "Z9",
     ),
+    "forbidden range the wrong way round": (
+        edit("host: h", "host: h, limits: {forbidden: [D9-D3]}"),
+        3,
+        "devices[0].limits.forbidden[0]",
+        "nothing is forbidden",
+    ),
+    "forbidden range over two tables": (
+        edit("host: h", "host: h, limits: {forbidden: [M0-D9]}"),
+        3,
+        "devices[0].limits.forbidden[0]",
+        "of one table",
+    ),
     "a needed register is forbidden": (
         edit("host: h", "host: h, limits: {forbidden: [D1008-D1009]}"),
         5,
