@@ -332,7 +332,7 @@ CASES = {
         MINIMAL + 'sinks:\n- {id: a, type: influxdb1, url: "https://h", database: d, tls: {key_file: /no}}\n',
         7,
         "sinks[0].tls.key_file",
-        "cannot read",
+        "required too",
     ),
     "password inside the address of a proxy": (
         MINIMAL + 'sinks: [{id: a, type: influxdb1, url: "http://h", database: d, proxy: {url: "http://u:p@h"}}]\n',
