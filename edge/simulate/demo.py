@@ -39,10 +39,10 @@ from edge.simulate.verdict import Booked, Line, Made, as_json, read_store, verdi
 __all__ = ["Demo", "add_arguments", "run"]
 
 ASK_S = 0.2
-READY_S = 60.0
+READY_S = 180.0  # a small gateway that has other things to do starts two OPC UA servers in a minute
 SETTLE_S = 4.0  # after production stopped: at least three polls, so that a counter held for a second look is decided
-SETTLE_LIMIT_S = 45.0
-DRAIN_S = 60.0
+SETTLE_LIMIT_S = 120.0
+DRAIN_S = 120.0
 Json = dict[str, Any]
 
 

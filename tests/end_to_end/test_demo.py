@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import psutil
 import pytest
 from fixtures.grafana import View, find_query, run_dashboard, run_query
+from fixtures.ports import free_port
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -25,9 +27,12 @@ class DemoRun:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.folder = folder
+        port = free_port()
+        self.page = f"http://127.0.0.1:{port}"
         self.stderr = (folder.parent / f"{folder.name}.stderr").open("w+")
+        demo = ("demo", "--json", "--keep", str(folder), "--page-port", str(port))
         self.process = subprocess.Popen(
-            [sys.executable, "-Im", "edge.cli", "--lang", "en", "demo", "--json", "--keep", str(folder), *arguments],
+            [sys.executable, "-Im", "edge.cli", "--lang", "en", *demo, *arguments],
             stdout=subprocess.PIPE,
             stderr=self.stderr,
             text=True,
@@ -47,11 +52,25 @@ class DemoRun:
     def wait_for_go(self) -> None:
         """Production has begun: the journal of the machines says so."""
         journal = self.folder / "journal.jsonl"
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while not (journal.exists() and '"go"' in journal.read_text()):
             assert self.process.poll() is None, self.words()
             assert time.monotonic() < deadline, self.words()
             time.sleep(0.1)
+
+    def wait_for_agent(self) -> None:
+        """It reads every device: what is killed is an agent at work, and what it cannot see is short, on a slow machine
+        as well.
+        """
+        while self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self.page}/api/snapshot", timeout=10) as answer:
+                    devices = json.load(answer)["devices"]
+            except OSError:
+                devices = []
+            if devices and all(device["up"] for device in devices):
+                return
+            time.sleep(0.05)
 
     def finish(self) -> dict:
         out, _ = self.process.communicate(timeout=400)
@@ -97,7 +116,7 @@ def killed(tmp_path_factory, influx_server):
     run = DemoRun(
         tmp_path_factory.mktemp("demo") / "run",
         "--for", "34s", "--machines", "12", "--seed", str(seed),
-        "--influx", influx_server.url, "--influx-database", database, "--page-port", "0",
+        "--influx", influx_server.url, "--influx-database", database,
     )  # fmt: skip
     try:
         run.wait_for_go()
@@ -110,6 +129,8 @@ def killed(tmp_path_factory, influx_server):
                 time.sleep(chance.uniform(0.5, 3.0))
                 influx_server.start()
             else:
+                if victim == AGENT:
+                    run.wait_for_agent()
                 run.kill(victim)
         yield run, run.finish(), database
     finally:
