@@ -96,6 +96,7 @@ class OpcuaPoller:
         self._teller = Teller(device, receiver, clock)
         self._stats = PollStats()
         self._left_behind: tuple[OpcuaClient, int] | None = None  # a session not ended; monotonic ns, until when
+        self._ticks = False  # its clock moves, where it has one: the first value alone is no proof
         self._past = Backfill(device, image, receiver, clock, heard or Heard())
         self.skew_ns: int | None = None  # server's clock minus ours at the last publish; the way here makes it smaller
         self.security = ""  # policy and mode of the last session
@@ -268,7 +269,8 @@ class OpcuaPoller:
     async def _listen(self, client: OpcuaClient, times: PublishTime) -> None:
         clock, url = self._clock, self._device.endpoint.url
         watchdog_s = max(self._device.endpoint.watchdog_ns / _NS_PER_S, 2.5 * client.publishing_s)
-        beat_ns = 0  # monotonic: when the server's clock was last seen to move
+        # Monotonic: when the server's clock was last seen to move. One that stood still must move again to be believed.
+        beat_ns = clock.monotonic_ns() if self._ticks else 0
         while True:
             try:
                 async with asyncio.timeout(watchdog_s):
@@ -280,6 +282,7 @@ class OpcuaPoller:
             self.publishes += 1
             self._count(client)
             if any(batch.heartbeat for batch in batches):
+                self._ticks |= bool(beat_ns)
                 beat_ns = clock.monotonic_ns()
             elif beat_ns and clock.monotonic_ns() - beat_ns > 2 * watchdog_s * _NS_PER_S:
                 self._stats.timeouts += 1

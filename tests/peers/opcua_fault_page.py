@@ -1,6 +1,7 @@
 """docs/faults_opcua.md, also in Chinese: what was injected, what the agent did, what was lost, how soon it was back.
 
     PYTHONPATH=tests python -m peers.opcua_fault_page    run all cases, write measured.json and both pages (make faults)
+    PYTHONPATH=tests python -m peers.opcua_fault_page CASE …    only these; the other rows stay as they were measured
 
 A test compares the pages with what this makes of the cases and of measured.json. Exit status 1 where a case failed;
 nothing is written then.
@@ -93,20 +94,24 @@ def _fact(fact: str) -> str:
 
 def main() -> int:
     """Exit status."""
+    chosen = [case for case in CASES if case.name in sys.argv[1:]] or CASES
     with tempfile.TemporaryDirectory() as folder:
-        outcomes = asyncio.run(run_all(Path(folder)))
-        secured = asyncio.run(run_certificates(Path(folder) / "certificates"))
+        outcomes = asyncio.run(run_all(Path(folder), chosen))
+        secured = asyncio.run(run_certificates(Path(folder) / "certificates")) if chosen is CASES else []
     failed = {outcome.case.name: found for outcome in outcomes if (found := complaints(outcome))}
     failed |= {outcome.case.name: found for outcome in secured if (found := certificates.complaints(outcome))}
     for name, found in failed.items():
         print(f"{name}: {'; '.join(found)}", file=sys.stderr)
     if failed:
         return 1
-    rows = {outcome.case.name: measured(outcome) for outcome in outcomes}
+    known = {} if chosen is CASES else read()
+    known |= {outcome.case.name: measured(outcome) for outcome in outcomes}
+    rows = {case.name: known[case.name] for case in CASES}
     MEASURED.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({name: asdict(row) for name, row in rows.items()}, indent=1, ensure_ascii=False)
     MEASURED.write_text(text + "\n", "utf-8")
-    certificates.write(secured)
+    if secured:
+        certificates.write(secured)
     for language, page in PAGES.items():
         page.write_text(render(CASES, rows, language), "utf-8")
     print(f"{len(rows) + len(secured)} cases")

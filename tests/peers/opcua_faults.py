@@ -46,6 +46,7 @@ class Case:
     tags: tuple[OpcuaTag, ...] = (_COUNTER,)
     flows: Callable[[Rig], bool] = lambda made: made.quality() == Quality.GOOD
     sessions_left: int = 1  # more only where a session was made and not activated: no new channel reaches it
+    struck: int = 0  # which of the strikes is the fault; those before prepare it
     rival_s: float = 0.0  # somebody else has the server's only session for this long
 
 
@@ -128,6 +129,12 @@ def _phases() -> list[Case]:
     return cases
 
 
+def _short_lived(opened: bytes) -> bytes:
+    """The answer to OpenSecureChannel without security: the channel's keys last two seconds. RevisedLifetime stands
+    before the nonce, which is empty or null (OPC 10000-4 §5.6.2)."""
+    return opened[:-8] + (2000).to_bytes(4, "little") + opened[-4:]
+
+
 def _breaks() -> list[Case]:
     """The connection broken while values flow."""
     publish = "Publish"
@@ -188,6 +195,34 @@ def _breaks() -> list[Case]:
             lost_max=None,
         ),
         Case(
+            "mute",
+            "TCP 连接完好、读取照常，发布与保活却不再到达",
+            "no publish and no keep-alive any more, while the connection lives and reads are answered",
+            "看门狗 2.5 秒后判定断线，接续同一会话",
+            "the watchdog ends it after 2.5 s; same session over a new connection",
+            _rule(publish, "mute", first=8, last=9),
+            within_s=10.0,
+            felt_s=4.0,
+        ),
+        Case(
+            "renewal",
+            "续期安全通道时断网",
+            "cut as the secure channel is renewed",
+            _RESUME_ZH,
+            _RESUME_EN,
+            (Rule("OPN", "forge", forged=_short_lived), Rule("OPN", "cut", first=2)),
+            struck=1,
+        ),
+        Case(
+            "renewal-lost",
+            "安全通道续期的应答丢失，随即断网",
+            "the answer to the renewal of the secure channel is lost with the connection",
+            _RESUME_ZH,
+            _RESUME_EN,
+            (Rule("OPN", "forge", forged=_short_lived), Rule("OPN", "lost", first=2)),
+            struck=1,
+        ),
+        Case(
             "garbage",
             "一个应答被换成网页服务器的文字",
             "words of a web server in place of an answer",
@@ -228,6 +263,20 @@ def _refusals() -> list[Case]:
             first=2,
         ),
         fault("BadInternalError", "CreateSubscription", _AGAIN_ZH, _AGAIN_EN),
+        fault("BadOutOfMemory", "CreateSubscription", _AGAIN_ZH, _AGAIN_EN),
+        fault("BadOutOfMemory", "CreateMonitoredItems", _ANEW_ZH, _ANEW_EN, first=2),
+        fault("BadTooManySubscriptions", "CreateSubscription", _AGAIN_ZH, _AGAIN_EN),
+        Case(
+            "BadTooManySubscriptions-second",
+            "两组中的第二组：CreateSubscription 应答 BadTooManySubscriptions",
+            "the second of two groups: CreateSubscription answers BadTooManySubscriptions",
+            "第二组改为读取，第一组照常推送",
+            "what the second group has is read instead, the first is pushed",
+            _rule("CreateSubscription", "fault", code=Codes.BadTooManySubscriptions, first=2),
+            tags=(_COUNTER, OpcuaTag("speed", PEER + "Speed", group=1)),
+            endpoint={"groups": (TagGroup(publishing_ns=100 * MS), TagGroup("slow", publishing_ns=200 * MS))},
+            flows=lambda made: made.quality() == made.quality(1) == Quality.GOOD,
+        ),
         fault("BadTimeout", "Read", _AGAIN_ZH, _AGAIN_EN),
         fault("BadSubscriptionIdInvalid", "Publish", _ANEW_ZH, _ANEW_EN, first=8, **lossy),
         fault("BadNoSubscription", "Publish", _ANEW_ZH, _ANEW_EN, first=8, **lossy),
@@ -274,6 +323,15 @@ async def _freeze(scene: Scene) -> float:
     struck_s = _now_s()
     await asyncio.sleep(4.0)
     scene.peer.thaw()
+    return struck_s
+
+
+async def _stand_still(scene: Scene) -> float:
+    """The clock alone; the counter goes on. Until the watchdog has noticed, and again after that."""
+    scene.peer.do("clock", stands=True)
+    struck_s = _now_s()
+    await _until(scene.made, lambda made: "watchdog" in [reason for _, reason in made.seen.ups])
+    scene.peer.do("clock", stands=False)
     return struck_s
 
 
@@ -347,6 +405,15 @@ def _servers() -> list[Case]:
             "flows; source times stay as they are, order and time by our clock",
             act=_nothing,
             options={"clockAhead": 3 * 3_600_000},
+        ),
+        Case(
+            "clock-stands",
+            "服务器时钟停住，仍在应答",
+            "the server's clock stands still, though it answers",
+            "两倍看门狗（5 秒）后判定冻结：点失联；时钟走动后接续同一会话",
+            "taken for frozen: after twice the watchdog (5 s) tags are comm-lost; the same session once it moves",
+            act=_stand_still,
+            within_s=20.0,
         ),
         Case(
             "too-many-sessions",
@@ -446,7 +513,9 @@ async def _on(case: Case, peer: NodePeer, url: str, proxy: OpcuaProxy | None) ->
         else:
             async with asyncio.timeout(LIMIT_S):
                 await proxy.struck_once.wait()
-            struck_s = proxy.struck_s[0]
+                while len(proxy.struck_s) <= case.struck:  # noqa: ASYNC110 - a moment later
+                    await asyncio.sleep(0.05)
+            struck_s = proxy.struck_s[case.struck]
         struck_s = await rival if rival is not None else struck_s
         await asyncio.sleep(case.felt_s)
         await _until(made, lambda made: case.flows(made) and bool(seen.arrived) and seen.arrived[-1] > made.seen.told_s)

@@ -10,6 +10,7 @@ the proxy knows which service a request asks for and which answer belongs to it.
     stall    from this request on nobody says anything any more, and no socket closes
     down     cut, and nobody listens for `for_s`
     fault    the client hears a ServiceFault with `code` in place of the answer
+    mute     the server answers, and the client never hears it; everything else goes on
     garbage  the client hears the words of a web server in place of the answer
     forge    the client hears the answer as `forged` changed it
 
@@ -195,7 +196,7 @@ class _Line(asyncio.Protocol):
             case "stall":
                 self.stalled = True
                 return
-            case "lost" | "fault" | "garbage" | "forge":
+            case "lost" | "fault" | "mute" | "garbage" | "forge":
                 assert rule is not None
                 self._answers[request] = rule
         if self._server is None:
@@ -214,6 +215,8 @@ class _Line(asyncio.Protocol):
             self._client.write(chunk)
         elif rule.do == "lost":
             self.reset()
+        elif rule.do == "mute":
+            return
         elif rule.forged is not None:
             self._client.write(rule.forged(chunk))
         elif rule.do == "garbage":

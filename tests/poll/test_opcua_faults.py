@@ -14,7 +14,7 @@ from peers.opcua_faults import CASES, run_all
 
 ONE_OF_EACH = (
     *("tcp", "cut-CreateSession", "cut-Read", "cut-CreateSubscription", "lost-publish", "down-3s", "half-open"),
-    *("republish-none", "overflow", "BadTooManyMonitoredItems-CreateMonitoredItems"),
+    *("republish-none", "overflow", "mute", "renewal", "BadTooManyMonitoredItems-CreateMonitoredItems"),
     *("BadSubscriptionIdInvalid-Publish", "BadSessionIdInvalid-Publish", "BadTooManyPublishRequests-Publish"),
 )
 

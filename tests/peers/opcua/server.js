@@ -8,13 +8,12 @@ const options = {
   port: 0, items: 0, period: 100, secure: false, shift: 0, types: false, folder: null, clockAhead: 0, numeric: 0,
   maxItems: 0, sessions: 10, perRead: 40, perMonitor: 30, perTranslate: 10, folders: 0, each: 0, history: 0, ...JSON.parse(process.argv[2] || "{}"),
 };
-if (options.clockAhead) { // a server whose clock is wrong by so many ms
-  const Honest = Date;
-  globalThis.Date = class extends Honest {
-    constructor(...given) { given.length ? super(...given) : super(Honest.now() + options.clockAhead); }
-    static now() { return Honest.now() + options.clockAhead; }
-  };
-}
+const Honest = Date;
+let stoppedAt = null; // ms; while it is set, this server's clock stands still
+globalThis.Date = class extends Honest { // wrong by `clockAhead` ms
+  constructor(...given) { given.length ? super(...given) : super(Date.now()); }
+  static now() { return stoppedAt ?? Honest.now() + options.clockAhead; }
+};
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -144,6 +143,8 @@ async function main() {
       weld.setValueFromSource({ dataType: DataType.Double, value: 0 }, StatusCodes[command.status]);
     } else if (command.do === "weld") {
       weld.setValueFromSource({ dataType: DataType.Double, value: command.value });
+    } else if (command.do === "clock") {
+      stoppedAt = command.stands ? Date.now() : null;
     } else if (command.do === "add") {
       add(command.name, "UInt32", { dataType: DataType.UInt32, value: command.value });
     } else if (command.do === "trust") {
