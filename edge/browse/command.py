@@ -246,6 +246,8 @@ async def _write(services: Services, options: argparse.Namespace) -> None:
             if wanted.limit and written >= wanted.limit:
                 break
     _print(form.tail())
+    if not written:
+        print(Text("没有符合条件的节点", "no node fits what was asked for"), file=sys.stderr)
     _tell_refused(walk)
 
 

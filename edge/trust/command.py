@@ -122,6 +122,8 @@ def _folder_of(config: Path) -> Path:
 def _accept(pki: Path, options: argparse.Namespace) -> None:
     file = Path(options.what)
     if not file.is_file():
+        if options.issuer or file.name != options.what or file.suffix:  # no fingerprint has either
+            raise TrustError(Text(f"没有文件 {file}", f"there is no file {file}"))
         _say(accept(pki, options.what), options, _ACCEPTED)
         return
     written = add_file(pki, file, issuer=options.issuer)

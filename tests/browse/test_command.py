@@ -55,7 +55,7 @@ async def test_five_thousand_nodes_of_a_foreign_server(tmp_path: Path, capsys: p
         command = ["browse", peer.url, "--policy", "None", "--lang", "en", *arguments]
         assert await asyncio.to_thread(main, command) == status
         printed = capsys.readouterr()
-        return printed.err if status else printed.out
+        return printed.out or printed.err
 
     async with NodePeer(tmp_path, folders=4, each=1250, points=2, period=1000) as peer:
         rows = list(csv.DictReader(io.StringIO(await browse("--format", "csv"))))
@@ -73,6 +73,7 @@ async def test_five_thousand_nodes_of_a_foreign_server(tmp_path: Path, capsys: p
         assert "Line0" not in tree
         below = await browse("--from", "/0:Objects/2:Plant/2:Line2", "--limit", "3")
         assert [line.split()[0] for line in below.splitlines()] == ["T0", "T1", "T2"]
+        assert "no node fits" in await browse("--from", "/0:Objects/2:Machine", "--match", "Nobody")
         assert "no start" in await browse("--from", "nsu=urn:none;s=x", status=1)
         globs = ("--match", "*T1?", "--match", "产*")
         tags = await browse("--format", "yaml", "--from", "/0:Objects/2:Plant", "--depth", "2", *globs)

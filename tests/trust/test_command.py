@@ -98,6 +98,7 @@ def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "no fingerprint" in said(capsys, "accept", "abc", *pki, status=1)
     assert "first connection was refused" in said(capsys, "accept", "AB" * 32, *pki, status=1)
     (tmp_path / "x").write_text("x")
+    assert "no file" in said(capsys, "accept", str(tmp_path / "nowhere.der"), *pki, status=1)
     assert "neither" in said(capsys, "accept", str(tmp_path / "x"), *pki, status=1)
     assert "no certificate yet" in said(capsys, "show", "own", *pki, status=1)
     assert len(files(tmp_path / REJECTED)) == 2
