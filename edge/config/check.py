@@ -14,7 +14,7 @@ from edge.calendar import shift_of, slices
 from edge.config.columns import columns
 from edge.config.connection_listing import connection_lines, line_settings, transport
 from edge.config.machine_listing import machine_lines
-from edge.config.words import NS_PER_S, called, lasting, say
+from edge.config.words import NS_PER_S, called, counted, lasting, say
 from edge.errors import Text
 from edge.plan import (
     Calendar,
@@ -100,17 +100,17 @@ def _modbus(device: ModbusDevice) -> list[str]:
 def _request_row(device: ModbusDevice, request: Request, bus: Bus) -> list[str]:
     last = request.address + request.quantity - 1
     name = device.addresses.render
-    what = say("位", "bits") if request.table.is_bits else say("寄存器", "registers")
+    what = ("位", "bit") if request.table.is_bits else ("寄存器", "register")
     return [
         f"FC{request.table.value:02d}",
         f"{name(request.table, request.address)}…{name(request.table, last)}",
         f"{request.address}–{last}",
         f"0x{request.address:04X}",
-        f"{request.quantity} {what}",
-        f"{payload_bytes(request.table, request.quantity)} " + say("字节", "bytes"),
+        counted(request.quantity, *what),
+        counted(payload_bytes(request.table, request.quantity), "字节", "byte"),
         lasting(request.interval_ns),
         f"≈{lasting(bus_time_ns(request, bus))}",
-        f"{request.count} " + say("点", "tags"),
+        counted(request.count, "点", "tag"),
     ]
 
 

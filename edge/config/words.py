@@ -14,6 +14,11 @@ def say(zh: str, en: str) -> str:
     return str(Text(zh, en))
 
 
+def counted(number: int, zh: str, en: str) -> str:
+    """So many of them; `en` in the singular."""
+    return f"{number} " + say(zh, en if number == 1 else en + "s")
+
+
 def called(name: Name) -> str:
     """A name in the language asked for."""
     return name.zh if language() == "zh" else name.en
