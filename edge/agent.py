@@ -34,6 +34,7 @@ from edge.snapshot import NO_WORDS, ReloadView
 log = logging.getLogger(__name__)
 
 DRAIN_S = 2.0  # at a clean stop: how long the databases may still take data
+MENDED_EVERY_NS = 60_000_000_000  # a dying disk is not filled with damaged copies
 
 
 class Agent:
@@ -49,6 +50,7 @@ class Agent:
         self._wanted = asyncio.Event()  # somebody wishes something: several reloads are one, an end is never forgotten
         self._ending = False
         self._again = False  # an edit waits for the store
+        self._mended_ns = -MENDED_EVERY_NS  # when a store was opened anew because it was damaged in use
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT."""
@@ -63,7 +65,10 @@ class Agent:
         try:
             while not await self._wished_to_end():
                 self._notifier.reloading(self._clock.monotonic_ns())
-                await self._reload()
+                if self._runtime.is_store_damaged:
+                    await self._open_anew()
+                else:
+                    await self._reload()
                 self._notifier.ready(self._runtime.status())
             self._notifier.stopping()
         finally:
@@ -142,6 +147,17 @@ class Agent:
         self._tell(replace(before, refused=before.refused + 1, refused_ns=before.refused_ns or now_ns, detail=detail))
         log.error("reload refused", extra=facts(detail=str(why), problems=[str(p) for p in problems]))
 
+    async def _open_anew(self) -> None:
+        """The same plan on what is whole of a store that was damaged while it was in use. What was learned since the
+        last commit is told once more by the PLCs' counters. Raises StoreError where nothing can be opened.
+        """
+        old, self._mended_ns = self._runtime, self._clock.monotonic_ns()
+        log.error("store damaged", extra=facts(detail=old.plan.agent.store_path))
+        await old.stop("store damaged")
+        self._runtime = Runtime(old.plan, self._clock, self._started_ns)
+        self._runtime.tell_reload(old.reload)
+        await patiently(self._runtime.start("start"), lambda: self._runtime.opening, self._notifier)
+
     def _tell(self, view: ReloadView) -> None:
         self._runtime.tell_reload(view)
 
@@ -154,6 +170,9 @@ class Agent:
                 self._clock.reanchor()
                 self._runtime.clock_stepped(step_ns)
             if self._again and not self._runtime.refused:
+                self._wanted.set()
+            mended_ns = self._clock.monotonic_ns() - self._mended_ns
+            if self._runtime.is_store_damaged and mended_ns >= MENDED_EVERY_NS:
                 self._wanted.set()
             self._notifier.alive(self._runtime.status())
 

@@ -72,6 +72,10 @@ class StoreError(SeamlineError):
     """The store on this gateway cannot do what was asked."""
 
 
+class StoreDamagedError(StoreError):
+    """What the disk gave back is not what was stored: the store has to be opened anew."""
+
+
 class DeviceError(SeamlineError):
     """A device refused, vanished or answered nonsense."""
 

@@ -444,6 +444,11 @@ class Runtime:
         return f"{up}/{len(self._hub.states)} devices up, {len(self._lives)} machines"
 
     @property
+    def is_store_damaged(self) -> bool:
+        """The disk gave back something else than was stored: this runtime cannot go on with its store."""
+        return self._outbox.is_damaged
+
+    @property
     def opening(self) -> str:
         """What the start is at, in words."""
         return str(self._outbox.opening or "")

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from edge.errors import StoreError, Text
+from edge.errors import StoreDamagedError, StoreError, Text
 from edge.gaps.gap import Gap, Hidden
 from edge.kpi.row import Row
 from edge.outbox import eviction, files, gaps, ledger, schema, states
@@ -210,6 +210,7 @@ class Reader:
         except sqlite3.Error as error:
             if self._owner and files.is_damage(error):
                 files.request_check(self._path)
+                raise StoreDamagedError(*self._unreadable(error).args) from error
             raise self._unreadable(error) from error
 
     def _unreadable(self, why: object) -> StoreError:

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from edge.clock import Clock
-from edge.errors import StoreError
+from edge.errors import StoreDamagedError, StoreError
 from edge.gaps.gap import Gap, Hidden
 from edge.kpi.row import Row
 from edge.outbox import files
@@ -68,6 +68,7 @@ class Outbox:
         self._commit_ns: deque[int] = deque(maxlen=_COMMITS_TIMED)
         self._last_commit_ns: int | None = None
         self._error = ""
+        self.is_damaged = False  # met in use: the file has to be opened anew
         self.opening: Opening | None = None  # what `open` is at; None before it began
         self._saved: Saved | None = None
 
@@ -269,14 +270,17 @@ class Outbox:
         )
 
     async def _in_writer(self, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return await _run(self._writing, job, *args, **kwargs)
+        return await self._run(self._writing, job, *args, **kwargs)
 
     async def _in_reader(self, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return await _run(self._reading, job, *args, **kwargs)
+        return await self._run(self._reading, job, *args, **kwargs)
 
     async def _in_looker(self, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return await _run(self._looking, job, *args, **kwargs)
+        return await self._run(self._looking, job, *args, **kwargs)
 
-
-async def _run(pool: ThreadPoolExecutor, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    return await asyncio.wrap_future(pool.submit(job, *args, **kwargs))
+    async def _run(self, pool: ThreadPoolExecutor, job: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return await asyncio.wrap_future(pool.submit(job, *args, **kwargs))
+        except StoreDamagedError:
+            self.is_damaged = True
+            raise

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from edge.errors import StoreError, Text
+from edge.errors import StoreDamagedError, StoreError, Text
 from edge.gaps.detail import coded
 from edge.gaps.gap import Gap, GapCause, GapScope
 from edge.outbox import eviction, files, gaps, ledger, schema
@@ -268,11 +268,10 @@ class Writer:
                 )
             )
         if files.is_damage(error):
-            return StoreError(
+            return StoreDamagedError(
                 Text(
-                    f"存储 {path} 已损坏（{error}）；重启 seamline 后会把它另存，并用其中完好的内容继续",
-                    f"store {path} is damaged ({error}); a restart of seamline sets it aside and "
-                    "goes on with what is whole",
+                    f"存储 {path} 已损坏（{error}）；将把它另存，并用其中完好的内容继续",
+                    f"store {path} is damaged ({error}); it is set aside, and what is whole of it goes on",
                 )
             )
         return StoreError(
