@@ -10,11 +10,10 @@ import os
 import random
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -237,36 +236,6 @@ async def a_damaged_store_is_set_aside(folder: Path) -> None:
         assert "damaged" in complaint["detail"]
         assert any(".damaged-" in name for name in await asyncio.to_thread(os.listdir, folder))
         await asyncio.sleep(4)
-        await stop_and_compare(line, agent)
-
-
-def spoil(store: Path) -> None:
-    """Every page of the records, as they lie in the file."""
-    with closing(sqlite3.connect(store, timeout=20)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        size = connection.execute("PRAGMA page_size").fetchone()[0]
-        pages = [row[0] for row in connection.execute("SELECT pageno FROM dbstat WHERE name = 'record'")]
-    with store.open("r+b") as file:
-        for page in pages:
-            file.seek((page - 1) * size)
-            file.write(b"\xa5" * size)
-
-
-@scenario
-async def a_store_damaged_in_use_is_mended(folder: Path) -> None:
-    """Nobody has to come: what is whole goes on within seconds, the counters tell the rest, the gap ledger says so."""
-    line = Line(folder)
-    async with running(line) as agent:
-        await asyncio.sleep(4)
-        await asyncio.to_thread(spoil, line.store)
-
-        async def mended() -> bool:
-            health = await agent.health()
-            return bool(agent.said("store damaged")) and health is not None and health["healthy"]
-
-        await agent.until(mended, "healthy again")
-        assert any(".damaged-" in name for name in await asyncio.to_thread(os.listdir, folder))
-        await asyncio.sleep(3)
         await stop_and_compare(line, agent)
 
 
