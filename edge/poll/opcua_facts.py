@@ -32,7 +32,7 @@ class Teller:
 
     def connected(self, client: OpcuaClient) -> None:
         """The server is heard; with the nodes that are not to be had, where there are any."""
-        problems, instead = client.problems, client.read_instead
+        problems, instead, plain = client.problems, client.read_instead, client.unfiltered
         noted, self._noted = self._noted is self.note or self._noted == self.note, self.note
         if problems == self._problems and instead == self._instead and noted and self._told and self._told[0]:
             return
@@ -40,8 +40,15 @@ class Teller:
             self._told = None
         self._problems, self._instead = problems, instead
         read = Text(
-            (f"；服务器监视项不足，{instead} 个节点改为读取" if instead else "") + self.note.zh,
+            (f"；服务器监视项不足，{instead} 个节点改为读取" if instead else "")
+            + (f"；{plain} 个节点的死区或触发条件服务器不支持，每次变化都传" if plain else "")
+            + self.note.zh,
             (f"; the server has no room to monitor {instead} nodes, they are read instead" if instead else "")
+            + (
+                f"; it cannot apply the deadband or trigger of {plain} nodes, every change of theirs comes"
+                if plain
+                else ""
+            )
             + self.note.en,
         )
         if not problems:

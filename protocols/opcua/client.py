@@ -130,6 +130,11 @@ class OpcuaClient:
         """Nodes that are read because the server has no room to monitor them."""
         return len(self._no_room)
 
+    @property
+    def unfiltered(self) -> int:
+        """Nodes that come with every change, because the server cannot apply the deadband or trigger asked for."""
+        return self._subscriptions.unfiltered
+
     # ── session
     # ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

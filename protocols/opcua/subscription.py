@@ -31,6 +31,12 @@ HEARTBEAT_NS = 1_000_000_000
 _LIFETIME_S = 60.0  # a subscription whose client vanished is deleted by the server after this
 _SPARE = 1  # Publish requests beyond one for each subscription
 _NS_PER_MS = 1e6
+_SUBCODE = 0xFFFF0000
+_NO_FILTER = (
+    frozenset(  # Bad_MonitoredItemFilterInvalid, …FilterUnsupported, Bad_FilterNotAllowed, Bad_DeadbandFilterInvalid
+        (0x80430000, 0x80440000, 0x80450000, 0x808E0000)
+    )
+)
 _SEQUENCES = 0xFFFFFFFF
 _NEWER = _SEQUENCES // 2
 
@@ -72,6 +78,7 @@ class Subscriptions:
         self.by_id: dict[int, Subscription] = {}
         self._waiting: deque[asyncio.Task[bytes]] = deque()
         self._acknowledge: list[tuple[int, int]] = []
+        self.unfiltered = 0  # items whose filter the server could not apply: every change of theirs comes
 
     @property
     def all(self) -> list[Subscription]:
@@ -106,13 +113,28 @@ class Subscriptions:
         return made
 
     async def monitor(self, made: Subscription, nodes: Sequence[tuple[int, ua.NodeId]]) -> list[int]:
-        """Monitor nodes, given with the position of their item; a StatusCode for each. Errors: OpcuaConnectionError."""
+        """Monitor nodes, given with the position of their item; a StatusCode for each. A filter that the server cannot
+        apply, as a deadband in percent of a range the node does not have, is left out: every change comes then.
+        Errors: OpcuaConnectionError.
+        """
         group = self._groups[made.group]
 
         async def call(part: Sequence[tuple[int, ua.NodeId]]) -> list[int]:
             return await self._create_items(made, [_monitored(node, at, self._items[at], group) for at, node in part])
 
-        return await self._services.in_parts(nodes, Call.MONITOR, call)
+        codes = await self._services.in_parts(nodes, Call.MONITOR, call)
+        if not _filter_of(group):
+            return codes
+        plain = [at for at, code in enumerate(codes) if code & _SUBCODE in _NO_FILTER]
+
+        async def call_plain(part: Sequence[tuple[int, ua.NodeId]]) -> list[int]:
+            return await self._create_items(made, [_item(node, at, self._items[at], group) for at, node in part])
+
+        again = await self._services.in_parts([nodes[at] for at in plain], Call.MONITOR, call_plain)
+        for at, code in zip(plain, again, strict=True):
+            codes[at] = code
+        self.unfiltered += len(plain)
+        return codes
 
     async def _create_items(self, made: Subscription, items: list[ua.MonitoredItemCreateRequest]) -> list[int]:
         parameters = ua.CreateMonitoredItemsParameters(
@@ -230,9 +252,18 @@ def _heartbeat() -> ua.MonitoredItemCreateRequest:
     return _request(node, HEARTBEAT_HANDLE, HEARTBEAT_NS, 1, discard_oldest=True)
 
 
+def _item(node: ua.NodeId, at: int, item: Item, group: TagGroup) -> ua.MonitoredItemCreateRequest:
+    return _request(node, at + 1, item.sampling_ns, item.queue_size, discard_oldest=group.discard_oldest)
+
+
+def _filter_of(group: TagGroup) -> bool:
+    """Whether a group wants more than a filter's defaults."""
+    return group.trigger is not Trigger.STATUS_VALUE or group.deadband is not Deadband.NONE
+
+
 def _monitored(node: ua.NodeId, at: int, item: Item, group: TagGroup) -> ua.MonitoredItemCreateRequest:
-    made = _request(node, at + 1, item.sampling_ns, item.queue_size, discard_oldest=group.discard_oldest)
-    if group.trigger is not Trigger.STATUS_VALUE or group.deadband is not Deadband.NONE:
+    made = _item(node, at, item, group)
+    if _filter_of(group):
         made.RequestedParameters.Filter = ua.DataChangeFilter(
             Trigger=ua.DataChangeTrigger(group.trigger),
             DeadbandType=group.deadband,
