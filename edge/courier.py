@@ -12,8 +12,8 @@ Rules.
 * Whoever reads the log is told why nothing goes, once a reason until data flow again, and no reason more than once a
   minute: a bad line is many troubles an hour.
 * Nothing is sent whose time is further ahead of the server's clock than the bound: a year ahead, it would be the newest
-  point of every dashboard for a year. Where our own clock is that far ahead the lines wait for it to be set; where it
-  is not, they are refused, each with the reason.
+  point of every dashboard for a year. Where our own clock is that far ahead the lines wait for either to be set (the
+  server is asked for its own before each try); where it is not, they are refused, each with the reason.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Server:
     hurried: int = 0  # how many wait for the end of the backlog: back-offs stay short
     hurry: asyncio.Event = field(default_factory=asyncio.Event)  # set: cut the present back-off
     proofs: dict[Target | None, bytes] = field(default_factory=dict)  # the last line it took, by target
-    asked: bool = False  # for its clock, before the first lines
+    asked: bool = False  # for its clock: before the first lines, and while lines wait for a clock
     _trouble: str = ""  # the reason that was told last; "" = data flow
     _said: dict[str, int] = field(default_factory=dict)  # monotonic ns, by reason
     _date_ns: int = 0
@@ -253,6 +253,7 @@ class Courier:
             if fine:
                 load.stretches.append((target, fine))
             else:
+                server.asked = False  # nothing is sent, so no answer would tell that its clock was set
                 await self._wait(_clock_ahead(server.sink.url, ours_ns))
             return
         load.refused += [(line, _too_far_ahead(newest_ns(line) - (server.now_ns() or 0))) for line in ahead]

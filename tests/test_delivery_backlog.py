@@ -246,6 +246,26 @@ class TestFuture:
         assert sink.delivered == [line(1), line(2)]
         assert [bad for bad, _ in await quarantined(outbox)] == [self.FAR]
 
+    async def test_a_server_whose_clock_was_behind_gets_them_once_it_is_set(self, outbox: Outbox) -> None:
+        """Nothing is sent meanwhile, so it is asked."""
+
+        class Behind(Scripted):
+            date = T0_NS
+
+            async def date_ns(self) -> int | None:
+                return self.date
+
+        sink = Behind()
+        delivery = Delivery(outbox, sink, ManualClock(T0_NS + 3600 * NS), future_ns=60 * NS, jitter=lambda: 0.0)
+        await outbox.commit(batch(0, Record.of(RecordClass.LIVE, [self.FAR])))
+        async with running(delivery):
+            assert not await delivery.drained(0.7)
+            assert sink.delivered == []
+            sink.date = T0_NS + 3600 * NS
+            assert await delivery.drained(10)
+        assert sink.delivered == [self.FAR]
+        assert await quarantined(outbox) == []
+
     async def test_a_step_of_our_clock_back_condemns_nothing(self, outbox: Outbox) -> None:
         """The server's time goes on by the monotonic clock: what we wrote before the step is not of its future."""
         sink = Dated()

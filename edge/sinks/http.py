@@ -98,7 +98,10 @@ class Link:
         try:
             session = await self._connected()
             url = self._base + "/ping"
-            async with session.get(url, proxy=proxy_url(self._plan.reach), allow_redirects=False) as reply:
+            fresh = {"Cache-Control": "no-cache"}  # the date of an answer out of a cache is old
+            async with session.get(
+                url, headers=fresh, proxy=proxy_url(self._plan.reach), allow_redirects=False
+            ) as reply:
                 return date_ns(reply.headers)
         except (aiohttp.ClientError, TimeoutError, OSError):  # the first request says what is wrong
             return None
