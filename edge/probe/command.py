@@ -20,6 +20,7 @@ from edge.arguments import EXIT_USAGE
 from edge.clock import SystemClock
 from edge.config import compile_site
 from edge.config.edit import Edit, EditError
+from edge.config.problems import suggest
 from edge.config.words import say
 from edge.errors import ConfigError, SeamlineError, Text
 from edge.plan import ModbusDevice, SitePlan
@@ -218,8 +219,12 @@ def _named(given: str, device: ModbusDevice) -> tuple[ModbusTag, str | None]:
     """The tag that `machine.total=5` or `total=5` means, and what was said of it."""
     name, equals, value = given.partition("=")
     fitting = [tag for tag in device.tags if tag.name == name or tag.name.partition(".")[2] == name]
-    if len(fitting) != 1:
-        known = ", ".join(tag.name for tag in (fitting or device.tags))
+    if not fitting:
+        hint = suggest(name, {known for tag in device.tags for known in (tag.name, tag.name.partition(".")[2])})
+        zh, en = f"{device.id} 上没有名为 {name!r} 的变量", f"{device.id} has no tag called {name!r}"
+        raise UsageError(Text(f"{zh}；{hint.zh}", f"{en}; {hint.en}"))
+    if len(fitting) > 1:
+        known = ", ".join(tag.name for tag in fitting)
         zh = f"{device.id} 上名为 {name!r} 的变量有 {len(fitting)} 个；可选：{known}"
         raise UsageError(Text(zh, f"{device.id} has {len(fitting)} tags called {name!r}; there are: {known}"))
     return fitting[0], value if equals else None

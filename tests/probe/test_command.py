@@ -273,6 +273,7 @@ async def test_mistakes_of_usage(plant, tmp_path, seamline) -> None:
     for arguments, told in (
         (("-c", path, "nobody", "--tag", "total=1"), "plc"),
         (("-c", path, "plc", "--tag", "nothing=1"), "m.total"),
+        (("-c", path, "plc", "--tag", "totl=1"), "did you mean total?"),
         (("-c", path, "plc", "--tag", "total=abc"), "no number"),
         (("-c", path), "DEVICE"),
         (("plc", "--tag", "total=1"), "--host"),
