@@ -20,7 +20,7 @@ from edge.arguments import EXIT_USAGE
 from edge.clock import SystemClock
 from edge.config import compile_site
 from edge.config.edit import Edit, EditError
-from edge.config.problems import suggest
+from edge.config.problems import nearest
 from edge.config.words import say
 from edge.errors import ConfigError, SeamlineError, Text
 from edge.plan import ModbusDevice, SitePlan
@@ -220,7 +220,11 @@ def _named(given: str, device: ModbusDevice) -> tuple[ModbusTag, str | None]:
     name, equals, value = given.partition("=")
     fitting = [tag for tag in device.tags if tag.name == name or tag.name.partition(".")[2] == name]
     if not fitting:
-        hint = suggest(name, {known for tag in device.tags for known in (tag.name, tag.name.partition(".")[2])})
+        near = nearest(name, [known for tag in device.tags for known in (tag.name, tag.name.partition(".")[2])])
+        listed = ", ".join(tag.name for tag in device.tags)
+        hint = Text(f"可选：{listed}", f"there are: {listed}")
+        if near is not None:
+            hint = Text(f"是否想写 {near}？", f"did you mean {near}?")
         zh, en = f"{device.id} 上没有名为 {name!r} 的变量", f"{device.id} has no tag called {name!r}"
         raise UsageError(Text(f"{zh}；{hint.zh}", f"{en}; {hint.en}"))
     if len(fitting) > 1:
