@@ -107,7 +107,7 @@ class States:
         stale = {key for key, whole in self._whole.items() if whole.changed and self._number - whole.number >= old}
         known = newest(connection) if stale - news.keys() else {}
         changes = []
-        for key in sorted(stale | news.keys()):
+        for key in sorted(news.keys() | (stale & known.keys())):
             blob = news[key] if key in news else known[key].blob
             change = self._changed(key, blob) if key not in stale else None
             if change is None:
