@@ -38,7 +38,7 @@ from protocols.reading import Quality
 NOW_NS = round(NOW.timestamp()) * 1_000_000_000
 LOOK_NS = 500 * MS  # how often a running session looks at what a person decided; 30 s in the product
 STEADY_S = 1.0
-LIMIT_S = 60.0
+LIMIT_S = 150.0
 _COUNTER = OpcuaTag("total", PEER + "V0", sampling_ns=0)
 _ALWAYS = 10**9
 _HEAD = 24  # of a message chunk: message header, channel, token, sequence header

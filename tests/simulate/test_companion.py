@@ -67,7 +67,7 @@ async def polled(world: World, device: OpcuaDevice) -> tuple[TagImage, Recorder,
     image, seen = TagImage(len(device.tags)), Recorder()
     poller = OpcuaPoller(device, image, seen, SystemClock(), jitter=Random(1))
     task = asyncio.create_task(poller.run())
-    await seen.until(lambda: all(quality == Quality.GOOD for quality in image.quality), 60)
+    await seen.until(lambda: all(quality == Quality.GOOD for quality in image.quality), 120)
     return image, seen, task
 
 
@@ -93,7 +93,7 @@ async def test_every_tag_is_served_and_true(world: World, name: str) -> None:
             )
 
         before = image.i64[total]
-        await seen.until(lambda: image.i64[total] > before and agrees(), 60)
+        await seen.until(lambda: image.i64[total] > before and agrees(), 120)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
