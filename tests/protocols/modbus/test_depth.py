@@ -73,7 +73,7 @@ async def test_depth_four_is_four_times_faster():
     pytest.fail(f"so many times faster: {ratios}")
 
 
-async def connected(plc, depth=4, deadline_ms=300):
+async def connected(plc, depth=4, deadline_ms=10_000):
     client = ModbusClient(TcpEndpoint("127.0.0.1", plc.port, depth=depth, deadline_ns=deadline_ms * MS))
     await client.connect()
     return client
@@ -110,7 +110,7 @@ async def test_one_late_answer_among_others(plc):
     """One request of four misses its deadline; the others are answered, and the late answer is nobody else's."""
     late = []
     plc.script = [lambda _, honest: late.append(honest)] + [lambda _, honest: honest] * 3
-    client = await connected(plc)
+    client = await connected(plc, deadline_ms=300)
     first, *others = await asyncio.gather(*(client.read(ask(n)) for n in range(4)), return_exceptions=True)
     assert isinstance(first, ModbusTimeout)
     assert others == [n.to_bytes(2, "big") for n in (1, 2, 3)]
