@@ -62,7 +62,7 @@ def words(count, start=0, step=1, interval_ms=50):
 class Line:
     """One device with its image, receiver and poller."""
 
-    def __init__(self, port, tags, index=0, deadline_ms=200, limits=None, depth=1, notebook=None) -> None:
+    def __init__(self, port, tags, index=0, deadline_ms=3000, limits=None, depth=1, notebook=None) -> None:
         limits = limits or Limits(pause_ns=0, requests_per_s=1000.0)
         planned = plan_requests(tags, limits, unit=1)
         endpoint = TcpEndpoint("127.0.0.1", port, deadline_ns=deadline_ms * MS)

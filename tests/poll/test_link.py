@@ -9,6 +9,7 @@ from peers.modbus import HEADER, ScriptedPlc
 
 from edge.clock import SystemClock
 from edge.plan import ModbusDevice
+from edge.poll import block as block_module
 from edge.poll.factory import make_sources
 from edge.poll.learned import Notebook
 from protocols.modbus.plan import plan_requests
@@ -243,8 +244,9 @@ async def test_notes_of_another_hand_are_no_notes(plc, line, words):
         assert set(one.image.quality) == {Quality.GOOD}
 
 
-async def test_a_unit_that_refused_everything_is_still_found_again(gateway, site):
+async def test_a_unit_that_refused_everything_is_still_found_again(gateway, site, monkeypatch):
     """Its program was gone, then the unit itself: when both are back it is read again."""
+    monkeypatch.setattr(block_module, "PROBE_BLOCK_NS", 500 * MS)
     made = site(gateway.port, [1, 2], deadline_ms=50)
     gateway.illegal = {0, 1, 2}
     async with made.running():

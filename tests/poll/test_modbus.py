@@ -272,7 +272,7 @@ async def test_the_dead_delay_nobody(plc, line, words):
         mute.mute = True
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
-            dead = [line(mute.port, words(5), index=i) for i in (1, 2, 3)]
+            dead = [line(mute.port, words(5), index=i, deadline_ms=200) for i in (1, 2, 3)]
             dead += [line(unused.getsockname()[1], words(5), index=i) for i in (4, 5, 6)]
             healthy = line(plc.port, words(5, interval_ms=20))
             tasks = [asyncio.create_task(one.poller.run()) for one in dead]
@@ -356,7 +356,7 @@ async def test_retries_are_bounded(plc, line, words):
     more than without, and a connection made for it is not asked for ever.
     """
     limits = Limits(pause_ns=0, requests_per_s=1000.0, retries=2)
-    one = line(plc.port, words(1), deadline_ms=60, limits=limits)
+    one = line(plc.port, words(1), deadline_ms=250, limits=limits)
     async with one.running():
         await one.heard.until(lambda: one.heard.frames)
         plc.mute = True
