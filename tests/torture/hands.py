@@ -213,8 +213,8 @@ class Hands:
         random, gateway = self._others, self.gateway
         assert gateway.plan
         device = random.choice(gateway.plan.devices)
-        kinds = ["server-down", "delay", "bad-quality" if device.protocol == "opcua" else "no-reply"]
-        kinds += ["exception", "truncate", "late", "wrong-transaction"] if device.protocol == "modbus" else []
+        kinds = ["server-down", "bad-quality" if device.protocol == "opcua" else "no-reply"]
+        kinds += ["delay", "exception", "truncate", "late", "wrong-transaction"] if device.protocol == "modbus" else []
         order = {"kind": random.choice(kinds), "target": device.id, "for_s": round(random.uniform(1.0, 8.0), 1)}
         if order["kind"] in ("delay", "late"):
             order["delay_ms"] = 400
