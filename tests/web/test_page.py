@@ -238,7 +238,8 @@ async def test_states_can_be_read_without_colour_and_text_keeps_its_contrast(pag
     for dark in (False, True):
         await tab.size(1920, 1080, dark=dark)
         await tab.until(f"matchMedia('(prefers-color-scheme: dark)').matches === {str(dark).lower()}")
-        await tab.evaluate("new Promise(done => setTimeout(done, 500))")  # colours fade over 0.3 s
+        await tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
+        await tab.until("!document.getAnimations().some(one => one instanceof CSSTransition)")  # colours have faded
         assert await tab.evaluate(CONTRAST) == []
 
 
