@@ -6,6 +6,7 @@ Every scenario has a plant and a store of its own, so any number of them run sid
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -33,6 +34,7 @@ from edge.simulate.world import World
 SPEED = 20
 PATIENCE_S = 60.0
 MINUTE_NS = 60_000_000_000
+_NUMBERS = itertools.count()  # of agents
 
 
 class Line:
@@ -113,20 +115,21 @@ class Agent:
         self._process: asyncio.subprocess.Process | None = None
         self._socket: socket.socket | None = None
         self._http: aiohttp.ClientSession | None = None
-        self._log = line.folder / f"agent-{id(self)}.log"
+        number = next(_NUMBERS)
+        self._name = f"seamline-agent-{os.getpid()}-{number}"
+        self._log = line.folder / f"agent-{number}.log"
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20))
-        path = self.line.folder / f"notify-{id(self)}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self._socket.bind(str(path))
+        self._socket.bind(f"\0{self._name}")  # no file: the path of one may be too long
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20))
         asyncio.get_running_loop().add_reader(self._socket, self._listen, self._socket)
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-Im", "edge.cli", "--lang", "en", "run",
                 "-c", str(self.line.config), "--log-format", "json",
                 stdout=log, stderr=log,
-                env={**os.environ, "NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "30000000", **self._environment},
+                env={**os.environ, "NOTIFY_SOCKET": f"@{self._name}", "WATCHDOG_USEC": "30000000", **self._environment},
             )  # fmt: skip
         return self
 
