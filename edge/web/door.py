@@ -7,7 +7,7 @@ it loads then.
 
 Rules.
 * What a visitor needs is loaded in a thread: the loop goes on asking PLCs, and waits at most for the interpreter's
-  switch interval (5 ms) at a time. That goes for the table of figures and its arithmetic too.
+  switch interval (`edge.agent.SWITCH_S`) at a time. That goes for the table of figures and its arithmetic too.
 * An address that is taken, or not ours, is told at the start, not to the first visitor.
 * Once loaded it stays: who came once comes again.
 """
