@@ -38,12 +38,13 @@ async def test_it_is_mended_without_a_restart(tmp_path: Path) -> None:
             await asyncio.sleep(4)
             await asyncio.to_thread(spoil, line.store)
 
-            async def mended() -> bool:
+            async def healthy() -> bool:
                 health = await agent.health()
-                return bool(agent.said("store damaged")) and health is not None and health["healthy"]
+                return health is not None and health["healthy"]
 
-            await agent.until(mended, "healthy again")
-            assert await asyncio.to_thread(lambda: list(tmp_path.glob("*.damaged-*")))
+            await agent.until(lambda: agent.said("store damaged"), "aware of the damage")
+            await agent.until(lambda: list(tmp_path.glob("*.damaged-*")), "set aside")  # no health of before
+            await agent.until(healthy, "healthy again")
             await asyncio.sleep(2)
             line.world.stop()
             await agent.settled()
