@@ -2,8 +2,8 @@
 
 CPU (percent of one core), RSS (MiB), notifications lost (of each item, by its sequence), latency from the server's
 source time stamp to the image (both processes on one machine, one clock). Reference of CPU: asyncua's iterator on the
-same items in the same run; not at 10 Hz, where 100,000 notifications a second are more than a core of its CPU and its
-session ends. The server is one that costs next to nothing (`rig/opcua_beat.py`): node-opcua makes some 6,000 changes a
+same items in the same run; not at 10 Hz, where 100,000 notifications a second at what each costs it are more than a
+core. The server is one that costs next to nothing (`rig/opcua_beat.py`): node-opcua makes some 6,000 changes a
 second. The rate that came is told beside. Latency contains the wait for the publishing interval, 500 ms at 1 Hz and
 100 ms at 10 Hz.
 """

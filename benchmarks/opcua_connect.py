@@ -6,9 +6,9 @@
                `new`: from nothing, every session made; `back`: away for 2 s and back in one moment, sessions taken up
 
 The twenty are doors to one node-opcua server, whose single thread does its half of twenty handshakes: wall time is
-mostly its. asyncua computes RSA on the event loop, a signature and a decryption of 1 to 2 ms each; what that holds up
-is the stop that is told. Two connect at a time. Reference of `secured`: asyncua's own `connect()` with the same policy,
-in the same process and run.
+mostly its. asyncua computes RSA on the event loop, a signature and a decryption for each connection; what that holds
+up is in the stop that is told. Two connect at a time. Reference of `secured`: asyncua's own `connect()` with the same
+policy, in the same process and run.
 """
 
 from __future__ import annotations

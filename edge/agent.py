@@ -61,7 +61,7 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._wish, number)
-        await patiently(self._runtime.start("start"), lambda: self._runtime.opening, self._notifier)
+        await self._start("start")
         log.info("started", extra=facts(version=__version__, config_version=self._runtime.plan.config_version))
         self._notifier.ready(self._runtime.status())
         _tidy_memory()
@@ -136,11 +136,11 @@ class Agent:
         self._runtime = Runtime(plan, self._clock, self._started_ns)
         self._runtime.tell_reload(old.reload)
         try:
-            await patiently(self._runtime.start("reload"), lambda: self._runtime.opening, self._notifier)
+            await self._start("reload")
         except StoreError:
             self._runtime = Runtime(old.plan, self._clock, self._started_ns)
             self._runtime.tell_reload(old.reload)
-            await patiently(self._runtime.start("reload refused"), lambda: self._runtime.opening, self._notifier)
+            await self._start("reload refused")
             raise
 
     def _refuse(self, why: Text, problems: Sequence[Problem] = ()) -> None:
@@ -151,6 +151,10 @@ class Agent:
         self._tell(replace(before, refused=before.refused + 1, refused_ns=before.refused_ns or now_ns, detail=detail))
         log.error("reload refused", extra=facts(detail=str(why), problems=[str(p) for p in problems]))
 
+    async def _start(self, why: str) -> None:
+        """Start the present runtime, however long its store takes to open. Raises StoreError."""
+        await patiently(self._runtime.start(why), lambda: self._runtime.opening, self._notifier)
+
     async def _open_anew(self) -> None:
         """The same plan on what is whole of a store that was damaged while it was in use. What was learned since the
         last commit is told once more by the PLCs' counters. Raises StoreError where nothing can be opened.
@@ -160,7 +164,7 @@ class Agent:
         await old.stop("store damaged")
         self._runtime = Runtime(old.plan, self._clock, self._started_ns)
         self._runtime.tell_reload(old.reload)
-        await patiently(self._runtime.start("start"), lambda: self._runtime.opening, self._notifier)
+        await self._start("start")
 
     def _tell(self, view: ReloadView) -> None:
         self._runtime.tell_reload(view)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any
 
 from edge.logs import facts
@@ -26,12 +25,9 @@ async def patiently(work: Coroutine[Any, Any, None], what: Callable[[], str], no
     """Do `work`; raises what it raises. `what` it is at is told as long as it lasts."""
     doing = asyncio.ensure_future(work)
     try:
-        while not doing.done():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(doing), SAID_EVERY_S)
-            if not doing.done():
-                notifier.starting(what(), ASKED_FOR_S)
-                log.warning("starting", extra=facts(detail=what()))
+        while not (await asyncio.wait((doing,), timeout=SAID_EVERY_S))[0]:
+            notifier.starting(what(), ASKED_FOR_S)
+            log.warning("starting", extra=facts(detail=what()))
     finally:
         doing.cancel()
     await doing

@@ -213,9 +213,8 @@ class Writer:
                 self._tell(connection, gone.gap, batch.t_ns)
         page_bytes = schema.pragma(connection, "page_size")
         excess = schema.pragma(connection, "page_count") - self._file_bytes // page_bytes
-        for _ in range(
-            min(excess, _SHRINK_BYTES // page_bytes)
-        ):  # the bound was lowered: give pages back, a few with each commit
+        # Where the bound was lowered pages are given back, a few with each commit.
+        for _ in range(min(excess, _SHRINK_BYTES // page_bytes)):
             connection.execute("PRAGMA incremental_vacuum(1)")  # the module steps it once, whatever the number says
 
     def _tell(self, connection: sqlite3.Connection, gap: Gap | None, t_ns: int) -> None:

@@ -25,12 +25,12 @@ from protocols.reading import Quality, TagImage
 class ImageWriter:
     """Puts batches into the image of one device."""
 
-    __slots__ = ("_among", "_before", "_believed", "_codes", "_group_of", "_image", "_pushed", "_scales")
+    __slots__ = ("_among", "_before", "_believed", "_group_of", "_image", "_pushed", "_scales", "_tags")
 
     def __init__(self, device: OpcuaDevice, image: TagImage) -> None:
         self._image = image
         self._scales = [(tag.scale, tag.offset) for tag in device.tags]
-        self._codes = {at: dict(tag.codes) for at, tag in enumerate(device.tags) if tag.codes}
+        self._tags = device.tags
         self._group_of = [tag.group for tag in device.tags]
         groups = device.endpoint.tag_groups
         # By group: tags whose value was heard in this session and stands. A publish of the group confirms them.
@@ -92,8 +92,7 @@ class ImageWriter:
                 self._distrust(tag, trust)
                 continue
             if isinstance(value, str):
-                codes = self._codes.get(tag)
-                image.text[tag], i64[tag] = value, bool(value.strip()) if codes is None else codes.get(value, 0)
+                image.text[tag], i64[tag] = value, self._tags[tag].number_of(value)
             else:
                 try:
                     i64[tag] = round(value)  # type: ignore[arg-type]  # null raises

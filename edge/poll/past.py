@@ -18,7 +18,6 @@ from typing import ClassVar
 
 from edge.plan import OpcuaDevice
 from protocols.opcua.status import quality
-from protocols.opcua.tags import Codes
 from protocols.opcua.wire import DataValues
 from protocols.reading import Quality, Remembered, TagImage
 
@@ -86,16 +85,14 @@ def readings_of(
 
 def _reading(device: OpcuaDevice, t_ns: int, tag: int, value: object, trust: Quality) -> Remembered:
     of = device.tags[tag]
-    number = _integer(value, of.codes)
+    number = of.number_of(value) if isinstance(value, str) else _integer(value)
     if trust > Quality.UNCERTAIN or number is None:
         return Remembered(t_ns, tag, 0, max(trust, Quality.BAD))
     shown = value * of.scale + of.offset if isinstance(value, bool | int | float) else 0.0
     return Remembered(t_ns, tag, number, trust, shown)
 
 
-def _integer(value: object, codes: Codes) -> int | None:
-    if isinstance(value, str):
-        return dict(codes).get(value, 0) if codes else int(bool(value.strip()))
+def _integer(value: object) -> int | None:
     if not isinstance(value, bool | int | float):
         return None
     try:

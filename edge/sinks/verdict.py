@@ -54,6 +54,7 @@ _ABOUT_POINTS = (
     "outside of retention",
     "invalid column type for column",
 )
+_NO_POLICY = "retention policy not found"  # InfluxDB 1.x calls that an error of its own (500)
 _WORDS_KEPT = 1_000
 
 
@@ -73,9 +74,7 @@ def judge_reply(target: str, status: int, headers: Mapping[str, str], body: byte
             return _unauthorized(target, status, words)
         case 404:
             return _not_found(target, status, words)
-        case 500 if words.startswith(
-            "retention policy not found"
-        ):  # InfluxDB 1.x, which calls that an error of its own
+        case 500 if words.startswith(_NO_POLICY):
             return _not_found(target, status, words)
         case 407:
             return _proxy_refuses(target, status, words)

@@ -77,9 +77,11 @@ class OpcuaTag:
     group: int = dataclasses.field(default=0, metadata=_LATER)  # index into OpcuaEndpoint.tag_groups
     text: bool = dataclasses.field(default=False, metadata=_LATER)  # a text: "" where what is sought is absent
     codes: Codes = dataclasses.field(default=(), metadata=_LATER)  # of a text: its number
-    fact: int = dataclasses.field(
-        default=0, metadata=_LATER
-    )  # tags of one number are one fact, read in one call; 0 = none
+    fact: int = dataclasses.field(default=0, metadata=_LATER)  # tags of one number are read in one call; 0 = alone
+
+    def number_of(self, text: str) -> int:
+        """What a text counts as: its code, 0 where it has none; without codes, whether it says anything."""
+        return dict(self.codes).get(text, 0) if self.codes else int(bool(text.strip()))
 
 
 @dataclass(frozen=True, slots=True)
